@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A growing byte buffer with a maximum.
+ *
+ * Failure is sticky: once an append fails (no memory, or past the maximum), later appends do
+ * nothing, and buf_check() says so once, at the end. data is always NUL-terminated when not NULL.
+ */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include "base/base.h"
+#include "base/error.h"
+#include "base/str.h"
+
+struct buf {
+	char *data;
+	size_t len;
+	size_t cap;
+	size_t max;
+	enum error_code failed; /* ERROR_NONE, ERROR_NO_MEMORY or ERROR_TOO_LARGE */
+};
+
+#define BUF_INIT(max_)                                                                             \
+	{                                                                                          \
+		.max = (max_)                                                                      \
+	}
+
+void buf_init(struct buf *b, size_t max);
+void buf_done(struct buf *b);
+void buf_reset(struct buf *b); /* empty and not failed; keeps the memory */
+
+void buf_append(struct buf *b, const void *p, size_t n);
+void buf_add(struct buf *b, struct slice s);
+void buf_puts(struct buf *b, const char *cstr);
+void buf_putc(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Room for n more bytes at the end, to be written by the caller and claimed by buf_claim(); NULL
+ * when the buffer has failed. */
+void *buf_room(struct buf *b, size_t n);
+void buf_claim(struct buf *b, size_t n);
+
+static inline struct slice buf_slice(const struct buf *b)
+{
+	return (struct slice){b->data, b->len};
+}
+
+/* Did every append since the start succeed? */
+int buf_check(const struct buf *b, struct error *err) MUST_CHECK;
+
+/* The bytes, now the caller's to free; the buffer is empty. NULL when nothing was appended. */
+char *buf_take(struct buf *b);
+
+#endif

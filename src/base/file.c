@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int file_read(const char *path, struct buf *ret, struct error *err)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno == ENOENT)
+			return error_set(err, ERROR_NOT_FOUND, "%s does not exist", path);
+		return error_set_errno(err, errno, "cannot open %s", path);
+	}
+	for (;;) {
+		char chunk[16 * 1024];
+		ssize_t n = read(fd, chunk, sizeof(chunk));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(err, errno, "cannot read %s", path);
+		if (n == 0)
+			return buf_check(ret, err) == 0 ? 0 : error_wrap(err, "%s", path);
+		buf_append(ret, chunk, (size_t)n);
+	}
+}
+
+int file_write_all(int fd, const void *p, size_t n, struct error *err)
+{
+	const char *at = p;
+
+	while (n > 0) {
+		ssize_t written = write(fd, at, n);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return error_set_errno(err, errno, "cannot write");
+		at += written;
+		n -= (size_t)written;
+	}
+	return 0;
+}
+
+int file_make_dirs(const char *path, struct error *err)
+{
+	AUTO_FREE char *copy = slice_dup(slice_of(path));
+
+	if (copy == NULL)
+		return error_no_memory(err);
+	for (char *at = copy + 1;; at++) {
+		char end = *at;
+
+		if (end != '/' && end != '\0')
+			continue;
+		*at = '\0';
+		if (mkdir(copy, 0700) != 0 && errno != EEXIST)
+			return error_set_errno(err, errno, "cannot make the folder %s", copy);
+		if (end == '\0')
+			return 0;
+		*at = end;
+	}
+}
+
+static NORETURN void sync_failed(const char *what, int errnum)
+{
+	log_error("cannot sync to disk; ending, since what was written may be lost",
+		LOG_STR("what", what), LOG_STR("error", strerror(errnum)));
+	abort();
+}
+
+void file_sync_dir(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) != 0)
+		sync_failed(path, errno);
+}
+
+int file_sync(int fd, struct error *err)
+{
+	if (fsync(fd) == 0)
+		return 0;
+	if (errno == ENOSPC || errno == EDQUOT)
+		return error_set_errno(err, errno, "cannot sync to disk");
+	sync_failed("file", errno);
+}
+
+int file_lock(const char *path, int *ret_fd, struct error *err)
+{
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno == EWOULDBLOCK)
+			return error_set(err, ERROR_CONFLICT,
+				"another process has locked %s; stop it first, or use another folder", path);
+		return error_set_errno(err, errno, "cannot lock %s", path);
+	}
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files: whole reads, durable writes, folders, locks. All blocking: never on an event loop. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/buf.h"
+
+static inline void closep(int *fd)
+{
+	extern int close(int);
+
+	if (*fd >= 0)
+		close(*fd);
+}
+/* AUTO_CLOSE int fd = open(...); closed when it leaves its scope, if >= 0. */
+#define AUTO_CLOSE CLEANUP(closep)
+
+/* Appends the file to *ret. A missing file is ERROR_NOT_FOUND. */
+int file_read(const char *path, struct buf *ret, struct error *err) MUST_CHECK;
+
+/* Writes all n bytes, across short writes and EINTR. */
+int file_write_all(int fd, const void *p, size_t n, struct error *err) MUST_CHECK;
+
+/* Creates the folder and its parents, mode 0700 where new. */
+int file_make_dirs(const char *path, struct error *err) MUST_CHECK;
+
+/* Makes the names in a folder durable (fsync of the directory). A failure ends the process: after a
+ * failed fsync the kernel may have dropped the pages, so a retry would lie. */
+void file_sync_dir(const char *path);
+
+/* fsync of an open file; a failure ends the process, except for a full disk. */
+int file_sync(int fd, struct error *err) MUST_CHECK;
+
+/* Takes an exclusive lock on the file, made when missing, for as long as *ret_fd stays open.
+ * ERROR_CONFLICT when another process holds it. */
+int file_lock(const char *path, int *ret_fd, struct error *err) MUST_CHECK;
+
+#endif

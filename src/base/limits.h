@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every maximum of the program, in one place. Sizes are bytes unless the name says otherwise. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* HTTP server */
+#define LIMIT_HTTP_HEAD (32 * KIB)     /* request line and headers together */
+#define LIMIT_HTTP_HEADERS 100         /* header fields in one request */
+#define LIMIT_HTTP_CHUNK_LINE 256      /* chunk size line, extensions included */
+#define LIMIT_HTTP_TRAILERS (8 * KIB)  /* trailer section of a chunked body */
+#define LIMIT_HTTP_CONNECTIONS 10000   /* open connections per server */
+#define LIMIT_HTTP_HEAD_MS 10000       /* first byte of a request to the end of its head */
+#define LIMIT_HTTP_IDLE_MS 75000       /* keep-alive connection without a request */
+#define LIMIT_HTTP_BODY_GRACE_MS 10000 /* before the minimum body rate applies */
+#define LIMIT_HTTP_BODY_RATE 1024      /* slowest accepted body, bytes a second */
+#define LIMIT_HTTP_SEND_STALL_MS 30000 /* a peer that reads nothing of its answer */
+#define LIMIT_HTTP_DISCARD (64 * KIB)  /* unread body thrown away to keep a connection */
+#define LIMIT_HTTP_LINGER_MS 2000      /* after an early answer, before the close */
+#define LIMIT_HTTP_WINDOW (256 * KIB)  /* body or answer bytes buffered per connection */
+#define LIMIT_HTTP_LOOPS 64            /* event loops, one per core */
+#define LIMIT_DRAIN_MS 20000           /* SIGTERM: open requests get this long */
+
+/* API */
+#define LIMIT_API_BODY (1 * MIB)
+#define LIMIT_JSON_DEPTH 64
+#define LIMIT_ERROR_TEXT 512
+
+/* Intent: what Kubernetes accepts (API conventions, apimachinery/pkg/util/validation) */
+#define LIMIT_NAME 63
+#define LIMIT_REGION 256
+#define LIMIT_LABELS 64
+#define LIMIT_LABEL_KEY 317 /* 253 prefix, slash, 63 name */
+#define LIMIT_LABEL_VALUE 63
+#define LIMIT_REPLICAS 10
+#define LIMIT_NAMESPACES 1000
+#define LIMIT_INTENT_YAML (64 * KIB) /* one rendered PlatformResource */
+
+/* Catalog: Flux stores the inventory of one catalog in one etcd object */
+#define LIMIT_CATALOG_RESOURCES 5000
+#define LIMIT_CATALOG_WARN 1000
+#define LIMIT_CATALOG_LAYER (64 * MIB)
+#define LIMIT_CATALOG_TAR (256 * MIB)
+#define LIMIT_PAGE 64 /* intents in one page: pages average 16 */
+#define LIMIT_RECORD (4 * MIB)
+
+/* OCI (distribution-spec) */
+#define LIMIT_REPOSITORY 255
+#define LIMIT_TAG 128
+#define LIMIT_MANIFEST (4 * MIB)
+#define LIMIT_DESCRIPTORS 10000 /* layers or manifests in one manifest */
+
+/* Publishing */
+#define LIMIT_QUEUE 10000          /* changes waiting for the writer */
+#define LIMIT_BATCH 512            /* changes in one commit */
+#define LIMIT_VERSION_RETRIES 1000 /* version numbers tried past debris */
+
+/* Remote registry */
+#define LIMIT_PARALLEL_TRANSFERS 16
+#define LIMIT_RETRIES 4
+#define LIMIT_RETRY_AFTER_MS 10000
+#define LIMIT_CONNECT_MS 5000
+#define LIMIT_REQUEST_MS 30000
+#define LIMIT_PAGES 10000 /* Link pages followed in one listing */
+#define LIMIT_TOKEN (64 * KIB)
+
+/* Embedded registry */
+#define LIMIT_BLOB_IN_ROW (64 * KIB)  /* larger blobs are files */
+#define LIMIT_UPLOADS 4096            /* open upload sessions */
+#define LIMIT_UPLOAD_IDLE_MS 3600000  /* then an upload may make room for another */
+#define LIMIT_UPLOAD_CHUNK (64 * KIB) /* body bytes handed to a worker at a time */
+#define LIMIT_GROUP 256               /* outside writes in one transaction */
+#define LIMIT_LIST_PAGE 1000
+#define LIMIT_WORKER_QUEUE 20000
+
+/* Files read whole */
+#define LIMIT_CONFIG_FILE (1 * MIB)
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slices: borrowed bytes with a length, not NUL-terminated. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include "base/base.h"
+
+#include <string.h>
+
+struct slice {
+	const char *p;
+	size_t n;
+};
+
+#define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
+#define SLICE_NONE ((struct slice){NULL, 0})
+/* For printf("%.*s", SLICE_ARG(s)). */
+#define SLICE_ARG(s) (int)(s).n, (s).p
+
+static inline struct slice slice_of(const char *cstr)
+{
+	return (struct slice){cstr, strlen(cstr)};
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ASCII case is ignored, as in HTTP field names. */
+bool slice_eq_nocase(struct slice a, struct slice b);
+bool slice_starts(struct slice s, struct slice prefix);
+bool slice_ends(struct slice s, struct slice suffix);
+int slice_cmp(struct slice a, struct slice b); /* by bytes, shorter first */
+
+/* Cuts *rest at the first sep: returns what is before it and leaves what is after it; all of it and
+ * SLICE_NONE (p == NULL) where there is no sep. */
+struct slice slice_cut(struct slice *rest, char sep);
+struct slice slice_trim(struct slice s); /* spaces and tabs, both ends */
+
+/* Decimal digits only, no sign, no overflow. */
+bool slice_to_u64(struct slice s, uint64_t *ret);
+
+/* A NUL-terminated copy, or NULL without memory. */
+char *slice_dup(struct slice s) MUST_CHECK;
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "base/buf.h"
+#include "base/json.h"
+
+static void appends_are_concatenated_and_terminated(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
+	struct error err = ERROR_INIT;
+
+	buf_puts(&b, "one ");
+	buf_printf(&b, "%d", 2);
+	buf_putc(&b, '!');
+	assert_int_equal(buf_check(&b, &err), 0);
+	assert_string_equal(b.data, "one 2!");
+}
+
+static void the_maximum_is_exact_and_failure_is_sticky(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(4);
+	struct error err = ERROR_INIT;
+
+	buf_puts(&b, "1234");
+	assert_int_equal(buf_check(&b, &err), 0);
+	buf_putc(&b, '5');
+	assert_int_equal(buf_check(&b, &err), -1);
+	assert_int_equal(err.code, ERROR_TOO_LARGE);
+	buf_append(&b, "", 0);
+	assert_int_equal(buf_check(&b, &err), -1);
+	assert_string_equal(b.data, "1234");
+	buf_reset(&b);
+	buf_puts(&b, "ok");
+	assert_int_equal(buf_check(&b, &err), 0);
+}
+
+static void json_places_commas_and_escapes(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
+
+	json_begin_object(&b);
+	json_member_cstr(&b, "a", "q\"b\\s\n\x01é:");
+	json_key(&b, "list");
+	json_begin_array(&b);
+	json_begin_object(&b);
+	json_end_object(&b);
+	json_item(&b);
+	buf_puts(&b, "1");
+	json_end_array(&b);
+	json_member_u64(&b, "n", UINT64_MAX);
+	json_member_bool(&b, "t", true);
+	json_end_object(&b);
+	assert_string_equal(b.data, "{\"a\":\"q\\\"b\\\\s\\u000a\\u0001é:\",\"list\":[{},1],"
+				    "\"n\":18446744073709551615,\"t\":true}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(appends_are_concatenated_and_terminated),
+		cmocka_unit_test(the_maximum_is_exact_and_failure_is_sticky),
+		cmocka_unit_test(json_places_commas_and_escapes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
