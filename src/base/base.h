@@ -25,19 +25,19 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Defines NAMEp(T **), the form that CLEANUP wants, out of the destructor NAME(T *). */
-#define DEFINE_CLEANUP(T, name)                                                                    \
-	static inline void name##p(T **pp)                                                         \
-	{                                                                                          \
-		name(*pp);                                                                         \
-	}                                                                                          \
+#define DEFINE_CLEANUP(T, name) \
+	static inline void name##p(T **pp) \
+	{ \
+		name(*pp); \
+	} \
 	struct allow_semicolon
 
 /* The value of a pointer, which is NULL afterwards: ownership moves out. */
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) take_ptr_ = (p);                                                     \
-		(p) = NULL;                                                                        \
-		take_ptr_;                                                                         \
+#define TAKE_PTR(p) \
+	({ \
+		__typeof__(p) take_ptr_ = (p); \
+		(p) = NULL; \
+		take_ptr_; \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

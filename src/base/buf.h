@@ -20,9 +20,9 @@ struct buf {
 	enum error_code failed; /* ERROR_NONE, ERROR_NO_MEMORY or ERROR_TOO_LARGE */
 };
 
-#define BUF_INIT(max_)                                                                             \
-	{                                                                                          \
-		.max = (max_)                                                                      \
+#define BUF_INIT(max_) \
+	{ \
+		.max = (max_) \
 	}
 
 void buf_init(struct buf *b, size_t max);

@@ -14,41 +14,41 @@
 
 enum error_code {
 	ERROR_NONE = 0,
-	ERROR_INVALID,		  /* 400: the request is malformed or a value is not allowed */
-	ERROR_UNAUTHORIZED,	  /* 401 */
-	ERROR_DENIED,		  /* 403 */
-	ERROR_NOT_FOUND,	  /* 404 */
-	ERROR_METHOD,		  /* 405 */
-	ERROR_TIMEOUT,		  /* 408: the client was too slow */
-	ERROR_CONFLICT,		  /* 409: something different is there already */
-	ERROR_TOO_LARGE,	  /* 413 */
-	ERROR_URI_TOO_LONG,	  /* 414 */
-	ERROR_MEDIA_TYPE,	  /* 415 */
-	ERROR_RANGE,		  /* 416 */
-	ERROR_EXPECTATION,	  /* 417 */
-	ERROR_UNPROCESSABLE,	  /* 422: well-formed, but the world does not allow it */
-	ERROR_TOO_MANY,		  /* 429: a queue is full */
-	ERROR_HEADERS_TOO_LARGE,  /* 431 */
-	ERROR_INTERNAL,		  /* 500: a bug or a damaged store */
-	ERROR_NOT_IMPLEMENTED,	  /* 501 */
-	ERROR_UNAVAILABLE,	  /* 503: try again later */
-	ERROR_NO_MEMORY,	  /* 503 */
-	ERROR_UNKNOWN_OUTCOME,	  /* 503: the answer was lost; it may have happened */
-	ERROR_HTTP_VERSION,	  /* 505 */
-	ERROR_NO_SPACE,		  /* 507 */
+	ERROR_INVALID,           /* 400: the request is malformed or a value is not allowed */
+	ERROR_UNAUTHORIZED,      /* 401 */
+	ERROR_DENIED,            /* 403 */
+	ERROR_NOT_FOUND,         /* 404 */
+	ERROR_METHOD,            /* 405 */
+	ERROR_TIMEOUT,           /* 408: the client was too slow */
+	ERROR_CONFLICT,          /* 409: something different is there already */
+	ERROR_TOO_LARGE,         /* 413 */
+	ERROR_URI_TOO_LONG,      /* 414 */
+	ERROR_MEDIA_TYPE,        /* 415 */
+	ERROR_RANGE,             /* 416 */
+	ERROR_EXPECTATION,       /* 417 */
+	ERROR_UNPROCESSABLE,     /* 422: well-formed, but the world does not allow it */
+	ERROR_TOO_MANY,          /* 429: a queue is full */
+	ERROR_HEADERS_TOO_LARGE, /* 431 */
+	ERROR_INTERNAL,          /* 500: a bug or a damaged store */
+	ERROR_NOT_IMPLEMENTED,   /* 501 */
+	ERROR_UNAVAILABLE,       /* 503: try again later */
+	ERROR_NO_MEMORY,         /* 503 */
+	ERROR_UNKNOWN_OUTCOME,   /* 503: the answer was lost; it may have happened */
+	ERROR_HTTP_VERSION,      /* 505 */
+	ERROR_NO_SPACE,          /* 507 */
 	ERROR_CODES_
 };
 
 struct error {
 	enum error_code code;
 	unsigned retry_after_s; /* 0: not said */
-	char field[64];		/* the JSON path that is wrong ("spec.replicas"), or "" */
+	char field[64];         /* the JSON path that is wrong ("spec.replicas"), or "" */
 	char text[LIMIT_ERROR_TEXT];
 };
 
-#define ERROR_INIT                                                                                 \
-	{                                                                                          \
-		.code = ERROR_NONE                                                                 \
+#define ERROR_INIT \
+	{ \
+		.code = ERROR_NONE \
 	}
 
 /* All return -1, so that "return error_set(...)" reads well. Texts too long are cut. */

@@ -103,7 +103,9 @@ int file_lock(const char *path, int *ret_fd, struct error *err)
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno == EWOULDBLOCK)
 			return error_set(err, ERROR_CONFLICT,
-				"another process has locked %s; stop it first, or use another folder", path);
+				"another process has locked %s; stop it first, or use another "
+				"folder",
+				path);
 		return error_set_errno(err, errno, "cannot lock %s", path);
 	}
 	*ret_fd = fd;

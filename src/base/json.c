@@ -29,7 +29,7 @@ void json_item(struct buf *b)
 {
 	char before = b->len == 0 ? '[' : b->data[b->len - 1];
 
-	if (before != '{' && before != '[' && before != ':')
+	if (before != '{' && before != '[' && before != ':' && before != ',')
 		buf_putc(b, ',');
 }
 

@@ -49,5 +49,5 @@ void log_write(const char *level, const char *msg, const struct log_field *field
 	}
 	buf_putc(&line, '\n');
 	ignored = write(STDERR_FILENO, line.data, line.len); /* one write: lines never mix */
-	(void)ignored; /* nobody is left to tell */
+	(void)ignored;                                       /* nobody is left to tell */
 }

@@ -19,9 +19,15 @@ struct log_field {
 	int64_t number;
 };
 
-#define LOG_SLICE(key_, slice_) {.key = (key_), .string = (slice_)}
+#define LOG_SLICE(key_, slice_) \
+	{ \
+		.key = (key_), .string = (slice_) \
+	}
 #define LOG_STR(key_, cstr_) LOG_SLICE(key_, slice_of(cstr_))
-#define LOG_NUM(key_, number_) {.key = (key_), .is_number = true, .number = (int64_t)(number_)}
+#define LOG_NUM(key_, number_) \
+	{ \
+		.key = (key_), .is_number = true, .number = (int64_t)(number_) \
+	}
 
 #define log_info(...) LOG_("info", __VA_ARGS__, {.key = NULL})
 #define log_warn(...) LOG_("warn", __VA_ARGS__, {.key = NULL})

@@ -109,7 +109,8 @@ int workers_submit(struct workers *w, void (*fn)(void *arg), void *arg, struct e
 	AZ(pthread_mutex_unlock(&w->lock));
 	if (full) {
 		free(job);
-		return error_set(err, ERROR_TOO_MANY, "too much work is waiting; try again in a moment");
+		return error_set(
+			err, ERROR_TOO_MANY, "too much work is waiting; try again in a moment");
 	}
 	return 0;
 }

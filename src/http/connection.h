@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections and the exchanges on them. Private to the server; on the loop's thread only.
+ *
+ * Whatever happens to a connection - bytes, a call of the service, a deadline - only changes its
+ * fields and puts it on its loop's ready list (conn_ready). The list is run at the end of each
+ * callback of libevent (conns_run), by a step per state until there is nothing more to do. So steps
+ * never nest, and a connection or an exchange is never freed under a caller's feet.
+ */
+#ifndef HTTP_CONNECTION_H
+#define HTTP_CONNECTION_H
+
+#include "http/loop.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+
+/* The allowed transitions are in connection.c. */
+enum conn_state {
+	CONN_IDLE,    /* between requests: not a byte of the next one has come */
+	CONN_HEAD,    /* a request head is coming in */
+	CONN_SERVICE, /* the service has the exchange: it reads the body, or thinks */
+	CONN_ANSWER,  /* reply is the answer, to be sent */
+	CONN_SOURCE,  /* the answer's source makes more of it as the client takes it */
+	CONN_DISCARD, /* the answer is queued; a rest of the body is read and dropped */
+	CONN_FLUSH,   /* waiting until the client has taken the answer */
+	CONN_LINGER,  /* we have said our last byte; reading until the client has understood */
+	CONN_DEAD,    /* to be freed by conns_run */
+	CONN_STATES_
+};
+
+struct conn {
+	struct loop *loop;
+	struct http_server *server;
+	LIST_ENTRY(conn) in_loop;
+	STAILQ_ENTRY(conn) in_ready;
+	bool is_ready;
+
+	enum conn_state state;
+	uint64_t deadline_ms; /* of CONN_IDLE, CONN_HEAD and CONN_LINGER */
+	struct bufferevent *bev;
+	struct evbuffer *input, *output; /* bev's */
+	bool eof;                        /* the client has said its last byte */
+	bool full;                       /* not reading: enough of it waits for us */
+	bool keep;                       /* another request may follow this one */
+	size_t scanned;                  /* bytes of an incomplete head without a new line's end */
+
+	/* the request */
+	struct http_exchange *x; /* from the end of its head until its answer is queued */
+	unsigned minor;          /* HTTP/1.minor */
+	bool is_head;            /* the method is HEAD */
+	bool continue_wanted;    /* the client waits for 100 Continue before it sends the body */
+	struct http_body body;
+	uint64_t body_began_ms;  /* 0: nobody has asked for the body yet */
+	uint64_t body_paused_ms; /* how long we did not want any of it since */
+	uint64_t body_bytes;
+
+	/* the answer */
+	struct http_reply reply;
+	bool chunked;
+	uint64_t queued;      /* bytes written to this connection so far, */
+	uint64_t taken;       /* of which the kernel had taken these */
+	uint64_t taken_at_ms; /* at this time, when it last took some */
+};
+
+/* What the service reads of the body. */
+enum reading {
+	READING_NOT, /* nothing was asked for, or all has been handed over */
+	READING_WHOLE,
+	READING_STREAM,
+};
+
+struct http_exchange {
+	struct conn *c;
+	struct slice path, query;
+	void *data;
+	void (*free_data)(void *data);
+	LIST_HEAD(, http_handle) handles;
+
+	enum reading reading;
+	bool was_read; /* a body can be asked for once */
+	struct buf body;
+	void (*done)(struct http_exchange *x, struct slice body, void *arg);
+	struct http_sink sink;
+	void *reading_arg;
+	bool paused;
+	uint64_t paused_at_ms;
+
+	struct buf raw; /* the bytes of the head */
+	struct http_head head;
+};
+
+/* ---- connection.c ---- */
+
+/* Takes over the socket, which is closed when that fails. */
+struct conn *conn_new(struct loop *loop, struct http_server *server, int fd) MUST_CHECK;
+
+void conn_ready(struct conn *c);
+void conn_set_state(struct conn *c, enum conn_state state);
+
+/* The server's own answer. Ends the exchange, if there is one. close: the framing is lost. */
+void conn_fail(struct conn *c, const struct error *err, bool close);
+
+/* Nothing more can be sent or is worth it. */
+void conn_break(struct conn *c);
+
+/* The next bytes that have come, in one piece, so not always all. n is 0 when there are none. */
+struct slice conn_input(struct conn *c);
+
+void conns_run(struct loop *loop);
+void conns_tick(struct loop *loop);
+
+/* ---- answer.c ---- */
+
+/* Writes to the socket what it takes at once, and queues the rest. flags: of sendmsg. */
+void conn_send(struct conn *c, struct slice bytes, int flags);
+
+bool answer_step(struct conn *c);  /* CONN_ANSWER */
+bool source_step(struct conn *c);  /* CONN_SOURCE */
+bool discard_step(struct conn *c); /* CONN_DISCARD */
+
+/* ---- exchange.c ---- */
+
+/* An exchange that nobody uses, or NULL without memory; give_back takes it again. */
+struct http_exchange *exchange_take(struct loop *loop);
+void exchange_give_back(struct loop *loop, struct http_exchange *x);
+void exchange_free_spare(struct loop *loop);
+
+/* Moves a complete head from the connection's input into x and makes it the connection's. */
+int exchange_begin(struct http_exchange *x, struct conn *c, const char *p, size_t head_size,
+	struct error *err) MUST_CHECK;
+
+/* Tells a sink that waits for the end of its body, detaches the handles, frees. */
+void exchange_end(struct http_exchange *x);
+
+/* From now on handles find the exchange gone. */
+void exchange_detach(struct http_exchange *x);
+
+bool service_step(struct conn *c); /* CONN_SERVICE */
+
+/* ---- reply.c ---- */
+
+void reply_from_error(
+	struct http_reply *reply, const struct http_service *service, const struct error *err);
+
+/* ---- server.c ---- */
+
+const struct http_service *server_service(const struct http_server *server);
+const struct http_limits *server_limits(const struct http_server *server);
+bool server_draining(const struct http_server *server);
+void server_release(struct http_server *server); /* a connection is gone */
+
+#endif

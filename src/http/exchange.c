@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request and its answer, as the service sees it. */
+#include "http/connection.h"
+
+struct http_handle {
+	struct mail mail;
+	struct loop *loop;
+	struct http_exchange *x; /* NULL: gone. On the loop's thread only. */
+	LIST_ENTRY(http_handle) in_exchange;
+	void (*fn)(struct http_exchange *x, void *arg);
+	void *arg;
+};
+
+/* ---- life ---- */
+
+struct http_exchange *exchange_take(struct loop *loop)
+{
+	struct http_exchange *x = TAKE_PTR(loop->spare);
+
+	if (x != NULL)
+		return x;
+	x = calloc(1, sizeof(*x));
+	if (x != NULL)
+		buf_init(&x->raw, LIMIT_HTTP_HEAD);
+	return x;
+}
+
+static void free_exchange(struct http_exchange *x)
+{
+	buf_done(&x->raw);
+	free(x);
+}
+
+void exchange_give_back(struct loop *loop, struct http_exchange *x)
+{
+	if (loop->spare == NULL)
+		loop->spare = x;
+	else
+		free_exchange(x);
+}
+
+void exchange_free_spare(struct loop *loop)
+{
+	if (loop->spare != NULL)
+		free_exchange(TAKE_PTR(loop->spare));
+}
+
+int exchange_begin(
+	struct http_exchange *x, struct conn *c, const char *p, size_t head_size, struct error *err)
+{
+	struct slice target;
+
+	buf_reset(&x->raw);
+	buf_append(&x->raw, p, head_size);
+	if (buf_check(&x->raw, err) != 0)
+		return -1;
+	http_head_rebase(&x->head, p, x->raw.data);
+	target = x->head.target;
+	x->path = slice_cut(&target, '?');
+	x->query = target;
+	x->c = c;
+	LIST_INIT(&x->handles);
+
+	c->x = x;
+	c->minor = x->head.minor;
+	c->is_head = slice_eq(x->head.method, SLICE("HEAD"));
+	c->keep = x->head.keep_alive;
+	c->continue_wanted = x->head.expect_continue;
+	c->body_began_ms = c->body_paused_ms = c->body_bytes = 0;
+	http_body_init(&c->body, &x->head);
+	return 0;
+}
+
+void exchange_detach(struct http_exchange *x)
+{
+	struct http_handle *handle;
+
+	while ((handle = LIST_FIRST(&x->handles)) != NULL) {
+		LIST_REMOVE(handle, in_exchange);
+		handle->x = NULL;
+	}
+}
+
+void exchange_end(struct http_exchange *x)
+{
+	struct loop *loop = x->c->loop;
+	struct buf raw = x->raw;
+
+	exchange_detach(x);
+	if (x->reading == READING_STREAM)
+		x->sink.gone(x->reading_arg);
+	if (x->free_data != NULL)
+		x->free_data(x->data);
+	buf_done(&x->body);
+	/* The parser fills the head anew; the rest must be as in a new one. */
+	memset(x, 0, offsetof(struct http_exchange, head));
+	x->raw = raw;
+	exchange_give_back(loop, x);
+}
+
+/* The service may act on an exchange until it has answered. */
+static struct conn *open_conn(const struct http_exchange *x)
+{
+	struct conn *c = x->c;
+
+	ASSERT(c != NULL && loop_is_mine(c->loop));
+	ASSERT(c->x == x && c->state == CONN_SERVICE);
+	return c;
+}
+
+/* ---- the request ---- */
+
+const struct http_head *http_exchange_head(const struct http_exchange *x)
+{
+	return &x->head;
+}
+
+struct slice http_exchange_path(const struct http_exchange *x)
+{
+	return x->path;
+}
+
+struct slice http_exchange_query(const struct http_exchange *x)
+{
+	return x->query;
+}
+
+void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_data)(void *data))
+{
+	ASSERT(loop_is_mine(x->c->loop) && x->free_data == NULL);
+	x->data = data;
+	x->free_data = free_data;
+}
+
+void *http_exchange_data(const struct http_exchange *x)
+{
+	ASSERT(loop_is_mine(x->c->loop));
+	return x->data;
+}
+
+/* ---- the body ---- */
+
+static void begin_reading(struct http_exchange *x, enum reading reading, void *arg)
+{
+	struct conn *c = open_conn(x);
+
+	ASSERT(!x->was_read);
+	x->was_read = true;
+	x->reading = reading;
+	x->reading_arg = arg;
+	c->body_began_ms = clock_monotonic_ms();
+	conn_ready(c);
+}
+
+void http_exchange_collect(struct http_exchange *x, size_t max,
+	void (*done)(struct http_exchange *x, struct slice body, void *arg), void *arg)
+{
+	begin_reading(x, READING_WHOLE, arg);
+	x->done = done;
+	buf_init(&x->body, max);
+}
+
+void http_exchange_stream(struct http_exchange *x, const struct http_sink *sink, void *arg)
+{
+	begin_reading(x, READING_STREAM, arg);
+	x->sink = *sink;
+}
+
+void http_exchange_pause(struct http_exchange *x)
+{
+	open_conn(x);
+	ASSERT(x->reading == READING_STREAM);
+	if (x->paused)
+		return;
+	x->paused = true;
+	x->paused_at_ms = clock_monotonic_ms();
+}
+
+void http_exchange_resume(struct http_exchange *x)
+{
+	struct conn *c = open_conn(x);
+
+	ASSERT(x->reading == READING_STREAM);
+	if (!x->paused)
+		return;
+	x->paused = false;
+	c->body_paused_ms += clock_monotonic_ms() - x->paused_at_ms;
+	conn_ready(c);
+}
+
+static void body_too_large(struct conn *c, size_t max)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(&err, ERROR_TOO_LARGE, "the body must be at most %zu bytes", max);
+	conn_fail(c, &err, false);
+}
+
+static void hand_over(struct conn *c, struct slice data)
+{
+	struct http_exchange *x = c->x;
+	struct error err = ERROR_INIT;
+
+	if (x->reading == READING_STREAM) {
+		x->sink.data(x, data, x->reading_arg);
+		return;
+	}
+	buf_add(&x->body, data);
+	if (x->body.failed == ERROR_TOO_LARGE)
+		body_too_large(c, x->body.max);
+	else if (buf_check(&x->body, &err) != 0)
+		conn_fail(c, &err, false);
+}
+
+static void hand_over_end(struct http_exchange *x)
+{
+	enum reading reading = x->reading;
+
+	x->reading = READING_NOT;
+	if (reading == READING_STREAM)
+		x->sink.end(x, x->reading_arg);
+	else
+		x->done(x, buf_slice(&x->body), x->reading_arg);
+}
+
+/* Asks for the body, now that the service wants it; not when it is on its way already. */
+static void send_continue(struct conn *c)
+{
+	c->continue_wanted = false;
+	if (evbuffer_get_length(c->input) == 0)
+		conn_send(c, SLICE("HTTP/1.1 100 Continue\r\n\r\n"), 0);
+}
+
+bool service_step(struct conn *c)
+{
+	struct http_exchange *x = c->x;
+	struct error err = ERROR_INIT;
+	struct slice input, data;
+	ssize_t used;
+
+	if (x->reading == READING_NOT || x->paused)
+		return false;
+	if (x->reading == READING_WHOLE && c->body.framing == HTTP_LENGTH &&
+		c->body.left > x->body.max - x->body.len) {
+		body_too_large(c, x->body.max);
+		return true;
+	}
+	if (c->continue_wanted) {
+		send_continue(c);
+		return true;
+	}
+	if (c->body.done) {
+		hand_over_end(x);
+		return true;
+	}
+	input = conn_input(c);
+	if (input.n == 0) {
+		if (c->eof)
+			conn_break(c);
+		return false;
+	}
+	used = http_body_feed(&c->body, input.p, input.n, &data, &err);
+	if (used < 0) {
+		conn_fail(c, &err, true);
+		return true;
+	}
+	c->body_bytes += (uint64_t)used;
+	if (data.n > 0)
+		hand_over(c, data);
+	evbuffer_drain(c->input, (size_t)used);
+	return true;
+}
+
+/* ---- the answer ---- */
+
+void http_exchange_reply(struct http_exchange *x, struct http_reply *reply)
+{
+	struct conn *c = open_conn(x);
+
+	x->reading = READING_NOT;
+	exchange_detach(x);
+	http_reply_done(&c->reply);
+	c->reply = *reply;
+	http_reply_init(reply, 200);
+	conn_set_state(c, CONN_ANSWER);
+	conn_ready(c);
+}
+
+/* ---- handles ---- */
+
+static void deliver_handle(struct mail *mail, struct loop *loop)
+{
+	struct http_handle *handle = (struct http_handle *)mail; /* its first member */
+
+	if (handle->x != NULL)
+		LIST_REMOVE(handle, in_exchange);
+	loop->n_handles--;
+	handle->fn(handle->x, handle->arg);
+	free(handle);
+}
+
+struct http_handle *http_exchange_handle(struct http_exchange *x)
+{
+	struct conn *c = open_conn(x);
+	struct http_handle *handle = calloc(1, sizeof(*handle));
+
+	if (handle == NULL)
+		return NULL;
+	handle->mail.deliver = deliver_handle;
+	handle->loop = c->loop;
+	handle->x = x;
+	LIST_INSERT_HEAD(&x->handles, handle, in_exchange);
+	c->loop->n_handles++;
+	return handle;
+}
+
+void http_handle_post(
+	struct http_handle *handle, void (*fn)(struct http_exchange *x, void *arg), void *arg)
+{
+	handle->fn = fn;
+	handle->arg = arg;
+	loop_post(handle->loop, &handle->mail);
+}

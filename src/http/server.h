@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 server: one event loop per core, each a thread with its own connections.
+ *
+ * A service gets each request as a struct http_exchange, on the loop's thread, as soon as its head
+ * is complete. It then
+ *   - reads the body: http_exchange_collect() (whole, in memory) or http_exchange_stream()
+ *     (piecewise, with back-pressure), or not at all, and
+ *   - answers once, with http_exchange_reply(), at once or later.
+ * To answer from another thread, take a handle: http_exchange_handle() before leaving the loop's
+ * thread, http_handle_post() from anywhere to come back to it.
+ *
+ * The exchange belongs to the server, and is gone when its answer is sent or its connection breaks;
+ * only handles outlive it. All http_exchange_ functions: on the loop's thread only.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "base/buf.h"
+#include "http/codec.h"
+
+struct http_exchange;
+
+/* ---- loops: shared by all servers of a process ---- */
+
+struct http_loops;
+
+int http_loops_new(struct http_loops **ret, size_t n_loops, struct error *err) MUST_CHECK;
+size_t http_loops_count(const struct http_loops *loops);
+/* Ends the threads; the servers must have been freed. Whatever was posted has run. */
+void http_loops_free(struct http_loops *loops);
+
+/* ---- servers ---- */
+
+struct http_service {
+	void (*handle)(struct http_exchange *x, void *arg);
+	void *arg;
+	/* The body of an error answer that the server itself gives (400, 408, 413, 431, 503). */
+	void (*error_body)(const struct error *err, struct buf *ret);
+};
+
+struct http_limits {
+	size_t connections;
+	unsigned head_ms, idle_ms;
+	unsigned body_grace_ms, body_rate; /* bytes a second after the grace */
+	unsigned send_stall_ms;
+};
+extern const struct http_limits http_limits_default; /* from base/limits.h */
+
+struct http_server;
+
+/* Listens at once ("host:port", ":port"; port 0 picks one); the service is called from then on.
+ * A taken port is an error that names it. limits: NULL for the default. */
+int http_server_new(struct http_server **ret, struct http_loops *loops, const char *address,
+	const struct http_service *service, const struct http_limits *limits,
+	struct error *err) MUST_CHECK;
+uint16_t http_server_port(const struct http_server *server);
+
+/* Stops accepting, closes idle connections, lets open requests finish for timeout_ms, then closes
+ * what is left. Not from a loop's thread. Returns when no connection is left. */
+void http_server_drain(struct http_server *server, unsigned timeout_ms);
+void http_server_free(struct http_server *server); /* drains with 0 */
+
+/* ---- requests ---- */
+
+const struct http_head *http_exchange_head(const struct http_exchange *x);
+struct slice http_exchange_path(const struct http_exchange *x);  /* raw, before "?" */
+struct slice http_exchange_query(const struct http_exchange *x); /* raw, after "?", or empty */
+
+/* A place for the service's own state, freed with the exchange. */
+void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_data)(void *data));
+void *http_exchange_data(const struct http_exchange *x);
+
+/* Reads the body, then calls done; the body lives as long as the exchange. Over max bytes: the
+ * server answers 413, before reading it where the length was declared, and done is not called. */
+void http_exchange_collect(struct http_exchange *x, size_t max,
+	void (*done)(struct http_exchange *x, struct slice body, void *arg), void *arg);
+
+/* Streams the body. data() may call http_exchange_pause(); no more comes until
+ * http_exchange_resume(). gone() is called instead of end() when the connection breaks or the
+ * framing is bad. An answer given before end() stops the stream: none of them is called then. */
+struct http_sink {
+	void (*data)(struct http_exchange *x, struct slice data, void *arg);
+	void (*end)(struct http_exchange *x, void *arg);
+	void (*gone)(void *arg);
+};
+void http_exchange_stream(struct http_exchange *x, const struct http_sink *sink, void *arg);
+void http_exchange_pause(struct http_exchange *x);
+void http_exchange_resume(struct http_exchange *x);
+
+/* ---- answers ---- */
+
+/* A body made piece by piece, as the client takes it. Sent chunked (HTTP/1.0: until close). */
+struct http_source {
+	/* Appends the next piece, at most LIMIT_HTTP_WINDOW bytes. 1: there is more (and the piece
+	 * is not empty), 0: that was all, -1: break the connection. */
+	int (*next)(void *arg, struct buf *piece);
+	void (*free)(void *arg);
+	void *arg;
+};
+
+/* An answer under construction. Content-Length, Date, Connection and Transfer-Encoding are the
+ * server's; HEAD and 204/304 are sent without the body but with its length. */
+struct http_reply {
+	int status;
+	struct buf headers;        /* "Name: value\r\n" lines */
+	struct buf body;           /* used when neither of the next two is set */
+	int fd;                    /* >= 0: bytes [offset, offset + length) of that file; owned */
+	uint64_t offset, length;   /* length alone says it where no body is sent (HEAD) */
+	struct http_source source; /* next != NULL: owned */
+	bool close;
+};
+
+void http_reply_init(struct http_reply *reply, int status);
+void http_reply_done(struct http_reply *reply);
+void http_reply_header(struct http_reply *reply, const char *name, const char *fmt, ...)
+	PRINTF_LIKE(3, 4); /* CR or LF in the value is a bug: asserted */
+
+/* Sends it and leaves reply empty (as after http_reply_done). Once per exchange. A reply whose
+ * buffers failed becomes a 503. */
+void http_exchange_reply(struct http_exchange *x, struct http_reply *reply);
+
+/* ---- other threads ---- */
+
+struct http_handle;
+
+/* Any number per exchange. NULL without memory. */
+struct http_handle *http_exchange_handle(struct http_exchange *x) MUST_CHECK;
+
+/* Any thread: consumes the handle and runs fn on the loop's thread, with x == NULL when the
+ * exchange is gone by then. fn always runs, exactly once. */
+void http_handle_post(
+	struct http_handle *handle, void (*fn)(struct http_exchange *x, void *arg), void *arg);
+
+#endif

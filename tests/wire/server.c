@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server whose routes exercise all that http/server.h offers, for the tests next to it.
+ *
+ *   server [name=value]...   loops, port, and the fields of struct http_limits; drain_ms
+ *
+ * Prints its port on a line, and runs until SIGTERM.
+ */
+#include "http/server.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/workers.h"
+#include "http/uri.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define FILE_SIZE (8 * MIB)
+#define SLEEPERS 32
+
+static struct workers *sleepers;
+static FILE *file; /* byte i is i % 251 */
+static atomic_uint exchanges, streams_gone, posts_gone, sources_freed;
+
+/* ---- small helpers ---- */
+
+static uint64_t query_number(const struct http_exchange *x, const char *name, uint64_t otherwise)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(100);
+	struct error err = ERROR_INIT;
+	bool found = false;
+	uint64_t n;
+
+	if (http_query_get(http_exchange_query(x), name, &found, &text, &err) != 0 || !found)
+		return otherwise;
+	return slice_to_u64(buf_slice(&text), &n) ? n : otherwise;
+}
+
+static void reply_text(struct http_exchange *x, int status, const char *text)
+{
+	struct http_reply reply;
+
+	http_reply_init(&reply, status);
+	http_reply_header(&reply, "Content-Type", "text/plain");
+	buf_puts(&reply.body, text);
+	http_exchange_reply(x, &reply);
+}
+
+struct sleep {
+	struct http_handle *handle;
+	unsigned ms;
+	void (*fn)(struct http_exchange *x, void *arg);
+	void *arg;
+};
+
+static void sleep_and_post(void *arg)
+{
+	AUTO_FREE struct sleep *s = arg;
+
+	clock_sleep_ms(s->ms);
+	http_handle_post(s->handle, s->fn, s->arg);
+}
+
+/* Runs fn on the loop's thread again after a while on another one. */
+static void later(struct http_exchange *x, unsigned ms,
+	void (*fn)(struct http_exchange *x, void *arg), void *arg)
+{
+	struct sleep *s = malloc(sizeof(*s));
+	struct error err = ERROR_INIT;
+
+	AN(s != NULL);
+	*s = (struct sleep){http_exchange_handle(x), ms, fn, arg};
+	AN(s->handle != NULL);
+	AZ(workers_submit(sleepers, sleep_and_post, s, &err));
+}
+
+/* ---- routes ---- */
+
+static void get_root(struct http_exchange *x)
+{
+	static const char line[] = "0123456789abcdef0123456789abcdef";
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	for (size_t i = 0; i < 16; i++)
+		buf_append(&reply.body, line, 32);
+	http_exchange_reply(x, &reply);
+}
+
+static void echo(struct http_exchange *x, struct slice body, void *arg UNUSED)
+{
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	buf_add(&reply.body, body);
+	http_exchange_reply(x, &reply);
+}
+
+static void post_echo(struct http_exchange *x)
+{
+	http_exchange_collect(x, query_number(x, "max", MIB), echo, NULL);
+}
+
+struct count {
+	uint64_t bytes, sum;
+	unsigned pause_ms;
+};
+
+static void count_resume(struct http_exchange *x, void *arg UNUSED)
+{
+	if (x != NULL)
+		http_exchange_resume(x);
+	else
+		posts_gone++;
+}
+
+static void count_data(struct http_exchange *x, struct slice data, void *arg)
+{
+	struct count *count = arg;
+
+	count->bytes += data.n;
+	for (size_t i = 0; i < data.n; i++)
+		count->sum += (unsigned char)data.p[i];
+	if (count->pause_ms > 0) {
+		http_exchange_pause(x);
+		later(x, count->pause_ms, count_resume, NULL);
+	}
+}
+
+static void count_end(struct http_exchange *x, void *arg)
+{
+	struct count *count = arg;
+	char text[100];
+
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, count->bytes, count->sum);
+	reply_text(x, 200, text);
+}
+
+static void count_gone(void *arg UNUSED)
+{
+	streams_gone++;
+}
+
+static void post_count(struct http_exchange *x)
+{
+	static const struct http_sink sink = {count_data, count_end, count_gone};
+	struct count *count = calloc(1, sizeof(*count));
+
+	if (count == NULL) {
+		reply_text(x, 503, "no memory");
+		return;
+	}
+	count->pause_ms = (unsigned)query_number(x, "pause_ms", 0);
+	http_exchange_set_data(x, count, free);
+	http_exchange_stream(x, &sink, count);
+}
+
+/* Answers in the middle of the stream. */
+static void abort_data(struct http_exchange *x, struct slice data UNUSED, void *arg UNUSED)
+{
+	reply_text(x, 409, "enough");
+}
+
+static void never_end(struct http_exchange *x UNUSED, void *arg UNUSED)
+{
+	assert_failed("a stream that was answered goes on", __FILE__, __LINE__);
+}
+
+static void never_gone(void *arg UNUSED)
+{
+	assert_failed("a stream that was answered is gone", __FILE__, __LINE__);
+}
+
+static void post_abort(struct http_exchange *x)
+{
+	static const struct http_sink sink = {abort_data, never_end, never_gone};
+
+	http_exchange_stream(x, &sink, NULL);
+}
+
+static void post_early(struct http_exchange *x)
+{
+	reply_text(x, 403, "no");
+}
+
+static void answer_later(struct http_exchange *x, void *arg UNUSED)
+{
+	if (x != NULL)
+		reply_text(x, 200, "later");
+	else
+		posts_gone++;
+}
+
+static void get_later(struct http_exchange *x)
+{
+	later(x, (unsigned)query_number(x, "ms", 10), answer_later, NULL);
+}
+
+/* Two posts race; the second finds the exchange gone. */
+static void get_twice(struct http_exchange *x)
+{
+	later(x, 1, answer_later, NULL);
+	later(x, 1, answer_later, NULL);
+}
+
+static void collect_later(struct http_exchange *x, void *arg UNUSED)
+{
+	if (x != NULL)
+		post_echo(x);
+	else
+		posts_gone++;
+}
+
+/* Asks for the body only after a while. */
+static void post_echo_later(struct http_exchange *x)
+{
+	later(x, (unsigned)query_number(x, "ms", 10), collect_later, NULL);
+}
+
+struct generator {
+	uint64_t pieces, size;
+	bool breaks;
+};
+
+static int generate(void *arg, struct buf *piece)
+{
+	struct generator *g = arg;
+
+	if (g->pieces == 0)
+		return g->breaks ? -1 : 0;
+	g->pieces--;
+	for (uint64_t i = 0; i < g->size; i++)
+		buf_putc(piece, (char)('a' + g->pieces % 26));
+	return 1;
+}
+
+static void generator_free(void *arg)
+{
+	sources_freed++;
+	free(arg);
+}
+
+static void get_generate(struct http_exchange *x)
+{
+	struct generator *g = calloc(1, sizeof(*g));
+	struct http_reply reply;
+
+	if (g == NULL) {
+		reply_text(x, 503, "no memory");
+		return;
+	}
+	g->pieces = query_number(x, "pieces", 3);
+	g->size = query_number(x, "size", 10);
+	g->breaks = query_number(x, "breaks", 0) > 0;
+	http_reply_init(&reply, 200);
+	reply.source = (struct http_source){generate, generator_free, g};
+	http_exchange_reply(x, &reply);
+}
+
+static void get_bytes(struct http_exchange *x)
+{
+	uint64_t n = query_number(x, "n", 0);
+	struct http_reply reply;
+	char *room;
+
+	http_reply_init(&reply, (int)query_number(x, "status", 200));
+	room = buf_room(&reply.body, n);
+	if (room != NULL) {
+		memset(room, 'x', n);
+		buf_claim(&reply.body, n);
+	}
+	reply.close = query_number(x, "close", 0) > 0;
+	http_exchange_reply(x, &reply);
+}
+
+static void get_file(struct http_exchange *x)
+{
+	uint64_t first = 0, last = FILE_SIZE - 1;
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	switch (http_range_parse(
+		http_head_get(http_exchange_head(x), "Range"), FILE_SIZE, &first, &last)) {
+	case HTTP_RANGE_OK:
+		reply.status = 206;
+		http_reply_header(&reply, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%zu",
+			first, last, FILE_SIZE);
+		break;
+	case HTTP_RANGE_UNSATISFIABLE:
+		reply_text(x, 416, "past the end");
+		return;
+	case HTTP_RANGE_NONE:
+		break;
+	}
+	reply.fd = dup(fileno(file));
+	reply.offset = first;
+	reply.length = last - first + 1 + query_number(x, "lie", 0);
+	http_exchange_reply(x, &reply);
+}
+
+/* The answer's length is known without its bytes. */
+static void head_length(struct http_exchange *x)
+{
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	reply.length = 1234567890123;
+	http_exchange_reply(x, &reply);
+}
+
+static void get_stats(struct http_exchange *x)
+{
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	json_begin_object(&reply.body);
+	json_member_u64(&reply.body, "exchanges", exchanges);
+	json_member_u64(&reply.body, "streams_gone", streams_gone);
+	json_member_u64(&reply.body, "posts_gone", posts_gone);
+	json_member_u64(&reply.body, "sources_freed", sources_freed);
+	json_end_object(&reply.body);
+	http_exchange_reply(x, &reply);
+}
+
+static void show_request(struct http_exchange *x, struct slice body, void *arg UNUSED)
+{
+	const struct http_head *head = http_exchange_head(x);
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	buf_printf(&reply.body, "%.*s|%.*s|%.*s|", SLICE_ARG(head->method),
+		SLICE_ARG(http_exchange_path(x)), SLICE_ARG(http_exchange_query(x)));
+	for (size_t i = 0; i < head->n_headers; i++)
+		buf_printf(&reply.body, "%.*s=%.*s|", SLICE_ARG(head->headers[i].name),
+			SLICE_ARG(head->headers[i].value));
+	buf_add(&reply.body, body);
+	http_exchange_reply(x, &reply);
+}
+
+/* The head is still there when the body has been read. */
+static void any_show(struct http_exchange *x)
+{
+	http_exchange_collect(x, MIB, show_request, NULL);
+}
+
+static void handle(struct http_exchange *x, void *arg UNUSED)
+{
+	static const struct {
+		struct slice path;
+		void (*handle)(struct http_exchange *x);
+	} routes[] = {
+		{SLICE("/"), get_root},
+		{SLICE("/echo"), post_echo},
+		{SLICE("/echo-later"), post_echo_later},
+		{SLICE("/count"), post_count},
+		{SLICE("/abort"), post_abort},
+		{SLICE("/early"), post_early},
+		{SLICE("/later"), get_later},
+		{SLICE("/twice"), get_twice},
+		{SLICE("/generate"), get_generate},
+		{SLICE("/bytes"), get_bytes},
+		{SLICE("/file"), get_file},
+		{SLICE("/length"), head_length},
+		{SLICE("/stats"), get_stats},
+		{SLICE("/show"), any_show},
+		{SLICE("*"), get_root},
+	};
+
+	exchanges++;
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+		if (slice_eq(http_exchange_path(x), routes[i].path)) {
+			routes[i].handle(x);
+			return;
+		}
+	reply_text(x, 404, "no such route");
+}
+
+static void error_body(const struct error *err, struct buf *ret)
+{
+	json_begin_object(ret);
+	json_member_cstr(ret, "error", err->text);
+	json_member_cstr(ret, "code", error_name(err->code));
+	json_end_object(ret);
+}
+
+/* ---- main ---- */
+
+struct options {
+	struct http_limits limits;
+	unsigned loops, port, connections, drain_ms;
+};
+
+static bool set_option(struct options *o, const char *arg)
+{
+	const struct {
+		const char *name;
+		unsigned *at;
+	} known[] = {
+		{"loops", &o->loops},
+		{"port", &o->port},
+		{"drain_ms", &o->drain_ms},
+		{"connections", &o->connections},
+		{"head_ms", &o->limits.head_ms},
+		{"idle_ms", &o->limits.idle_ms},
+		{"body_grace_ms", &o->limits.body_grace_ms},
+		{"body_rate", &o->limits.body_rate},
+		{"send_stall_ms", &o->limits.send_stall_ms},
+	};
+	struct slice value = slice_of(arg), name = slice_cut(&value, '=');
+	uint64_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (slice_eq(name, slice_of(known[i].name)) && slice_to_u64(value, &n)) {
+			*known[i].at = (unsigned)n;
+			return true;
+		}
+	return false;
+}
+
+static void write_file(void)
+{
+	file = tmpfile();
+	AN(file != NULL);
+	for (size_t i = 0; i < FILE_SIZE; i++)
+		putc((int)(i % 251), file);
+	AZ(fflush(file));
+}
+
+static int serve(const struct options *o, struct error *err)
+{
+	static const struct http_service service = {.handle = handle, .error_body = error_body};
+	struct http_loops *loops;
+	struct http_server *server;
+	char address[16];
+	sigset_t signals;
+	int signal;
+
+	snprintf(address, sizeof(address), ":%u", o->port);
+	if (workers_new(&sleepers, "sleeper", SLEEPERS, err) != 0 ||
+		http_loops_new(&loops, o->loops, err) != 0 ||
+		http_server_new(&server, loops, address, &service, &o->limits, err) != 0)
+		return -1;
+	printf("%u\n", http_server_port(server));
+	fflush(stdout);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	AZ(sigwait(&signals, &signal));
+	http_server_drain(server, o->drain_ms);
+	http_server_free(server);
+	workers_free(sleepers);
+	http_loops_free(loops);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.limits = http_limits_default,
+		.loops = 2,
+		.connections = LIMIT_HTTP_CONNECTIONS,
+		.drain_ms = 5000};
+	struct error err = ERROR_INIT;
+	sigset_t signals;
+
+	for (int i = 1; i < argc; i++)
+		if (!set_option(&o, argv[i])) {
+			fprintf(stderr, "unknown option %s\n", argv[i]);
+			return 2;
+		}
+	o.limits.connections = o.connections;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	AZ(sigprocmask(SIG_BLOCK, &signals, NULL)); /* the threads inherit it: main waits for it */
+	write_file();
+	if (serve(&o, &err) != 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	fclose(file);
+	return 0;
+}

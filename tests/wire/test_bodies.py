@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies of requests: 100 Continue, answers before the end, back-pressure."""
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.wire.client import HOST, sanitized
+
+MIB = 1024 * 1024
+
+
+def expecting(target, length):
+    return (b"POST %s HTTP/1.1\r\n" % target) + HOST + \
+        b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % length
+
+
+def test_100_continue_comes_when_the_service_wants_the_body(connection):
+    for target, body in ((b"/echo", b"hello"), (b"/count", b"5 532")):
+        connection.send(expecting(target, 5))
+        assert connection.answer().status == 100
+        connection.send(b"hello")
+        assert connection.answer().body == body
+
+
+def test_100_continue_waits_until_the_service_wants_the_body(connection):
+    connection.send(expecting(b"/echo-later?ms=300", 5))
+    assert connection.is_quiet(0.15)
+    assert connection.answer().status == 100
+    connection.send(b"hello")
+    assert connection.answer().body == b"hello"
+
+
+def test_100_continue_is_not_sent_to_who_did_not_wait(connection):
+    connection.send(expecting(b"/echo", 5), b"hello")
+    assert connection.answer().body == b"hello"
+
+
+def test_100_continue_is_not_sent_where_there_is_no_body(connection):
+    connection.send(expecting(b"/echo", 0))
+    assert connection.answer().status == 200
+
+
+def test_an_early_answer_comes_instead_of_100_continue_and_closes(server):
+    with server.connect() as connection:
+        connection.send(expecting(b"/early", 5))
+        answer = connection.answer()
+        assert answer.status == 403
+        assert answer.closes  # the client may or may not send those 5 bytes
+        assert connection.is_closed()
+
+
+def test_413_comes_instead_of_100_continue(server):
+    with server.connect() as connection:
+        connection.send(expecting(b"/echo", 2 * MIB))
+        answer = connection.answer()
+        assert answer.status == 413
+        assert answer.closes
+        assert connection.is_closed()
+
+
+def test_curl_does_not_send_a_body_that_is_too_large(server, tmp_path):
+    (tmp_path / "body").write_bytes(b"x" * 2 * MIB)
+    done = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", "--expect100-timeout", "10", "-H", "Expect: 100-continue",
+         "--data-binary", f"@{tmp_path}/body", "-o", "/dev/null", "-w", "%{http_code} %{size_upload}",
+         f"http://127.0.0.1:{server.port}/echo"], stdout=subprocess.PIPE, check=True, timeout=30)
+    assert done.stdout == b"413 0"
+
+
+def test_an_early_answer_with_little_body_left_keeps_the_connection(connection):
+    for _ in range(3):
+        connection.send(b"POST /early HTTP/1.1\r\n", HOST, b"Content-Length: 60000\r\n\r\n")
+        answer = connection.answer()
+        assert answer.status == 403
+        assert not answer.closes
+        connection.send(b"x" * 60000)
+    assert connection.call("GET", "/").status == 200
+
+
+def test_an_early_answer_to_a_chunked_body_keeps_the_connection_only_if_it_is_there(server):
+    head = b"POST /early HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    with server.connect() as connection:
+        connection.send(head, b"5\r\nhello\r\n0\r\n\r\n")
+        assert not connection.answer().closes
+        connection.send(head, b"5\r\nhel")
+        assert connection.answer().closes
+        assert connection.is_closed()
+
+
+def test_a_dropped_body_with_bad_chunks_closes(server):
+    with server.connect() as connection:
+        connection.send(b"POST /early HTTP/1.1\r\n", HOST, b"Transfer-Encoding: chunked\r\n\r\nx\r\n")
+        assert connection.answer().closes
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("target, status", [("/early", 403), ("/abort", 409), ("/echo", 413)])
+def test_an_early_answer_is_seen_by_a_client_that_is_still_sending(server, target, status):
+    for _ in range(5):
+        with server.connect() as connection:
+            connection.send(f"POST {target} HTTP/1.1\r\n", HOST, b"Content-Length: 20000000\r\n\r\n")
+            try:
+                for _ in range(100):
+                    connection.send(b"x" * 20000)
+            except ConnectionError:
+                pytest.fail("reset before the answer was read")
+            answer = connection.answer()
+            assert answer.status == status
+            assert answer.closes
+            assert connection.is_closed()
+
+
+def test_a_stream_can_be_answered_in_its_middle(connection):
+    answer = connection.call("POST", "/abort", body=b"x" * 50000)
+    assert answer.status == 409
+    assert connection.call("GET", "/").status == 200
+
+
+def test_a_paused_stream_does_not_lose_a_byte(connection):
+    body = bytes(range(256)) * 2000
+    answer = connection.call("POST", "/count?pause_ms=1", body=body)
+    assert answer.body == b"%d %d" % (len(body), sum(body))
+
+
+def test_a_paused_chunked_stream_does_not_lose_a_byte(connection):
+    connection.send(b"POST /count?pause_ms=1 HTTP/1.1\r\n", HOST, b"Transfer-Encoding: chunked\r\n\r\n")
+    for _ in range(200):
+        connection.send(b"100\r\n", bytes(range(256)), b"\r\n")
+    connection.send(b"0\r\n\r\n")
+    assert connection.answer().body == b"%d %d" % (200 * 256, 200 * 255 * 128)
+
+
+def test_a_large_body_to_a_slow_consumer_keeps_memory_flat(start):
+    server = start()
+    assert server.call("POST", "/count", body=b"x" * MIB).status == 200
+    before, most, done = server.memory_kib(), 0, threading.Event()
+
+    def watch():
+        nonlocal most
+        while not done.is_set():
+            most = max(most, server.memory_kib())
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with server.connect() as connection:
+        connection.send(b"POST /count?pause_ms=1 HTTP/1.1\r\n", HOST, b"Content-Length: %d\r\n\r\n" % (64 * MIB))
+        for _ in range(64):
+            connection.send(b"\1" * MIB)
+        assert connection.answer().body == b"%d %d" % (64 * MIB, 64 * MIB)
+    done.set()
+    watcher.join()
+    assert most - before < (20000 if sanitized() else 2000), f"{before} KiB grew to {most} KiB"
+
+
+def test_a_generated_answer_to_a_slow_reader_keeps_memory_flat(start):
+    server = start()
+    assert server.call("GET", "/generate?pieces=100&size=65536").status == 200
+    before = server.memory_kib()
+    with server.connect() as connection:
+        connection.request("GET", "/generate?pieces=1000000&size=65536")
+        connection.take(1000)
+        time.sleep(0.5)
+        assert server.memory_kib() - before < (20000 if sanitized() else 2000)
+        connection.reset()
+
+
+def test_pipelined_bytes_wait_in_the_kernel_and_not_in_memory(start):
+    server = start()
+    before = server.memory_kib()
+    with server.connect() as connection:
+        connection.request("GET", "/later?ms=1000")
+        connection.socket.settimeout(0.3)
+        try:
+            connection.send(b"x" * 64 * MIB)
+        except (TimeoutError, OSError):
+            pass
+        assert server.memory_kib() - before < (20000 if sanitized() else 2000)
+        connection.reset()
