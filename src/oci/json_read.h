@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a JSON object strictly (RFC 8259) with jansson: valid UTF-8, no NUL, no duplicate key, at
+ * most LIMIT_JSON_DEPTH levels, nothing but white space after it.
+ *
+ * What is written with a fraction or an exponent is a real, so json_is_integer() holds only for
+ * whole numbers written as such.
+ */
+#ifndef OCI_JSON_READ_H
+#define OCI_JSON_READ_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+#include <jansson.h>
+
+/* ERROR_INVALID says what is wrong at which line and column (from 1, in characters).
+ * CLEANUP(json_decrefp) json_t *root frees the result. */
+int json_read_object(json_t **ret, struct slice text, struct error *err) MUST_CHECK;
+
+/* The same, but where a whole number does not fit 64 bits, all numbers of the document are reals:
+ * whoever looks for an integer there can refuse it by the name of its field. */
+int json_read_object_wide(json_t **ret, struct slice text, struct error *err) MUST_CHECK;
+
+#endif

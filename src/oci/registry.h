@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * struct registry: what the rest of the program needs of an OCI registry. Two implement it:
+ * registry/embedded and registry/remote.
+ *
+ * Calls block: from the publisher's thread or a command, never from an event loop. One thread at a
+ * time. Repository names are without the registry's own prefix.
+ *
+ * Errors: ERROR_NOT_FOUND (it is not there), ERROR_UNAVAILABLE (try again), ERROR_NO_SPACE,
+ * ERROR_CONFLICT (an immutable tag names something else), ERROR_UNKNOWN_OUTCOME (the answer to a
+ * write was lost: it may have happened), ERROR_DENIED and ERROR_UNAUTHORIZED, ERROR_INTERNAL
+ * (what came back is damaged: bytes do not match their digest).
+ */
+#ifndef OCI_REGISTRY_H
+#define OCI_REGISTRY_H
+
+#include "base/buf.h"
+#include "oci/digest.h"
+
+struct push_blob {
+	struct digest digest;
+	struct slice bytes;
+};
+
+/* One manifest to store, with the blobs it needs; all borrowed until the push returns. */
+struct push {
+	const char *repository;
+	const char *tag; /* NULL: by digest only */
+	bool tag_is_new; /* refuse with ERROR_CONFLICT when the tag names another manifest already;
+			  * the tag is immutable */
+	bool tag_may_exist; /* hint: the number may have been used before, so do look; a registry
+			     * where looking costs nothing always does */
+	const char *media_type;
+	struct slice manifest;
+	struct digest digest; /* of the manifest */
+	size_t n_blobs;
+	const struct push_blob *blobs; /* none for a tag that moves to a stored manifest */
+
+	struct error err; /* out: ERROR_NONE when it is stored */
+};
+
+struct registry;
+
+struct registry_ops {
+	int (*begin)(struct registry *r, struct error *err);
+	void (*push)(struct registry *r, struct push *pushes, size_t n);
+	int (*commit)(struct registry *r, struct error *err);
+	void (*rollback)(struct registry *r);
+	int (*resolve)(struct registry *r, const char *repository, const char *tag,
+		struct digest *ret, struct error *err);
+	int (*manifest)(struct registry *r, const char *repository, const char *reference,
+		struct buf *ret, struct digest *ret_digest, struct error *err);
+	int (*blob)(struct registry *r, const char *repository, const struct digest *digest,
+		struct buf *ret, struct error *err);
+	int (*tags)(struct registry *r, const char *repository,
+		int (*each)(struct slice tag, void *arg, struct error *err), void *arg,
+		struct error *err);
+	int (*repositories)(struct registry *r,
+		int (*each)(struct slice repository, void *arg, struct error *err), void *arg,
+		struct error *err);
+	int (*delete_tag)(
+		struct registry *r, const char *repository, const char *tag, struct error *err);
+	void (*free)(struct registry *r);
+};
+
+struct registry {
+	const struct registry_ops *ops;
+	/* Between begin and commit nothing is visible to others, and rollback (or a failed commit)
+	 * undoes it all. False: every push is visible and durable when it returns. */
+	bool atomic;
+};
+
+/* Brackets the writes of one commit. Only then may registry_push be called. */
+static inline int registry_begin(struct registry *r, struct error *err)
+{
+	return r->ops->begin(r, err);
+}
+
+/* Stores them all, in parallel where that helps and in no particular order; each has its own
+ * outcome in push->err. A push is done when blobs, manifest and tag are all there. */
+static inline void registry_push(struct registry *r, struct push *pushes, size_t n)
+{
+	r->ops->push(r, pushes, n);
+}
+
+/* Atomic registries: durable when it returns 0, undone when it fails. Others: nothing to do. */
+static inline int registry_commit(struct registry *r, struct error *err)
+{
+	return r->ops->commit(r, err);
+}
+
+static inline void registry_rollback(struct registry *r)
+{
+	r->ops->rollback(r);
+}
+
+/* The digest that a tag names; inside a transaction, as the transaction sees it. */
+static inline int registry_resolve(struct registry *r, const char *repository, const char *tag,
+	struct digest *ret, struct error *err)
+{
+	return r->ops->resolve(r, repository, tag, ret, err);
+}
+
+/* A manifest by tag or digest, verified; appended to ret, whose maximum holds. */
+static inline int registry_manifest(struct registry *r, const char *repository,
+	const char *reference, struct buf *ret, struct digest *ret_digest, struct error *err)
+{
+	return r->ops->manifest(r, repository, reference, ret, ret_digest, err);
+}
+
+/* A blob by digest, verified; appended to ret, whose maximum holds. */
+static inline int registry_blob(struct registry *r, const char *repository,
+	const struct digest *digest, struct buf *ret, struct error *err)
+{
+	return r->ops->blob(r, repository, digest, ret, err);
+}
+
+/* Every tag of a repository, or every repository under the prefix; each() ends it by returning -1
+ * with an error. An unknown repository has no tags. Hosted registries may refuse the second. */
+static inline int registry_tags(struct registry *r, const char *repository,
+	int (*each)(struct slice tag, void *arg, struct error *err), void *arg, struct error *err)
+{
+	return r->ops->tags(r, repository, each, arg, err);
+}
+static inline int registry_repositories(struct registry *r,
+	int (*each)(struct slice repository, void *arg, struct error *err), void *arg,
+	struct error *err)
+{
+	return r->ops->repositories(r, each, arg, err);
+}
+
+/* Takes a tag away, never the manifest. ERROR_NOT_IMPLEMENTED where the registry refuses. */
+static inline int registry_delete_tag(
+	struct registry *r, const char *repository, const char *tag, struct error *err)
+{
+	return r->ops->delete_tag(r, repository, tag, err);
+}
+
+static inline void registry_free(struct registry *r)
+{
+	if (r != NULL)
+		r->ops->free(r);
+}
+DEFINE_CLEANUP(struct registry, registry_free);
+
+#endif
