@@ -3,6 +3,8 @@
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
+#include <stdint.h>
+
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -46,6 +48,7 @@
 #define LIMIT_CATALOG_TAR (256 * MIB)
 #define LIMIT_PAGE 64 /* intents in one page: pages average 16 */
 #define LIMIT_RECORD (4 * MIB)
+#define LIMIT_VERSION UINT64_C(253402300799999999) /* microseconds: the last of the year 9999 */
 
 /* OCI (distribution-spec) */
 #define LIMIT_REPOSITORY 255
