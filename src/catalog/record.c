@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/record.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "catalog/catalog.h"
+#include "intent/intent.h"
+#include "oci/json_read.h"
+#include "oci/reference.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char *const op_names[RECORD_OPS_] = {
+	[RECORD_CREATE] = "create",
+	[RECORD_UPDATE] = "update",
+	[RECORD_DELETE] = "delete",
+};
+
+void record_done(struct record *r)
+{
+	free(r->why);
+	free(r->changes);
+	free(r->catalogs);
+	*r = (struct record){0};
+}
+
+void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE])
+{
+	snprintf(ret, RECORD_TAG_SIZE, "c%" PRIu64, version);
+}
+
+int record_state(
+	struct digest *ret, const struct record_catalog *catalogs, size_t n, struct error *err)
+{
+	CLEANUP(hasher_done) struct hasher h = {0};
+
+	if (hasher_init(&h, DIGEST_SHA256, err) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		char text[DIGEST_TEXT_SIZE];
+
+		ASSERT(i == 0 || strcmp(catalogs[i - 1].repository, catalogs[i].repository) < 0);
+		hasher_update(&h, slice_of(catalogs[i].repository));
+		hasher_update(&h, SLICE(" "));
+		hasher_update(&h, slice_of(digest_format(&catalogs[i].digest, text)));
+		hasher_update(&h, SLICE("\n"));
+	}
+	*ret = hasher_finish(&h);
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static void member_digest(struct buf *b, const char *key, const struct digest *d)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	json_member_cstr(b, key, digest_format(d, text));
+}
+
+static void add_change(struct buf *b, const struct record_change *change)
+{
+	char tag[RESOURCE_TAG_SIZE];
+
+	resource_tag(change->version, tag);
+	json_begin_object(b);
+	json_member_cstr(b, "op", op_names[change->op]);
+	json_member_cstr(b, "namespace", change->namespace);
+	json_member_cstr(b, "name", change->name);
+	json_member_cstr(b, "version", tag);
+	member_digest(b, "digest", &change->digest);
+	json_end_object(b);
+}
+
+void record_write(const struct record *r, struct buf *ret)
+{
+	char when[CLOCK_RFC3339_SIZE];
+
+	clock_rfc3339(r->version, when);
+	json_begin_object(ret);
+	json_member_u64(ret, "format", RECORD_FORMAT);
+	json_member_u64(ret, "version", r->version);
+	json_member_cstr(ret, "when", when);
+	if (r->why != NULL)
+		json_member_cstr(ret, "why", r->why);
+	if (r->has_parent)
+		member_digest(ret, "parent", &r->parent);
+	json_member_cstr(ret, "layout", r->layout);
+	json_key(ret, "changes");
+	json_begin_array(ret);
+	for (size_t i = 0; i < r->n_changes; i++)
+		add_change(ret, &r->changes[i]);
+	json_end_array(ret);
+	json_key(ret, "catalogs");
+	json_begin_array(ret);
+	for (size_t i = 0; i < r->n_catalogs; i++) {
+		json_begin_object(ret);
+		json_member_cstr(ret, "repository", r->catalogs[i].repository);
+		member_digest(ret, "digest", &r->catalogs[i].digest);
+		json_end_object(ret);
+	}
+	json_end_array(ret);
+	member_digest(ret, "state", &r->state);
+	json_end_object(ret);
+}
+
+void record_manifest(
+	const struct digest *layer, uint64_t layer_size, uint64_t version, struct buf *ret)
+{
+	char tag[RECORD_TAG_SIZE], created[CLOCK_RFC3339_SIZE];
+	struct oci_annotation annotations[] = {
+		{"org.opencontainers.image.created", created},
+		{"org.opencontainers.image.revision", tag},
+	};
+	struct oci_manifest_draft draft = {
+		.artifact_type = RECORD_ARTIFACT_TYPE,
+		.config = {.media_type = OCI_MEDIA_EMPTY,
+			.digest = digest_of(OCI_EMPTY),
+			.size = OCI_EMPTY.n},
+		.layer = {.media_type = RECORD_MEDIA, .digest = *layer, .size = layer_size},
+		.n_annotations = ARRAY_SIZE(annotations),
+		.annotations = annotations,
+	};
+
+	record_tag(version, tag);
+	clock_rfc3339(version, created);
+	oci_manifest_write(&draft, ret);
+}
+
+/* ---- reading ---- */
+
+static int malformed(const char *what, struct error *err)
+{
+	return error_set(err, ERROR_INTERNAL, "the commit record is damaged: %s", what);
+}
+
+/* A string member's value, or SLICE_NONE. */
+static struct slice get_string(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!json_is_string(value))
+		return SLICE_NONE;
+	return (struct slice){json_string_value(value), json_string_length(value)};
+}
+
+static bool get_digest(const json_t *object, const char *key, struct digest *ret)
+{
+	struct error ignored = ERROR_INIT;
+
+	return digest_parse(ret, get_string(object, key), &ignored) == 0;
+}
+
+static bool read_op(struct slice name, enum record_op *ret)
+{
+	for (size_t i = 0; i < RECORD_OPS_; i++) {
+		if (slice_eq(name, slice_of(op_names[i]))) {
+			*ret = (enum record_op)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool read_change(const json_t *object, struct record_change *ret)
+{
+	struct slice namespace = get_string(object, "namespace"), name = get_string(object, "name");
+
+	if (!intent_name_ok(namespace) || !intent_name_ok(name))
+		return false;
+	snprintf(ret->namespace, sizeof(ret->namespace), "%.*s", SLICE_ARG(namespace));
+	snprintf(ret->name, sizeof(ret->name), "%.*s", SLICE_ARG(name));
+	return read_op(get_string(object, "op"), &ret->op) &&
+	       resource_tag_parse(get_string(object, "version"), &ret->version) &&
+	       get_digest(object, "digest", &ret->digest);
+}
+
+static bool read_catalog(const json_t *object, struct record_catalog *ret)
+{
+	struct slice repository = get_string(object, "repository");
+
+	if (!oci_repository_ok(repository))
+		return false;
+	snprintf(ret->repository, sizeof(ret->repository), "%.*s", SLICE_ARG(repository));
+	return get_digest(object, "digest", &ret->digest);
+}
+
+static int read_lists(struct record *r, const json_t *root, struct error *err)
+{
+	const json_t *changes = json_object_get(root, "changes");
+	const json_t *catalogs = json_object_get(root, "catalogs");
+
+	if (!json_is_array(changes) || !json_is_array(catalogs))
+		return malformed("a list is missing", err);
+	r->changes = calloc(json_array_size(changes) + 1, sizeof(r->changes[0]));
+	r->catalogs = calloc(json_array_size(catalogs) + 1, sizeof(r->catalogs[0]));
+	if (r->changes == NULL || r->catalogs == NULL)
+		return error_no_memory(err);
+	for (; r->n_changes < json_array_size(changes); r->n_changes++)
+		if (!read_change(json_array_get(changes, r->n_changes), &r->changes[r->n_changes]))
+			return malformed("a change", err);
+	for (; r->n_catalogs < json_array_size(catalogs); r->n_catalogs++)
+		if (!read_catalog(
+			    json_array_get(catalogs, r->n_catalogs), &r->catalogs[r->n_catalogs]))
+			return malformed("a catalog", err);
+	return 0;
+}
+
+static int read_record(struct record *r, const json_t *root, struct error *err)
+{
+	const json_t *format = json_object_get(root, "format");
+	const json_t *version = json_object_get(root, "version");
+	struct slice layout = get_string(root, "layout"), why = get_string(root, "why");
+
+	if (!json_is_integer(format))
+		return malformed("no format", err);
+	if (json_integer_value(format) > RECORD_FORMAT)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the commit record has format %lld and this program reads up to %d: use a "
+			"newer gsq",
+			(long long)json_integer_value(format), RECORD_FORMAT);
+	if (!json_is_integer(version) || json_integer_value(version) <= 0 ||
+		(uint64_t)json_integer_value(version) > LIMIT_VERSION)
+		return malformed("no version", err);
+	r->version = (uint64_t)json_integer_value(version);
+	if (layout.n == 0 || layout.n >= sizeof(r->layout))
+		return malformed("no layout", err);
+	memcpy(r->layout, layout.p, layout.n);
+	if (why.n > 0 && (r->why = slice_dup(why)) == NULL)
+		return error_no_memory(err);
+	r->has_parent = json_object_get(root, "parent") != NULL;
+	if (r->has_parent && !get_digest(root, "parent", &r->parent))
+		return malformed("the parent", err);
+	if (!get_digest(root, "state", &r->state))
+		return malformed("the state", err);
+	return read_lists(r, root, err);
+}
+
+int record_parse(struct record *ret, struct slice json, struct error *err)
+{
+	CLEANUP(json_decrefp) json_t *root = NULL;
+	struct record r = {0};
+
+	if (json_read_object(&root, json, err) != 0) {
+		err->code = ERROR_INTERNAL;
+		return error_wrap(err, "the commit record is damaged");
+	}
+	if (read_record(&r, root, err) != 0) {
+		record_done(&r);
+		return -1;
+	}
+	*ret = r;
+	return 0;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commit records: what is current, who changed it, and what came before (DESIGN section 2, "Commit
+ * record"). A hash-chained history that lives in the registry; moving commits:latest to a record
+ * is the commit point of the whole system.
+ */
+#ifndef CATALOG_RECORD_H
+#define CATALOG_RECORD_H
+
+#include "catalog/resource.h"
+
+#define RECORD_REPOSITORY "gitops-squared/commits"
+#define RECORD_MEDIA "application/vnd.gitops-squared.commit.v1+json"
+#define RECORD_ARTIFACT_TYPE "application/vnd.gitops-squared.commit.v1"
+#define RECORD_FORMAT 1
+#define RECORD_TAG_SIZE 22 /* "c" and a 64-bit number */
+
+enum record_op { RECORD_CREATE, RECORD_UPDATE, RECORD_DELETE, RECORD_OPS_ };
+
+struct record_change {
+	enum record_op op;
+	char namespace[LIMIT_NAME + 1];
+	char name[LIMIT_NAME + 1];
+	uint64_t version;
+	struct digest digest; /* of the artifact's manifest */
+};
+
+struct record_catalog {
+	char repository[LIMIT_REPOSITORY + 1];
+	struct digest digest; /* of the catalog's manifest */
+};
+
+struct record {
+	uint64_t version;     /* the commit's: the highest ever issued, tag c<version> */
+	bool has_parent;      /* false: the first of its chain */
+	struct digest parent; /* manifest of the record before */
+	char layout[16];      /* "single" */
+	struct digest state;  /* over all catalogs' names and digests */
+	char *why;            /* "init", "rebuild", or NULL */
+	size_t n_changes;
+	struct record_change *changes;
+	size_t n_catalogs; /* those that changed */
+	struct record_catalog *catalogs;
+};
+
+/* Frees why, changes and catalogs. */
+void record_done(struct record *r);
+
+/* The one hash over the names and digests of all catalogs, sorted by repository. */
+int record_state(struct digest *ret, const struct record_catalog *catalogs, size_t n,
+	struct error *err) MUST_CHECK;
+
+void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE]);
+
+/* Layer bytes (JSON) and the manifest around them. */
+void record_write(const struct record *r, struct buf *ret);
+void record_manifest(
+	const struct digest *layer, uint64_t layer_size, uint64_t version, struct buf *ret);
+
+/* A record of a newer format is ERROR_UNAVAILABLE and says so; a malformed one ERROR_INTERNAL. */
+int record_parse(struct record *ret, struct slice json, struct error *err) MUST_CHECK;
+
+#endif

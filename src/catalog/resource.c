@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/resource.h"
+
+#include "base/clock.h"
+#include "intent/manifest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define ARTIFACT_TYPE "application/vnd.gitops-squared.resource.v1"
+#define LAYER_TYPE "application/vnd.gitops-squared.manifest.v1+yaml"
+#define LAYER_TITLE "platformresource.yaml"
+
+int resource_new(struct resource **ret, struct intent *intent, uint64_t version,
+	const struct digest *digest, struct error *err)
+{
+	struct resource *r = malloc(sizeof(*r));
+
+	if (r == NULL)
+		return error_no_memory(err);
+	*r = (struct resource){
+		.refs = 1,
+		.version = version,
+		.intent = intent_ref(intent),
+		.digest = *digest,
+	};
+	*ret = r;
+	return 0;
+}
+
+struct resource *resource_ref(struct resource *r)
+{
+	__atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED);
+	return r;
+}
+
+void resource_unref(struct resource *r)
+{
+	if (r == NULL || __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	intent_unref(r->intent);
+	free(r);
+}
+
+void resource_repository(
+	const char *namespace, const char *name, char ret[RESOURCE_REPOSITORY_SIZE])
+{
+	int n = snprintf(
+		ret, RESOURCE_REPOSITORY_SIZE, RESOURCE_REPOSITORY_PREFIX "%s/%s", namespace, name);
+
+	ASSERT(n > 0 && (size_t)n < RESOURCE_REPOSITORY_SIZE);
+}
+
+void resource_tag(uint64_t version, char ret[RESOURCE_TAG_SIZE])
+{
+	snprintf(ret, RESOURCE_TAG_SIZE, "v%" PRIu64, version);
+}
+
+bool resource_tag_parse(struct slice tag, uint64_t *ret_version)
+{
+	return tag.n > 1 && tag.p[0] == 'v' && tag.p[1] != '0' &&
+	       slice_to_u64((struct slice){tag.p + 1, tag.n - 1}, ret_version);
+}
+
+/* Manifest and digests around a layer that is already in place. */
+static int finish(struct artifact *a, const char *namespace, const char *name, uint64_t version,
+	bool tombstone, struct error *err)
+{
+	char tag[RESOURCE_TAG_SIZE], created[CLOCK_RFC3339_SIZE];
+	struct oci_annotation layer_annotations[5], annotations[4];
+	size_t n_layer = 0, n = 0;
+	struct oci_manifest_draft draft;
+
+	resource_tag(version, tag);
+	clock_rfc3339(version, created);
+	a->layer_digest = digest_of(buf_slice(&a->layer));
+
+	if (tombstone) {
+		struct oci_annotation deleted = {"io.gitops-squared.resource.deleted", "true"};
+
+		layer_annotations[n_layer++] = deleted;
+		annotations[n++] = deleted;
+	}
+	annotations[n++] = (struct oci_annotation){"io.gitops-squared.resource.name", name};
+	annotations[n++] =
+		(struct oci_annotation){"io.gitops-squared.resource.namespace", namespace};
+	annotations[n++] = (struct oci_annotation){"org.opencontainers.image.created", created};
+	layer_annotations[n_layer++] =
+		(struct oci_annotation){"io.gitops-squared.resource.name", name};
+	layer_annotations[n_layer++] =
+		(struct oci_annotation){"io.gitops-squared.resource.namespace", namespace};
+	layer_annotations[n_layer++] =
+		(struct oci_annotation){"io.gitops-squared.resource.version", tag};
+	layer_annotations[n_layer++] =
+		(struct oci_annotation){"org.opencontainers.image.title", LAYER_TITLE};
+
+	draft = (struct oci_manifest_draft){
+		.artifact_type = ARTIFACT_TYPE,
+		.config = {.media_type = OCI_MEDIA_EMPTY,
+			.digest = digest_of(OCI_EMPTY),
+			.size = OCI_EMPTY.n},
+		.layer = {.media_type = LAYER_TYPE,
+			.digest = a->layer_digest,
+			.size = a->layer.len,
+			.n_annotations = n_layer,
+			.annotations = layer_annotations},
+		.n_annotations = n,
+		.annotations = annotations,
+	};
+	oci_manifest_write(&draft, &a->manifest);
+	if (buf_check(&a->manifest, err) != 0)
+		return -1;
+	a->digest = digest_of(buf_slice(&a->manifest));
+	return 0;
+}
+
+static void artifact_init(struct artifact *a)
+{
+	*a = (struct artifact){
+		.layer = BUF_INIT(LIMIT_INTENT_YAML),
+		.manifest = BUF_INIT(LIMIT_MANIFEST),
+	};
+}
+
+int artifact_of_resource(
+	struct artifact *ret, const struct intent *intent, uint64_t version, struct error *err)
+{
+	struct artifact a;
+
+	artifact_init(&a);
+	intent_render(intent, version, &a.layer);
+	if (buf_check(&a.layer, err) != 0 ||
+		finish(&a, intent->namespace, intent->name, version, false, err) != 0) {
+		artifact_done(&a);
+		return -1;
+	}
+	*ret = a;
+	return 0;
+}
+
+int artifact_of_tombstone(struct artifact *ret, const char *namespace, const char *name,
+	uint64_t version, struct error *err)
+{
+	struct artifact a;
+
+	artifact_init(&a);
+	buf_printf(&a.layer, "# deleted: %s/%s\n", namespace, name);
+	if (buf_check(&a.layer, err) != 0 || finish(&a, namespace, name, version, true, err) != 0) {
+		artifact_done(&a);
+		return -1;
+	}
+	*ret = a;
+	return 0;
+}
+
+void artifact_done(struct artifact *a)
+{
+	buf_done(&a->layer);
+	buf_done(&a->manifest);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A resource: one version of one intent, with the OCI artifact that stores it.
+ *
+ * The artifact's manifest is a pure function of the YAML, so its digest is known without asking the
+ * registry (DESIGN section 2, "Resource artifact"; invariant 5). Immutable, shared by reference.
+ */
+#ifndef CATALOG_RESOURCE_H
+#define CATALOG_RESOURCE_H
+
+#include "intent/intent.h"
+#include "oci/manifest.h"
+
+#define RESOURCE_REPOSITORY_PREFIX "gitops-squared/resources/"
+#define RESOURCE_REPOSITORY_SIZE (sizeof(RESOURCE_REPOSITORY_PREFIX) + 2 * LIMIT_NAME + 1)
+#define RESOURCE_TAG_SIZE 22 /* "v" and a 64-bit number */
+
+struct resource {
+	unsigned refs; /* atomic */
+	uint64_t version;
+	struct intent *intent;
+	struct digest digest; /* of the artifact's manifest */
+};
+
+/* Takes a reference to the intent; digest is the one that artifact_of_resource() gives. */
+int resource_new(struct resource **ret, struct intent *intent, uint64_t version,
+	const struct digest *digest, struct error *err) MUST_CHECK;
+struct resource *resource_ref(struct resource *r);
+void resource_unref(struct resource *r);
+DEFINE_CLEANUP(struct resource, resource_unref);
+
+void resource_repository(
+	const char *namespace, const char *name, char ret[RESOURCE_REPOSITORY_SIZE]);
+void resource_tag(uint64_t version, char ret[RESOURCE_TAG_SIZE]);
+/* "v123" to 123; false for anything else, "latest" among them. */
+bool resource_tag_parse(struct slice tag, uint64_t *ret_version);
+
+/* Layer and manifest of the artifact that stores a version, or that marks a deletion (tombstone).
+ */
+struct artifact {
+	struct buf layer;
+	struct buf manifest;
+	struct digest layer_digest;
+	struct digest digest; /* of the manifest */
+};
+int artifact_of_resource(struct artifact *ret, const struct intent *intent, uint64_t version,
+	struct error *err) MUST_CHECK;
+int artifact_of_tombstone(struct artifact *ret, const char *namespace, const char *name,
+	uint64_t version, struct error *err) MUST_CHECK;
+void artifact_done(struct artifact *a);
+
+#endif

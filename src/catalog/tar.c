@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/tar.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+
+/* POSIX.1-1988 ustar header; numbers are octal text. */
+struct header {
+	char name[100];
+	char mode[8];
+	char uid[8];
+	char gid[8];
+	char size[12];
+	char mtime[12];
+	char checksum[8];
+	char type;
+	char linkname[100];
+	char magic[6];
+	char version[2];
+	char uname[32];
+	char gname[32];
+	char devmajor[8];
+	char devminor[8];
+	char prefix[155];
+	char pad[12];
+};
+_Static_assert(sizeof(struct header) == TAR_BLOCK, "a tar header is one block");
+
+/* The checksum is the sum of all bytes, its own field read as spaces. */
+static unsigned checksum(const struct header *h)
+{
+	const unsigned char *bytes = (const unsigned char *)h;
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < sizeof(*h); i++)
+		sum += bytes[i];
+	return sum;
+}
+
+/* False where the path fits neither in name nor, split at its last slash, in prefix and name. */
+static bool set_path(struct header *h, struct slice path)
+{
+	const char *slash = memrchr(path.p, '/', path.n);
+	size_t prefix;
+
+	if (path.n <= sizeof(h->name)) {
+		memcpy(h->name, path.p, path.n);
+		return true;
+	}
+	if (slash == NULL)
+		return false;
+	prefix = (size_t)(slash - path.p);
+	if (prefix > sizeof(h->prefix) || path.n - prefix - 1 > sizeof(h->name))
+		return false;
+	memcpy(h->prefix, path.p, prefix);
+	memcpy(h->name, slash + 1, path.n - prefix - 1);
+	return true;
+}
+
+static bool make_header(struct header *ret, struct slice path, size_t size)
+{
+	*ret = (struct header){
+		.mode = "0000644",
+		.uid = "0000000",
+		.gid = "0000000",
+		.mtime = "00000000000",
+		.checksum = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '},
+		.type = '0',
+		.magic = "ustar",
+		.version = {'0', '0'},
+		.devmajor = "0000000",
+		.devminor = "0000000",
+	};
+	ASSERT(size <= LIMIT_CATALOG_TAR);
+	if (!set_path(ret, path))
+		return false;
+	snprintf(ret->size, sizeof(ret->size), "%011zo", size);
+	snprintf(ret->checksum, sizeof(ret->checksum), "%06o", checksum(ret));
+	ret->checksum[7] = ' ';
+	return true;
+}
+
+void tar_add_header(struct buf *ret, struct slice path, size_t size)
+{
+	struct header h;
+	bool fits = make_header(&h, path, size);
+
+	ASSERT(fits);
+	buf_append(ret, &h, sizeof(h));
+}
+
+static void add_zeros(struct buf *ret, size_t n)
+{
+	static const char zeros[2 * TAR_BLOCK];
+
+	buf_append(ret, zeros, n);
+}
+
+static size_t padding(size_t size)
+{
+	return (TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK;
+}
+
+void tar_add_padding(struct buf *ret, size_t size)
+{
+	add_zeros(ret, padding(size));
+}
+
+void tar_add_end(struct buf *ret)
+{
+	add_zeros(ret, 2 * TAR_BLOCK);
+}
+
+static bool all_zero(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] != '\0')
+			return false;
+	return true;
+}
+
+static int malformed(size_t at, struct error *err)
+{
+	return error_set(err, ERROR_INTERNAL, "the tar is damaged at byte %zu", at);
+}
+
+/* The size field, or -1: eleven octal digits. */
+static int64_t header_size(const struct header *h)
+{
+	int64_t size = 0;
+
+	for (size_t i = 0; i < sizeof(h->size) - 1; i++) {
+		if (h->size[i] < '0' || h->size[i] > '7')
+			return -1;
+		size = size * 8 + (h->size[i] - '0');
+	}
+	return size;
+}
+
+int tar_next(struct slice tar, size_t *at, struct tar_file *ret, struct error *err)
+{
+	size_t left = tar.n - *at, size;
+	struct header h, expected;
+	struct tar_file file;
+	int64_t parsed;
+
+	if (left < sizeof(h))
+		return malformed(*at, err);
+	memcpy(&h, tar.p + *at, sizeof(h));
+	if (h.name[0] == '\0') {
+		if (left != 2 * TAR_BLOCK || !all_zero((struct slice){tar.p + *at, left}))
+			return malformed(*at, err);
+		return 0;
+	}
+	parsed = header_size(&h);
+	if (parsed < 0 || (size_t)parsed > left - sizeof(h))
+		return malformed(*at, err);
+	size = (size_t)parsed;
+	if (size + padding(size) > left - sizeof(h))
+		return malformed(*at, err);
+	snprintf(file.path, sizeof(file.path), "%.*s%s%.*s", (int)sizeof(h.prefix), h.prefix,
+		h.prefix[0] == '\0' ? "" : "/", (int)sizeof(h.name), h.name);
+	/* Written again it must be the same: no other mode, owner, type or split goes through. */
+	if (!make_header(&expected, slice_of(file.path), size) ||
+		memcmp(&h, &expected, sizeof(h)) != 0)
+		return malformed(*at, err);
+	file.content = (struct slice){tar.p + *at + sizeof(h), size};
+	if (!all_zero((struct slice){file.content.p + size, padding(size)}))
+		return malformed(*at + sizeof(h) + size, err);
+	*at += sizeof(h) + size + padding(size);
+	*ret = file;
+	return 1;
+}
