@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry/embedded_private.h"
+
+#define WORKERS 4
+#define READERS (WORKERS + 1) /* and the publisher */
+
+static int open_all(struct embedded *e, const char *data_dir, struct error *err)
+{
+	if (store_open(&e->store, data_dir, READERS, err) != 0 ||
+		uploads_new(&e->uploads, e->store, err) != 0 ||
+		committer_new(&e->committer, e->store, err) != 0)
+		return -1;
+	return workers_new(&e->workers, "registry", WORKERS, err);
+}
+
+int embedded_new(struct embedded **ret, const char *data_dir, struct error *err)
+{
+	struct embedded *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return error_no_memory(err);
+	AZ(pthread_mutex_init(&e->lock, NULL));
+	AZ(pthread_cond_init(&e->no_calls, NULL));
+	if (open_all(e, data_dir, err) != 0) {
+		embedded_free(e);
+		return -1;
+	}
+	*ret = e;
+	return 0;
+}
+
+void embedded_free(struct embedded *e)
+{
+	if (e == NULL)
+		return;
+	AZ(pthread_mutex_lock(&e->lock));
+	while (e->n_calls > 0)
+		AZ(pthread_cond_wait(&e->no_calls, &e->lock));
+	AZ(pthread_mutex_unlock(&e->lock));
+	workers_free(e->workers);
+	committer_free(e->committer);
+	uploads_free(e->uploads);
+	store_close(e->store);
+	AZ(pthread_cond_destroy(&e->no_calls));
+	AZ(pthread_mutex_destroy(&e->lock));
+	free(e);
+}
+
+void embedded_call_begins(struct embedded *e)
+{
+	AZ(pthread_mutex_lock(&e->lock));
+	e->n_calls++;
+	AZ(pthread_mutex_unlock(&e->lock));
+}
+
+void embedded_call_ends(struct embedded *e)
+{
+	AZ(pthread_mutex_lock(&e->lock));
+	ASSERT(e->n_calls > 0);
+	if (--e->n_calls == 0)
+		AZ(pthread_cond_signal(&e->no_calls));
+	AZ(pthread_mutex_unlock(&e->lock));
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded registry: an OCI Distribution server (distribution-spec v1.1) on SQLite and blob
+ * files in one folder, and a struct registry on the same store for the publisher.
+ *
+ * What it answers is durable. One process per folder: the folder is locked.
+ */
+#ifndef REGISTRY_EMBEDDED_H
+#define REGISTRY_EMBEDDED_H
+
+#include "http/server.h"
+#include "oci/registry.h"
+
+struct embedded; /* the store and its workers */
+
+/* Opens or makes the folder. ERROR_CONFLICT when another process has it; ERROR_INTERNAL when its
+ * data is newer than this program. */
+int embedded_new(struct embedded **ret, const char *data_dir, struct error *err) MUST_CHECK;
+
+/* The servers and the registry made from it must be gone, their loops must still run: waits for the
+ * requests that these have left behind. */
+void embedded_free(struct embedded *e);
+
+/* The publisher's way in. */
+int embedded_registry(struct registry **ret, struct embedded *e, struct error *err) MUST_CHECK;
+
+/* The outside's way in: the service behind --registry-listen. Routes under /v2/. Pushes into
+ * "gitops-squared/" are refused: the API is the only author of intent. */
+struct http_service embedded_service(struct embedded *e);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the embedded registry share. */
+#ifndef REGISTRY_EMBEDDED_PRIVATE_H
+#define REGISTRY_EMBEDDED_PRIVATE_H
+
+#include "base/workers.h"
+#include "registry/committer.h"
+#include "registry/embedded.h"
+#include "registry/store.h"
+#include "registry/uploads.h"
+
+#include <pthread.h>
+
+struct embedded {
+	struct store *store;
+	struct committer *committer;
+	struct uploads *uploads;
+	struct workers *workers; /* whatever blocks: the event loops must not */
+
+	pthread_mutex_t lock; /* guards n_calls */
+	pthread_cond_t no_calls;
+	size_t n_calls; /* requests in work: they use all of the above */
+};
+
+/* Around the life of a request. */
+void embedded_call_begins(struct embedded *e);
+void embedded_call_ends(struct embedded *e);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The publisher's way in: a struct registry whose transactions are the store's. */
+#include "registry/embedded_private.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct embedded_registry {
+	struct registry base;
+	struct store *store;
+	struct store_conn *tx; /* between begin and commit */
+};
+
+static struct embedded_registry *self(struct registry *r)
+{
+	return (struct embedded_registry *)r;
+}
+
+/* Where reads go: into the transaction that is open, or to a reader, to be given back. */
+struct view {
+	struct store_conn *conn;
+	struct store_conn *reader;
+};
+
+static struct view view_open(struct embedded_registry *r)
+{
+	struct store_conn *reader = r->tx == NULL ? store_reader(r->store) : NULL;
+
+	return (struct view){.conn = reader != NULL ? reader : r->tx, .reader = reader};
+}
+
+static void view_done(struct view *v)
+{
+	store_reader_done(v->reader);
+}
+
+/* ---- transactions ---- */
+
+static int begin(struct registry *r, struct error *err)
+{
+	ASSERT(self(r)->tx == NULL);
+	return store_begin(self(r)->store, &self(r)->tx, err);
+}
+
+static int commit(struct registry *r, struct error *err)
+{
+	ASSERT(self(r)->tx != NULL);
+	self(r)->tx = NULL;
+	return store_commit(self(r)->store, err);
+}
+
+static void rollback(struct registry *r)
+{
+	ASSERT(self(r)->tx != NULL);
+	self(r)->tx = NULL;
+	store_rollback(self(r)->store);
+}
+
+static int write_files(struct store *store, const struct push *push, struct error *err)
+{
+	for (size_t i = 0; i < push->n_blobs; i++) {
+		const struct push_blob *b = &push->blobs[i];
+
+		if (b->bytes.n > LIMIT_BLOB_IN_ROW &&
+			store_blob_write_file(store, &b->digest, b->bytes, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int push_one(struct embedded_registry *r, const struct push *push, struct error *err)
+{
+	struct store_push put = {
+		.repository = slice_of(push->repository),
+		.tag = push->tag == NULL ? SLICE_NONE : slice_of(push->tag),
+		.tag_is_new = push->tag_is_new,
+		.media_type = slice_of(push->media_type),
+		.bytes = push->manifest,
+		.digest = push->digest,
+		.n_blobs = push->n_blobs,
+		.blobs = push->blobs,
+	};
+
+	if (write_files(r->store, push, err) != 0)
+		return -1;
+	return store_manifest_put(r->tx, &put, err);
+}
+
+static void push(struct registry *r, struct push *pushes, size_t n)
+{
+	ASSERT(self(r)->tx != NULL);
+	for (size_t i = 0; i < n; i++) {
+		pushes[i].err = (struct error)ERROR_INIT;
+		(void)push_one(self(r), &pushes[i], &pushes[i].err);
+	}
+}
+
+/* ---- reads ---- */
+
+static int resolve(struct registry *r, const char *repository, const char *tag, struct digest *ret,
+	struct error *err)
+{
+	CLEANUP(view_done) struct view v = view_open(self(r));
+
+	return store_tag_get(v.conn, slice_of(repository), slice_of(tag), ret, err);
+}
+
+static int manifest(struct registry *r, const char *repository, const char *reference,
+	struct buf *ret, struct digest *ret_digest, struct error *err)
+{
+	CLEANUP(view_done) struct view v = view_open(self(r));
+	CLEANUP(store_manifest_done) struct store_manifest m;
+
+	store_manifest_init(&m);
+	if (store_manifest_get(v.conn, slice_of(repository), slice_of(reference), &m, err) != 0)
+		return -1;
+	buf_add(ret, buf_slice(&m.bytes));
+	if (buf_check(ret, err) != 0)
+		return -1;
+	*ret_digest = m.digest;
+	return 0;
+}
+
+/* Appends all size bytes of the file, verified. */
+static int read_file(
+	int fd, uint64_t size, const struct digest *digest, struct buf *ret, struct error *err)
+{
+	char *room = buf_room(ret, (size_t)size);
+	struct digest got;
+
+	if (room == NULL)
+		return buf_check(ret, err);
+	for (size_t at = 0; at < size;) {
+		ssize_t n = pread(fd, room + at, (size_t)size - at, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return error_set_errno(err, n < 0 ? errno : EIO, "cannot read a blob");
+		at += (size_t)n;
+	}
+	got = digest_of_as(digest->algorithm, (struct slice){room, (size_t)size});
+	if (!digest_eq(&got, digest))
+		return error_set(err, ERROR_INTERNAL,
+			"the stored bytes of a blob are damaged: they do not match the digest");
+	buf_claim(ret, (size_t)size);
+	return 0;
+}
+
+static int blob(struct registry *r, const char *repository, const struct digest *digest,
+	struct buf *ret, struct error *err)
+{
+	CLEANUP(view_done) struct view v = view_open(self(r));
+	CLEANUP(store_blob_done) struct store_blob b;
+
+	store_blob_init(&b);
+	if (store_blob_get(v.conn, slice_of(repository), digest, &b, err) != 0)
+		return -1;
+	if (b.fd >= 0)
+		return read_file(b.fd, b.size, digest, ret, err);
+	buf_add(ret, buf_slice(&b.data));
+	return buf_check(ret, err);
+}
+
+/* ---- lists: page by page, so that each() may use the registry ---- */
+
+struct list {
+	struct embedded_registry *registry;
+	const char *repository; /* NULL: of repositories */
+	char last[LIMIT_REPOSITORY + 1];
+};
+
+static int next_page(struct list *l, struct store_names *ret, struct error *err)
+{
+	CLEANUP(view_done) struct view v = view_open(l->registry);
+	struct slice last = slice_of(l->last);
+
+	if (l->repository == NULL)
+		return store_repositories(v.conn, last, LIMIT_LIST_PAGE, ret, err);
+	if (store_tags(v.conn, slice_of(l->repository), last, LIMIT_LIST_PAGE, ret, err) == 0)
+		return 0;
+	return err->code == ERROR_NOT_FOUND ? 0 : -1; /* unknown: it has no tags */
+}
+
+static int visit(struct list *l, int (*each)(struct slice name, void *arg, struct error *err),
+	void *arg, struct error *err)
+{
+	bool more = true;
+
+	while (more) {
+		CLEANUP(store_names_done) struct store_names names;
+		struct slice name;
+
+		store_names_init(&names);
+		if (next_page(l, &names, err) != 0)
+			return -1;
+		for (size_t at = 0; store_names_next(&names, &at, &name);) {
+			ASSERT(name.n < sizeof(l->last));
+			memcpy(l->last, name.p, name.n + 1);
+			if (each(name, arg, err) != 0)
+				return -1;
+		}
+		more = names.more;
+	}
+	return 0;
+}
+
+static int repositories(struct registry *r,
+	int (*each)(struct slice repository, void *arg, struct error *err), void *arg,
+	struct error *err)
+{
+	struct list l = {.registry = self(r)};
+
+	return visit(&l, each, arg, err);
+}
+
+static int tags(struct registry *r, const char *repository,
+	int (*each)(struct slice tag, void *arg, struct error *err), void *arg, struct error *err)
+{
+	struct list l = {.registry = self(r), .repository = repository};
+
+	return visit(&l, each, arg, err);
+}
+
+/* ---- the rest ---- */
+
+static int delete_tag(
+	struct registry *r, const char *repository, const char *tag, struct error *err)
+{
+	struct store_conn *tx = self(r)->tx;
+
+	if (tx != NULL)
+		return store_tag_delete(tx, slice_of(repository), slice_of(tag), err);
+	if (store_begin(self(r)->store, &tx, err) != 0)
+		return -1;
+	if (store_tag_delete(tx, slice_of(repository), slice_of(tag), err) == 0)
+		return store_commit(self(r)->store, err);
+	store_rollback(self(r)->store);
+	return -1;
+}
+
+static void registry_ops_free(struct registry *r)
+{
+	ASSERT(self(r)->tx == NULL);
+	free(r);
+}
+
+static const struct registry_ops ops = {
+	.begin = begin,
+	.push = push,
+	.commit = commit,
+	.rollback = rollback,
+	.resolve = resolve,
+	.manifest = manifest,
+	.blob = blob,
+	.tags = tags,
+	.repositories = repositories,
+	.delete_tag = delete_tag,
+	.free = registry_ops_free,
+};
+
+int embedded_registry(struct registry **ret, struct embedded *e, struct error *err)
+{
+	struct embedded_registry *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return error_no_memory(err);
+	r->base = (struct registry){.ops = &ops, .atomic = true};
+	r->store = e->store;
+	*ret = &r->base;
+	return 0;
+}

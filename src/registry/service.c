@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The OCI Distribution API (distribution-spec v1.1): routes, and the way of a request through them.
+ */
+#include "registry/service.h"
+
+#include "base/json.h"
+#include "http/uri.h"
+#include "oci/reference.h"
+
+#include <ctype.h>
+
+#define UPLOADS "/v2/<name>/blobs/uploads/"
+#define UPLOAD UPLOADS "<id>"
+#define BLOB "/v2/<name>/blobs/<digest>"
+#define MANIFEST "/v2/<name>/manifests/<reference>"
+
+/* clang-format off */
+static const struct route routes[] = {
+	{"GET", "/v2/", NULL, "UNSUPPORTED", "UNSUPPORTED", NULL, version_get},
+	{"GET", "/v2/_catalog", NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, catalog_get},
+	{"GET", "/v2/<name>/tags/list", NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, tags_get},
+	{"GET", "/v2/<name>/referrers/<digest>", NULL, "MANIFEST_UNKNOWN", "UNSUPPORTED", NULL, referrers_get},
+
+	{"GET", MANIFEST, "If-None-Match", "MANIFEST_UNKNOWN", "MANIFEST_INVALID", NULL, manifest_get},
+	{"PUT", MANIFEST, "Content-Type", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", manifest_collect, manifest_put},
+	{"DELETE", MANIFEST, NULL, "MANIFEST_UNKNOWN", "MANIFEST_INVALID", NULL, manifest_delete},
+
+	{"GET", BLOB, "Range", "BLOB_UNKNOWN", "DIGEST_INVALID", NULL, blob_get},
+	{"DELETE", BLOB, NULL, "BLOB_UNKNOWN", "DIGEST_INVALID", NULL, blob_delete},
+
+	{"POST", UPLOADS, NULL, "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_post, upload_put_finish},
+	{"GET", UPLOAD, NULL, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_status, NULL},
+	{"PATCH", UPLOAD, "Content-Range", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_patch, upload_patch_finish},
+	{"PUT", UPLOAD, "Content-Range", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_put, upload_put_finish},
+	{"DELETE", UPLOAD, NULL, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", NULL, upload_cancel},
+};
+/* clang-format on */
+
+/* The API is the only author of what lies below. */
+#define OWN_REPOSITORIES SLICE("gitops-squared/")
+
+/* ---- errors ---- */
+
+/* Where the spec has no code for it, the error's own name is one. */
+static const char *const codes[ERROR_CODES_] = {
+	[ERROR_UNAUTHORIZED] = "UNAUTHORIZED",
+	[ERROR_DENIED] = "DENIED",
+	[ERROR_METHOD] = "UNSUPPORTED",
+	[ERROR_TOO_LARGE] = "SIZE_INVALID",
+	[ERROR_TOO_MANY] = "TOOMANYREQUESTS",
+	[ERROR_NOT_IMPLEMENTED] = "UNSUPPORTED",
+};
+
+static void add_code(struct buf *b, const struct error *err, const char *code)
+{
+	if (code == NULL)
+		code = codes[err->code];
+	if (code != NULL) {
+		json_member_cstr(b, "code", code);
+		return;
+	}
+	json_key(b, "code");
+	buf_putc(b, '"');
+	for (const char *at = error_name(err->code); *at != '\0'; at++)
+		buf_putc(b, (char)toupper((unsigned char)*at));
+	buf_putc(b, '"');
+}
+
+/* A text may quote what a client has sent, which need not be UTF-8. */
+static void add_message(struct buf *b, const char *text)
+{
+	char ascii[LIMIT_ERROR_TEXT];
+	size_t n = strlen(text);
+
+	ASSERT(n < sizeof(ascii));
+	for (size_t i = 0; i <= n; i++)
+		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	json_member_cstr(b, "message", ascii);
+}
+
+static void write_errors(
+	struct buf *b, const struct error *err, const char *code, const char *repository)
+{
+	json_begin_object(b);
+	json_key(b, "errors");
+	json_begin_array(b);
+	json_begin_object(b);
+	add_code(b, err, code);
+	add_message(b, err->text);
+	json_key(b, "detail");
+	json_begin_object(b);
+	if (repository != NULL && repository[0] != '\0')
+		json_member_cstr(b, "repository", repository);
+	json_end_object(b);
+	json_end_object(b);
+	json_end_array(b);
+	json_end_object(b);
+}
+
+static void error_body(const struct error *err, struct buf *ret)
+{
+	write_errors(ret, err, NULL, NULL);
+}
+
+/* Empties the reply first. */
+static void init_reply(struct http_reply *reply, int status)
+{
+	http_reply_done(reply);
+	http_reply_init(reply, status);
+}
+
+static void write_error_reply(
+	struct http_reply *reply, const struct error *err, const char *code, const char *repository)
+{
+	unsigned retry_after_s = err->retry_after_s;
+	int status = error_status(err->code);
+
+	if (retry_after_s == 0 && (status == 429 || status == 503))
+		retry_after_s = 1;
+	init_reply(reply, status);
+	http_reply_header(reply, "Content-Type", "application/json");
+	if (retry_after_s != 0)
+		http_reply_header(reply, "Retry-After", "%u", retry_after_s);
+	write_errors(&reply->body, err, code, repository);
+}
+
+static const char *code_of(const struct call *c, const struct error *err)
+{
+	if (c->code != NULL)
+		return c->code;
+	if (err->code == ERROR_NOT_FOUND)
+		return c->route->unknown;
+	if (err->code == ERROR_INVALID || err->code == ERROR_MEDIA_TYPE)
+		return c->route->invalid;
+	return NULL;
+}
+
+void call_error_reply(struct call *c, const struct error *err)
+{
+	write_error_reply(&c->reply, err, code_of(c, err), c->repository);
+}
+
+/* An error before there is a call. */
+static void refuse(
+	struct http_exchange *x, const struct error *err, const char *code, const char *allow)
+{
+	struct http_reply reply;
+
+	http_reply_init(&reply, 200);
+	write_error_reply(&reply, err, code, NULL);
+	if (allow != NULL)
+		http_reply_header(&reply, "Allow", "%s", allow);
+	http_exchange_reply(x, &reply);
+}
+
+/* ---- the life of a call ---- */
+
+static void call_unref(void *arg)
+{
+	struct call *c = arg;
+	struct embedded *e = c->e;
+
+	if (--c->refs > 0)
+		return;
+	ASSERT(c->handle == NULL);
+	if (c->upload != NULL)
+		upload_abandon(c);
+	http_reply_done(&c->reply);
+	buf_done(&c->body);
+	oci_manifest_free(c->manifest);
+	buf_done(&c->filling);
+	buf_done(&c->draining);
+	free(c->query);
+	free(c->header);
+	free(c);
+	embedded_call_ends(e);
+}
+
+/* Everything that a worker may need is copied: the exchange may be gone by then. */
+static struct call *call_new(struct embedded *e, const struct route *route, struct http_exchange *x)
+{
+	const struct http_head *head = http_exchange_head(x);
+	struct slice header = SLICE_NONE;
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	if (route->header != NULL)
+		header = http_head_get(head, route->header);
+	c->e = e;
+	c->route = route;
+	c->refs = 1;
+	c->head = slice_eq(head->method, SLICE("HEAD"));
+	http_reply_init(&c->reply, 200);
+	buf_init(&c->body, LIMIT_MANIFEST);
+	buf_init(&c->filling, LIMIT_UPLOAD_CHUNK + LIMIT_HTTP_WINDOW);
+	buf_init(&c->draining, LIMIT_UPLOAD_CHUNK + LIMIT_HTTP_WINDOW);
+	embedded_call_begins(e);
+	c->query = slice_dup(http_exchange_query(x));
+	if (header.p != NULL)
+		c->header = slice_dup(header);
+	if (c->query == NULL || (header.p != NULL && c->header == NULL)) {
+		call_unref(c);
+		return NULL;
+	}
+	return c;
+}
+
+void call_answer(struct http_exchange *x, struct call *c)
+{
+	if (c->err.code != ERROR_NONE)
+		call_error_reply(c, &c->err);
+	http_reply_header(&c->reply, "Docker-Distribution-API-Version", "registry/2.0");
+	http_exchange_reply(x, &c->reply);
+}
+
+/* Back on the loop: the work's reference is given back last. */
+static void back(struct http_exchange *x, void *arg)
+{
+	struct call *c = arg;
+
+	c->then(x, c);
+	call_unref(c);
+}
+
+static void answer(struct http_exchange *x, struct call *c)
+{
+	if (x != NULL)
+		call_answer(x, c);
+}
+
+void call_return(struct call *c)
+{
+	http_handle_post(TAKE_PTR(c->handle), back, c);
+}
+
+/* Takes the way back before the call leaves the loop. */
+static bool leave(struct http_exchange *x, struct call *c,
+	void (*then)(struct http_exchange *x, struct call *c))
+{
+	c->handle = http_exchange_handle(x);
+	if (c->handle == NULL) {
+		error_no_memory(&c->err);
+		call_answer(x, c);
+		return false;
+	}
+	c->then = then;
+	c->refs++;
+	return true;
+}
+
+static void on_worker(void *arg)
+{
+	struct call *c = arg;
+
+	c->work(c);
+}
+
+void call_work(struct http_exchange *x, struct call *c, void (*work)(struct call *c),
+	void (*then)(struct http_exchange *x, struct call *c))
+{
+	if (!leave(x, c, then))
+		return;
+	c->work = work;
+	/* A queue that is full comes back with the error. */
+	if (workers_submit(c->e->workers, on_worker, c, &c->err) != 0) {
+		c->then = answer;
+		call_return(c);
+	}
+}
+
+static void committed(void *arg, const struct error *err)
+{
+	struct call *c = arg;
+
+	c->err = *err;
+	if (c->upload != NULL)
+		upload_drop(TAKE_PTR(c->upload));
+	call_return(c);
+}
+
+static void run_route(struct call *c)
+{
+	if (c->route->run(c, &c->err) == 0 && c->apply != NULL) {
+		committer_submit(c->e->committer, &c->write);
+		return;
+	}
+	call_return(c);
+}
+
+void call_run(struct http_exchange *x, struct call *c)
+{
+	call_work(x, c, run_route, answer);
+}
+
+static int apply_call(void *arg, struct store_conn *tx, struct error *err)
+{
+	struct call *c = arg;
+
+	return c->apply(c, tx, err);
+}
+
+int call_write(
+	struct call *c, int (*apply)(struct call *c, struct store_conn *tx, struct error *err))
+{
+	c->apply = apply;
+	c->write = (struct write){.apply = apply_call, .done = committed, .arg = c};
+	return 0;
+}
+
+void call_commit(struct http_exchange *x, struct call *c,
+	int (*apply)(struct call *c, struct store_conn *tx, struct error *err))
+{
+	if (!leave(x, c, answer))
+		return;
+	call_write(c, apply);
+	committer_submit(c->e->committer, &c->write);
+}
+
+/* ---- helpers ---- */
+
+int call_query(const struct call *c, const char *name, char **ret, struct error *err)
+{
+	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
+	bool found;
+
+	if (http_query_get(slice_of(c->query), name, &found, &value, err) != 0)
+		return -1;
+	if (!found)
+		return 0;
+	buf_puts(&value, ""); /* an empty value is not a missing one */
+	if (buf_check(&value, err) != 0)
+		return -1;
+	*ret = buf_take(&value);
+	return 0;
+}
+
+int call_digest(struct call *c, struct slice text, struct digest *ret, struct error *err)
+{
+	if (digest_parse(ret, text, err) == 0)
+		return 0;
+	c->code = "DIGEST_INVALID";
+	return -1;
+}
+
+void call_reply_digest(struct call *c, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	http_reply_header(&c->reply, "Docker-Content-Digest", "%s", digest_format(digest, text));
+}
+
+/* ---- routing ---- */
+
+/* "/v2/<name>/blobs/<digest>" matches a path by its end: a name may contain any segment. */
+static bool matches(
+	const char *pattern, struct slice path, struct slice *ret_name, struct slice *ret_reference)
+{
+	const char *tail = strstr(pattern, "<name>");
+	const char *variable;
+	struct slice fixed, prefix;
+	size_t slash;
+
+	if (tail == NULL)
+		return slice_eq(path, slice_of(pattern));
+	prefix = (struct slice){pattern, (size_t)(tail - pattern)};
+	tail += strlen("<name>");
+	variable = strchr(tail, '<');
+	fixed = slice_of(tail);
+	*ret_reference = SLICE_NONE;
+	if (variable != NULL) {
+		for (slash = path.n; slash > 0 && path.p[slash - 1] != '/'; slash--)
+			;
+		if (slash == path.n)
+			return false;
+		*ret_reference = (struct slice){path.p + slash, path.n - slash};
+		path.n = slash;
+		fixed.n = (size_t)(variable - tail);
+	}
+	if (path.n <= prefix.n + fixed.n || !slice_starts(path, prefix) || !slice_ends(path, fixed))
+		return false;
+	*ret_name = (struct slice){path.p + prefix.n, path.n - prefix.n - fixed.n};
+	return true;
+}
+
+/* The route, or NULL with the methods that the path does have. */
+static const struct route *find_route(struct http_exchange *x, struct slice *ret_name,
+	struct slice *ret_reference, struct buf *ret_allow)
+{
+	struct slice path = http_exchange_path(x);
+	struct slice method = http_exchange_head(x)->method;
+
+	if (slice_eq(method, SLICE("HEAD")))
+		method = SLICE("GET");
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (!matches(routes[i].path, path, ret_name, ret_reference))
+			continue;
+		if (slice_eq(method, slice_of(routes[i].method)))
+			return &routes[i];
+		if (ret_allow->len > 0)
+			buf_puts(ret_allow, ", ");
+		buf_puts(ret_allow, routes[i].method);
+		if (strcmp(routes[i].method, "GET") == 0)
+			buf_puts(ret_allow, ", HEAD");
+	}
+	return NULL;
+}
+
+static int set_name(struct call *c, struct slice name, struct error *err)
+{
+	if (!oci_repository_ok(name)) {
+		c->code = "NAME_INVALID";
+		return error_set(err, ERROR_INVALID,
+			"\"%.*s\" is not a repository name: use lower-case letters, digits and "
+			"single separators in segments divided by slashes, at most %d characters",
+			(int)(name.n < 64 ? name.n : 64), name.p, LIMIT_REPOSITORY);
+	}
+	memcpy(c->repository, name.p, name.n);
+	return 0;
+}
+
+/* One that is too long names nothing that could be here. */
+static int set_reference(struct call *c, struct slice reference, struct error *err)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(sizeof(c->reference) - 1);
+
+	if (http_decode(reference, &b, err) != 0 || buf_check(&b, err) != 0)
+		return error_set(err, ERROR_INVALID,
+			"the last part of the path is malformed or longer than %zu characters",
+			sizeof(c->reference) - 1);
+	memcpy(c->reference, b.data, b.len);
+	return 0;
+}
+
+static int check_author(const struct call *c, struct error *err)
+{
+	if (strcmp(c->route->method, "GET") == 0 ||
+		!slice_starts(slice_of(c->repository), OWN_REPOSITORIES))
+		return 0;
+	return error_set(err, ERROR_DENIED,
+		"only the API writes below %.*s: declare the resource there, or push to another "
+		"repository",
+		SLICE_ARG(OWN_REPOSITORIES));
+}
+
+static int prepare(struct call *c, struct slice name, struct slice reference, struct error *err)
+{
+	if (name.p != NULL && set_name(c, name, err) != 0)
+		return -1;
+	if (reference.p != NULL && set_reference(c, reference, err) != 0)
+		return -1;
+	return check_author(c, err);
+}
+
+static void handle(struct http_exchange *x, void *arg)
+{
+	CLEANUP(buf_done) struct buf allow = BUF_INIT(256);
+	struct slice name = SLICE_NONE, reference = SLICE_NONE;
+	const struct route *route = find_route(x, &name, &reference, &allow);
+	struct error err = ERROR_INIT;
+	struct call *c;
+
+	if (route == NULL && allow.len > 0) {
+		error_set(&err, ERROR_METHOD, "use one of %s here", allow.data);
+		return refuse(x, &err, NULL, allow.data);
+	}
+	if (route == NULL) {
+		error_set(&err, ERROR_NOT_FOUND,
+			"a registry has no such endpoint; see the OCI distribution-spec");
+		return refuse(x, &err, "UNSUPPORTED", NULL);
+	}
+	c = call_new(arg, route, x);
+	if (c == NULL) {
+		error_no_memory(&err);
+		return refuse(x, &err, NULL, NULL);
+	}
+	http_exchange_set_data(x, c, call_unref);
+	if (prepare(c, name, reference, &c->err) != 0)
+		return call_answer(x, c);
+	(route->start != NULL ? route->start : call_run)(x, c);
+}
+
+struct http_service embedded_service(struct embedded *e)
+{
+	return (struct http_service){.handle = handle, .arg = e, .error_body = error_body};
+}

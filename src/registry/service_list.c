@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists (distribution-spec, "Listing Tags", "Listing Referrers"), _catalog, and the version check.
+ */
+#include "registry/service.h"
+
+#include "base/json.h"
+#include "http/uri.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Room for one more descriptor, which is smaller than the manifest it is made of, escapes aside. */
+#define REFERRERS_MAX (16 * LIMIT_MANIFEST)
+
+int version_get(struct call *c, struct error *err UNUSED)
+{
+	http_reply_header(&c->reply, "Content-Type", "application/json");
+	buf_puts(&c->reply.body, "{}");
+	return 0;
+}
+
+/* ---- pages ---- */
+
+struct page {
+	size_t n;
+	char *last; /* NULL: from the start */
+};
+
+static void page_done(struct page *p)
+{
+	free(p->last);
+}
+
+static int parse_page(struct call *c, struct page *ret, struct error *err)
+{
+	AUTO_FREE char *n = NULL;
+	uint64_t value = LIMIT_LIST_PAGE;
+
+	if (call_query(c, "n", &n, err) != 0 || call_query(c, "last", &ret->last, err) != 0)
+		return -1;
+	if (n != NULL && !slice_to_u64(slice_of(n), &value))
+		return error_set(
+			err, ERROR_INVALID, "n must be a number: how many to list at most");
+	ret->n = value < LIMIT_LIST_PAGE ? (size_t)value : LIMIT_LIST_PAGE;
+	return 0;
+}
+
+static struct slice page_last(const struct page *p)
+{
+	return p->last == NULL ? SLICE_NONE : slice_of(p->last);
+}
+
+/* path: below /v2/. type: the artifactType that the list is filtered by, or NULL. */
+static void add_link(
+	struct call *c, const char *path, size_t n, struct slice last, const char *type)
+{
+	CLEANUP(buf_done) struct buf link = BUF_INIT(LIMIT_HTTP_HEAD);
+
+	buf_printf(&link, "</v2/%s?n=%zu&last=", path, n);
+	http_encode(last, &link);
+	if (type != NULL) {
+		buf_puts(&link, "&artifactType=");
+		http_encode(slice_of(type), &link);
+	}
+	buf_puts(&link, ">; rel=\"next\"");
+	if (link.failed == ERROR_NONE)
+		http_reply_header(&c->reply, "Link", "%s", link.data);
+	else
+		c->reply.headers.failed = link.failed;
+}
+
+static void add_names(struct call *c, const char *key, const char *path, const struct page *page,
+	const struct store_names *names)
+{
+	struct buf *b = &c->reply.body;
+	struct slice name = SLICE_NONE;
+
+	json_key(b, key);
+	json_begin_array(b);
+	for (size_t at = 0; store_names_next(names, &at, &name);) {
+		json_item(b);
+		json_add_string(b, name);
+	}
+	json_end_array(b);
+	if (names->more && names->n > 0)
+		add_link(c, path, page->n, name, NULL);
+	http_reply_header(&c->reply, "Content-Type", "application/json");
+}
+
+int catalog_get(struct call *c, struct error *err)
+{
+	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
+	CLEANUP(store_names_done) struct store_names names;
+	CLEANUP(page_done) struct page page = {0};
+
+	store_names_init(&names);
+	if (parse_page(c, &page, err) != 0)
+		return -1;
+	reader = store_reader(c->e->store);
+	if (store_repositories(reader, page_last(&page), page.n, &names, err) != 0)
+		return -1;
+	json_begin_object(&c->reply.body);
+	add_names(c, "repositories", "_catalog", &page, &names);
+	json_end_object(&c->reply.body);
+	return 0;
+}
+
+int tags_get(struct call *c, struct error *err)
+{
+	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
+	CLEANUP(store_names_done) struct store_names names;
+	CLEANUP(page_done) struct page page = {0};
+	char path[LIMIT_REPOSITORY + sizeof("/tags/list")];
+
+	store_names_init(&names);
+	if (parse_page(c, &page, err) != 0)
+		return -1;
+	reader = store_reader(c->e->store);
+	if (store_tags(reader, slice_of(c->repository), page_last(&page), page.n, &names, err) != 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/tags/list", c->repository);
+	json_begin_object(&c->reply.body);
+	json_member_cstr(&c->reply.body, "name", c->repository);
+	add_names(c, "tags", path, &page, &names);
+	json_end_object(&c->reply.body);
+	return 0;
+}
+
+/* ---- referrers ---- */
+
+struct referrers {
+	struct call *call;
+	size_t n, n_max;
+	int64_t last; /* position of the last one listed */
+	bool more;
+};
+
+static void add_annotations(struct buf *b, const struct oci_manifest *m)
+{
+	if (m->n_annotations == 0)
+		return;
+	json_key(b, "annotations");
+	json_begin_object(b);
+	for (size_t i = 0; i < m->n_annotations; i++)
+		json_member_cstr(b, m->annotations[i].key, m->annotations[i].value);
+	json_end_object(b);
+}
+
+/* As an answer is an index, it stays below the size that clients take of one. */
+static int add_referrer(const struct store_referrer *r, void *arg, struct error *err)
+{
+	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
+	struct referrers *list = arg;
+	struct buf *b = &list->call->reply.body;
+	char text[DIGEST_TEXT_SIZE];
+
+	if (list->n == list->n_max || (list->n > 0 && b->len + r->bytes.n > LIMIT_MANIFEST)) {
+		list->more = true;
+		return 1;
+	}
+	if (oci_manifest_parse(&m, r->bytes, err) != 0)
+		return -1;
+	json_begin_object(b);
+	json_member_string(b, "mediaType", r->media_type);
+	json_member_cstr(b, "digest", digest_format(&r->digest, text));
+	json_member_u64(b, "size", r->bytes.n);
+	if (r->artifact_type.p != NULL)
+		json_member_string(b, "artifactType", r->artifact_type);
+	add_annotations(b, m);
+	json_end_object(b);
+	list->n++;
+	list->last = r->position;
+	return 0;
+}
+
+static void add_referrers_headers(
+	struct call *c, const struct referrers *list, const char *artifact_type)
+{
+	char path[LIMIT_REPOSITORY + sizeof("/referrers/") + DIGEST_TEXT_SIZE];
+	char last[24];
+
+	http_reply_header(&c->reply, "Content-Type", "%s", OCI_MEDIA_INDEX);
+	if (artifact_type != NULL)
+		http_reply_header(&c->reply, "OCI-Filters-Applied", "artifactType");
+	if (!list->more || list->n == 0)
+		return;
+	snprintf(path, sizeof(path), "%s/referrers/%s", c->repository, c->reference);
+	snprintf(last, sizeof(last), "%" PRId64, list->last);
+	add_link(c, path, list->n_max, slice_of(last), artifact_type);
+}
+
+static int list_referrers(struct call *c, const struct page *page, const char *artifact_type,
+	struct referrers *list, struct error *err)
+{
+	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
+	struct slice type = artifact_type == NULL ? SLICE_NONE : slice_of(artifact_type);
+	uint64_t after = 0;
+
+	if (page->last != NULL &&
+		(!slice_to_u64(slice_of(page->last), &after) || after > INT64_MAX))
+		return error_set(err, ERROR_INVALID, "last must be a number of an earlier Link");
+	reader = store_reader(c->e->store);
+	return store_referrers(reader, slice_of(c->repository), &c->digest, type, (int64_t)after,
+		add_referrer, list, err);
+}
+
+/* Of whatever subject: nothing refers to what nobody knows. */
+int referrers_get(struct call *c, struct error *err)
+{
+	AUTO_FREE char *artifact_type = NULL;
+	CLEANUP(page_done) struct page page = {0};
+	struct referrers list = {.call = c};
+	struct buf *b = &c->reply.body;
+
+	if (call_digest(c, slice_of(c->reference), &c->digest, err) != 0 ||
+		parse_page(c, &page, err) != 0 ||
+		call_query(c, "artifactType", &artifact_type, err) != 0)
+		return -1;
+	list.n_max = page.n;
+	buf_done(b);
+	buf_init(b, REFERRERS_MAX);
+	json_begin_object(b);
+	json_member_u64(b, "schemaVersion", 2);
+	json_member_cstr(b, "mediaType", OCI_MEDIA_INDEX);
+	json_key(b, "manifests");
+	json_begin_array(b);
+	if (list_referrers(c, &page, artifact_type, &list, err) != 0)
+		return -1;
+	json_end_array(b);
+	json_end_object(b);
+	add_referrers_headers(c, &list, artifact_type);
+	return 0;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded registry's data in one folder: what is where, and how it gets there durably.
+ *
+ *   lock                         held by the one process that has the folder open
+ *   registry.db                  SQLite, WAL, synchronous=FULL; schema in store_schema.c
+ *   blobs/<algorithm>/<xx>/<hex> blobs above LIMIT_BLOB_IN_ROW; smaller ones are rows
+ *   uploads/                     files of open uploads; emptied at start
+ *
+ * One connection writes and checkpoints, ever. It is the transaction between store_begin() and
+ * store_commit(), and one thread at a time has it. Readers are read-only connections out of a pool;
+ * each read is one statement, so none keeps a snapshot open. Functions that take a connection run
+ * on either: readers see the last commit, the writer what it has written itself.
+ *
+ * A blob file is complete and synced under its final name before the row that names it is
+ * committed, so a crash leaves at most a file that no row names.
+ *
+ * Everything here blocks. ERROR_NO_SPACE: nothing was written, and it works again when there is
+ * room. A failed fsync ends the process: it is never retried.
+ */
+#ifndef REGISTRY_STORE_H
+#define REGISTRY_STORE_H
+
+#include "base/buf.h"
+#include "oci/digest.h"
+#include "oci/manifest.h"
+#include "oci/registry.h"
+
+struct store;
+struct store_conn;
+
+/* Opens or makes the folder and takes its lock. ERROR_CONFLICT: another process has it.
+ * ERROR_INTERNAL: its data is newer than this program, or not a registry's. */
+int store_open(struct store **ret, const char *dir, size_t n_readers, struct error *err) MUST_CHECK;
+void store_close(struct store *s); /* no connection may be in use */
+DEFINE_CLEANUP(struct store, store_close);
+
+const char *store_dir(const struct store *s);
+
+/* A read-only connection, for one thread; waits until one is free. */
+struct store_conn *store_reader(struct store *s);
+void store_reader_done(struct store_conn *c); /* NULL is fine */
+DEFINE_CLEANUP(struct store_conn, store_reader_done);
+
+/*
+ * A write transaction: waits for its turn (first come, first served).
+ *
+ * Once a statement fails in it, the transaction is lost: what follows fails too, and commit rolls
+ * back and returns the first failure. A refusal (ERROR_NOT_FOUND, ERROR_CONFLICT, ERROR_INVALID)
+ * is found before anything is written and leaves the transaction as it was.
+ */
+int store_begin(struct store *s, struct store_conn **ret, struct error *err) MUST_CHECK;
+int store_commit(struct store *s, struct error *err) MUST_CHECK; /* ends it either way */
+void store_rollback(struct store *s);
+
+/* ---- blobs (store_blob.c) ---- */
+
+struct store_blob {
+	uint64_t size;
+	int fd;          /* >= 0: the file, of that size; else */
+	struct buf data; /* the bytes, verified */
+};
+void store_blob_init(struct store_blob *b);
+void store_blob_done(struct store_blob *b);
+
+/* A blob that this repository may serve: by push or mount. */
+int store_blob_get(struct store_conn *c, struct slice repository, const struct digest *digest,
+	struct store_blob *ret, struct error *err) MUST_CHECK;
+
+/* Writes a blob file from memory, in place and durable. The row comes later. */
+int store_blob_write_file(struct store *s, const struct digest *digest, struct slice bytes,
+	struct error *err) MUST_CHECK;
+/* Takes over a complete, synced file under uploads/ likewise. */
+int store_blob_adopt_file(struct store *s, const struct digest *digest, const char *path,
+	struct error *err) MUST_CHECK;
+
+/* Makes it a blob of the repository. bytes: the content, up to LIMIT_BLOB_IN_ROW; a larger one is
+ * in its file already. */
+int store_blob_put(struct store_conn *tx, struct slice repository, const struct digest *digest,
+	uint64_t size, struct slice bytes, struct error *err) MUST_CHECK;
+/* Takes a blob that is in "from", or anywhere when from is SLICE_NONE, into the repository. */
+int store_blob_mount(struct store_conn *tx, struct slice repository, struct slice from,
+	const struct digest *digest, struct error *err) MUST_CHECK;
+/* Takes it out of the repository; the content stays until nobody has it. */
+int store_blob_delete(struct store_conn *tx, struct slice repository, const struct digest *digest,
+	struct error *err) MUST_CHECK;
+
+/* ---- manifests and tags (store_manifest.c, store_push.c) ---- */
+
+#define STORE_MEDIA_TYPE_SIZE 256
+
+struct store_manifest {
+	struct digest digest;
+	char media_type[STORE_MEDIA_TYPE_SIZE];
+	struct buf bytes; /* verified */
+};
+void store_manifest_init(struct store_manifest *m);
+void store_manifest_done(struct store_manifest *m);
+
+/* The reference is a tag or a digest. */
+int store_manifest_get(struct store_conn *c, struct slice repository, struct slice reference,
+	struct store_manifest *ret, struct error *err) MUST_CHECK;
+
+/* The digest that a tag names. */
+int store_tag_get(struct store_conn *c, struct slice repository, struct slice tag,
+	struct digest *ret, struct error *err) MUST_CHECK;
+
+struct store_push {
+	struct slice repository;
+	struct slice tag; /* SLICE_NONE: by digest only */
+	bool tag_is_new;  /* refuse when it names another manifest; it never moves again */
+	struct slice media_type;
+	struct slice bytes;
+	struct digest digest;
+	const struct oci_manifest *parsed; /* of bytes; NULL: is parsed if it is not stored yet */
+	size_t n_blobs; /* stored with it; those above LIMIT_BLOB_IN_ROW are files already */
+	const struct push_blob *blobs;
+};
+/* ERROR_CONFLICT: the tag is immutable, or new, and names something else. ERROR_NOT_FOUND: a
+ * blob or manifest that it references is not in the repository (a subject need not be).
+ * ERROR_INVALID: it is not a manifest. */
+int store_manifest_put(
+	struct store_conn *tx, const struct store_push *push, struct error *err) MUST_CHECK;
+/* With the tags that name it. */
+int store_manifest_delete(struct store_conn *tx, struct slice repository,
+	const struct digest *digest, struct error *err) MUST_CHECK;
+int store_tag_delete(struct store_conn *tx, struct slice repository, struct slice tag,
+	struct error *err) MUST_CHECK;
+
+/* ---- lists (store_list.c): byte order, after "last", at most n ---- */
+
+/* NUL-separated names. */
+struct store_names {
+	size_t n;
+	struct buf text;
+	bool more; /* there are names after these */
+};
+void store_names_init(struct store_names *names);
+void store_names_done(struct store_names *names);
+/* Visits them in order: start with *at == 0; false after the last. */
+bool store_names_next(const struct store_names *names, size_t *at, struct slice *ret);
+
+/* ERROR_NOT_FOUND for an unknown repository. */
+int store_tags(struct store_conn *c, struct slice repository, struct slice last, size_t n,
+	struct store_names *ret, struct error *err) MUST_CHECK;
+/* Repositories that hold a manifest. */
+int store_repositories(struct store_conn *c, struct slice last, size_t n, struct store_names *ret,
+	struct error *err) MUST_CHECK;
+
+struct store_referrer {
+	int64_t position; /* grows; names the place where a list goes on */
+	struct digest digest;
+	struct slice media_type, artifact_type; /* artifact_type.p == NULL: none */
+	struct slice bytes;                     /* the manifest */
+};
+/* Manifests whose subject is the digest, those after position, until each() returns 1 (enough)
+ * or -1 (with an error). artifact_type: SLICE_NONE for all. */
+int store_referrers(struct store_conn *c, struct slice repository, const struct digest *subject,
+	struct slice artifact_type, int64_t after,
+	int (*each)(const struct store_referrer *referrer, void *arg, struct error *err), void *arg,
+	struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry/store_db.h"
+
+#include "oci/reference.h"
+
+void store_manifest_init(struct store_manifest *m)
+{
+	*m = (struct store_manifest){.bytes = BUF_INIT(LIMIT_MANIFEST)};
+}
+
+void store_manifest_done(struct store_manifest *m)
+{
+	buf_done(&m->bytes);
+	store_manifest_init(m);
+}
+
+static int unknown(struct slice repository, struct slice reference, struct error *err)
+{
+	return error_set(err, ERROR_NOT_FOUND, "there is no manifest %.*s in %.*s",
+		SLICE_ARG(reference), SLICE_ARG(repository));
+}
+
+static int unknown_digest(struct slice repository, const struct digest *digest, struct error *err)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	return unknown(repository, slice_of(digest_format(digest, text)), err);
+}
+
+/* ---- repositories ---- */
+
+int store_repository_find(struct store_conn *c, struct slice name, int64_t *ret, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(c, SQL_REPOSITORY_FIND);
+	int row;
+
+	query_bind_text(&q, name);
+	row = query_row(&q, err);
+	if (row >= 0)
+		*ret = row == 0 ? 0 : query_int(&q);
+	return row < 0 ? -1 : 0;
+}
+
+int store_repository_add(struct store_conn *tx, struct slice name, int64_t *ret, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_REPOSITORY_ADD);
+
+	query_bind_text(&q, name);
+	if (query_run(&q, err) != 0)
+		return -1;
+	*ret = sqlite3_last_insert_rowid(tx->db);
+	return 0;
+}
+
+int store_repository_make(struct store_conn *tx, struct slice name, int64_t *ret, struct error *err)
+{
+	if (store_repository_find(tx, name, ret, err) != 0)
+		return -1;
+	return *ret != 0 ? 0 : store_repository_add(tx, name, ret, err);
+}
+
+/* ---- reading ---- */
+
+static int read_row(struct query *q, struct store_manifest *ret, struct error *err)
+{
+	struct digest digest;
+	struct slice media_type, bytes;
+
+	if (query_digest(q, &digest, err) != 0)
+		return -1;
+	media_type = query_slice(q);
+	bytes = query_slice(q);
+	if (media_type.n >= sizeof(ret->media_type))
+		return error_set(err, ERROR_INTERNAL,
+			"the registry's database is damaged: a media type is too long");
+	if (store_verify(&digest, bytes, err) != 0)
+		return -1;
+	buf_add(&ret->bytes, bytes);
+	if (buf_check(&ret->bytes, err) != 0)
+		return -1;
+	ret->digest = digest;
+	memcpy(ret->media_type, media_type.p, media_type.n);
+	ret->media_type[media_type.n] = '\0';
+	return 0;
+}
+
+int store_manifest_get(struct store_conn *c, struct slice repository, struct slice reference,
+	struct store_manifest *ret, struct error *err)
+{
+	bool by_tag = oci_tag_ok(reference);
+	CLEANUP(query_done)
+	struct query q = query(c, by_tag ? SQL_MANIFEST_BY_TAG : SQL_MANIFEST_BY_DIGEST);
+	struct digest digest;
+	int row;
+
+	query_bind_text(&q, repository);
+	if (by_tag) {
+		query_bind_text(&q, reference);
+	} else {
+		if (digest_parse(&digest, reference, err) != 0)
+			return -1;
+		query_bind_digest(&q, &digest);
+	}
+	row = query_row(&q, err);
+	if (row < 0)
+		return -1;
+	return row == 0 ? unknown(repository, reference, err) : read_row(&q, ret, err);
+}
+
+int store_tag_get(struct store_conn *c, struct slice repository, struct slice tag,
+	struct digest *ret, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(c, SQL_TAG_DIGEST);
+	int row;
+
+	query_bind_text(&q, repository);
+	query_bind_text(&q, tag);
+	row = query_row(&q, err);
+	if (row < 0)
+		return -1;
+	return row == 0 ? unknown(repository, tag, err) : query_digest(&q, ret, err);
+}
+
+int store_manifest_find(struct store_conn *c, int64_t repository, const struct digest *digest,
+	int64_t *ret, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(c, SQL_MANIFEST_FIND);
+	int row;
+
+	query_bind_int(&q, repository);
+	query_bind_digest(&q, digest);
+	row = query_row(&q, err);
+	if (row >= 0)
+		*ret = row == 0 ? 0 : query_int(&q);
+	return row < 0 ? -1 : 0;
+}
+
+/* ---- deleting ---- */
+
+static int run_with(struct store_conn *tx, enum store_sql sql, int64_t id, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, sql);
+
+	query_bind_int(&q, id);
+	return query_run(&q, err);
+}
+
+static int delete_tags_of(
+	struct store_conn *tx, int64_t repository, int64_t manifest, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_TAGS_OF_MANIFEST_DELETE);
+
+	query_bind_int(&q, repository);
+	query_bind_int(&q, manifest);
+	return query_run(&q, err);
+}
+
+int store_manifest_delete(struct store_conn *tx, struct slice repository,
+	const struct digest *digest, struct error *err)
+{
+	int64_t id, manifest;
+
+	if (store_repository_find(tx, repository, &id, err) != 0 ||
+		store_manifest_find(tx, id, digest, &manifest, err) != 0)
+		return -1;
+	if (manifest == 0)
+		return unknown_digest(repository, digest, err);
+	if (delete_tags_of(tx, id, manifest, err) != 0 ||
+		run_with(tx, SQL_MANIFEST_BLOB_DELETE, manifest, err) != 0 ||
+		run_with(tx, SQL_MANIFEST_CHILD_DELETE, manifest, err) != 0)
+		return -1;
+	return run_with(tx, SQL_MANIFEST_DELETE, manifest, err);
+}
+
+int store_tag_delete(
+	struct store_conn *tx, struct slice repository, struct slice tag, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_TAG_DELETE);
+	int64_t id;
+
+	if (store_repository_find(tx, repository, &id, err) != 0)
+		return -1;
+	query_bind_int(&q, id);
+	query_bind_text(&q, tag);
+	if (query_run(&q, err) != 0)
+		return -1;
+	return sqlite3_changes(tx->db) > 0 ? 0 : unknown(repository, tag, err);
+}

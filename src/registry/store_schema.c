@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The schema, and every statement that the store runs.
+ *
+ * Digests are binary keys (store_key()), everything else refers to small integers, so the rows of
+ * one push are few and short and mostly appended. Foreign keys are not declared: the store's
+ * transactions keep them, and a check on each insert is a look-up that a push need not pay.
+ */
+#include "registry/store_db.h"
+
+#define APPLICATION_ID 0x67737172 /* "gsqr" */
+
+/* migrations[n] leads from version n to n + 1. Never change one that was released. */
+static const char *const migrations[] = {
+	/* data is NULL for a blob that is a file. */
+	"CREATE TABLE blob("
+	" id INTEGER PRIMARY KEY,"
+	" digest BLOB NOT NULL UNIQUE,"
+	" size INTEGER NOT NULL,"
+	" data BLOB);"
+
+	"CREATE TABLE repository("
+	" id INTEGER PRIMARY KEY,"
+	" name TEXT NOT NULL UNIQUE);"
+
+	/* Which blobs a repository may serve: those pushed to it or mounted. pushed_at (seconds
+	 * since 1970) protects a blob between its upload and the manifest that names it. */
+	"CREATE TABLE repository_blob("
+	" repository INTEGER NOT NULL,"
+	" blob INTEGER NOT NULL,"
+	" pushed_at INTEGER NOT NULL,"
+	" PRIMARY KEY(repository, blob)) WITHOUT ROWID;"
+
+	"CREATE TABLE manifest("
+	" id INTEGER PRIMARY KEY,"
+	" repository INTEGER NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" media_type TEXT NOT NULL,"
+	" artifact_type TEXT,"
+	" subject BLOB,"
+	" pushed_at INTEGER NOT NULL,"
+	" bytes BLOB NOT NULL,"
+	" UNIQUE(repository, digest));"
+	"CREATE INDEX manifest_subject ON manifest(repository, subject, id)"
+	" WHERE subject IS NOT NULL;"
+
+	/* What a manifest keeps alive: config and layers, and an index's manifests by digest. */
+	"CREATE TABLE manifest_blob("
+	" manifest INTEGER NOT NULL,"
+	" blob INTEGER NOT NULL,"
+	" PRIMARY KEY(manifest, blob)) WITHOUT ROWID;"
+	"CREATE TABLE manifest_child("
+	" manifest INTEGER NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" PRIMARY KEY(manifest, digest)) WITHOUT ROWID;"
+
+	"CREATE TABLE tag("
+	" repository INTEGER NOT NULL,"
+	" name TEXT NOT NULL,"
+	" manifest INTEGER NOT NULL,"
+	" immutable INTEGER NOT NULL,"
+	" PRIMARY KEY(repository, name)) WITHOUT ROWID;",
+};
+
+#define REPOSITORY_ID(parameter) "(SELECT id FROM repository WHERE name = " parameter ")"
+
+const char *const store_sql[SQL_ALL_] = {
+	[SQL_BLOB_OF_REPOSITORY] =
+		"SELECT b.size, b.data FROM blob b JOIN repository_blob rb"
+		" ON rb.repository = " REPOSITORY_ID("?1") " AND rb.blob = b.id"
+							   " WHERE b.digest = ?2",
+	[SQL_BLOB_FIND] = "SELECT id, size FROM blob WHERE digest = ?1",
+	[SQL_BLOB_OF_REPOSITORY_FIND] =
+		"SELECT b.id FROM blob b JOIN repository_blob rb"
+		" ON rb.repository = ?1 AND rb.blob = b.id WHERE b.digest = ?2",
+	[SQL_REPOSITORY_FIND] = "SELECT id FROM repository WHERE name = ?1",
+	[SQL_MANIFEST_BY_TAG] = "SELECT m.digest, m.media_type, m.bytes FROM tag t JOIN manifest m"
+				" ON m.id = t.manifest"
+				" WHERE t.repository = " REPOSITORY_ID("?1") " AND t.name = ?2",
+	[SQL_MANIFEST_BY_DIGEST] = "SELECT digest, media_type, bytes FROM manifest"
+				   " WHERE repository = " REPOSITORY_ID("?1") " AND digest = ?2",
+	[SQL_MANIFEST_FIND] = "SELECT id FROM manifest WHERE repository = ?1 AND digest = ?2",
+	[SQL_TAG_DIGEST] = "SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest"
+			   " WHERE t.repository = " REPOSITORY_ID("?1") " AND t.name = ?2",
+	[SQL_TAG_FIND] =
+		"SELECT t.immutable, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest"
+		" WHERE t.repository = ?1 AND t.name = ?2",
+	[SQL_TAGS] =
+		"SELECT name FROM tag WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+	[SQL_REPOSITORIES] = "SELECT name FROM repository r WHERE name > ?1"
+			     " AND EXISTS (SELECT 1 FROM manifest WHERE repository = r.id)"
+			     " ORDER BY name LIMIT ?2",
+	[SQL_REFERRERS] = "SELECT id, digest, media_type, artifact_type, bytes FROM manifest"
+			  " WHERE repository = " REPOSITORY_ID(
+				  "?1") " AND subject = ?2 AND id > ?3"
+					" AND (?4 IS NULL OR artifact_type = ?4) ORDER BY id",
+
+	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_COMMIT] = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+	[SQL_REPOSITORY_ADD] = "INSERT INTO repository(name) VALUES(?1)",
+	[SQL_BLOB_ADD] = "INSERT INTO blob(digest, size, data) VALUES(?1, ?2, ?3)",
+	[SQL_REPOSITORY_BLOB_ADD] =
+		"INSERT INTO repository_blob(repository, blob, pushed_at) VALUES(?1, ?2, ?3)"
+		" ON CONFLICT DO UPDATE SET pushed_at = excluded.pushed_at",
+	[SQL_REPOSITORY_BLOB_DELETE] =
+		"DELETE FROM repository_blob WHERE repository = ?1 AND blob = ?2",
+	[SQL_MANIFEST_ADD] =
+		"INSERT INTO manifest(repository, digest, media_type, artifact_type, subject,"
+		" pushed_at, bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_MANIFEST_DELETE] = "DELETE FROM manifest WHERE id = ?1",
+	[SQL_MANIFEST_BLOB_ADD] =
+		"INSERT INTO manifest_blob(manifest, blob) VALUES(?1, ?2) ON CONFLICT DO NOTHING",
+	[SQL_MANIFEST_BLOB_DELETE] = "DELETE FROM manifest_blob WHERE manifest = ?1",
+	[SQL_MANIFEST_CHILD_ADD] = "INSERT INTO manifest_child(manifest, digest) VALUES(?1, ?2)"
+				   " ON CONFLICT DO NOTHING",
+	[SQL_MANIFEST_CHILD_DELETE] = "DELETE FROM manifest_child WHERE manifest = ?1",
+	/* A tag that was immutable once stays so. */
+	[SQL_TAG_PUT] =
+		"INSERT INTO tag(repository, name, manifest, immutable) VALUES(?1, ?2, ?3, ?4)"
+		" ON CONFLICT DO UPDATE SET manifest = excluded.manifest,"
+		" immutable = max(immutable, excluded.immutable)",
+	[SQL_TAG_DELETE] = "DELETE FROM tag WHERE repository = ?1 AND name = ?2",
+	[SQL_TAGS_OF_MANIFEST_DELETE] = "DELETE FROM tag WHERE repository = ?1 AND manifest = ?2",
+};
+
+static int exec(sqlite3 *db, const char *sql, struct error *err)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_db_error(db, err);
+}
+
+/* The single integer that a statement yields. */
+static int read_int(sqlite3 *db, const char *sql, int *ret, struct error *err)
+{
+	sqlite3_stmt *stmt;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW)
+		*ret = sqlite3_column_int(stmt, 0);
+	else
+		store_db_error(db, err);
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+static int migrate(sqlite3 *db, int version, struct error *err)
+{
+	const int ours = (int)ARRAY_SIZE(migrations);
+	char header[128];
+
+	sqlite3_snprintf(sizeof(header), header,
+		"PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID, ours);
+	for (; version < ours; version++)
+		if (exec(db, migrations[version], err) != 0)
+			return -1;
+	return exec(db, header, err);
+}
+
+int store_schema_apply(sqlite3 *db, const char *path, struct error *err)
+{
+	const int ours = (int)ARRAY_SIZE(migrations);
+	int id, version, n_tables;
+
+	if (read_int(db, "PRAGMA application_id", &id, err) != 0 ||
+		read_int(db, "PRAGMA user_version", &version, err) != 0 ||
+		read_int(db, "SELECT count(*) FROM sqlite_schema", &n_tables, err) != 0)
+		return -1;
+	if (n_tables > 0 && id != APPLICATION_ID)
+		return error_set(err, ERROR_INTERNAL,
+			"%s is not a registry's database; use another data folder", path);
+	if (version > ours)
+		return error_set(err, ERROR_INTERNAL,
+			"%s was written by a newer gsq (schema %d, this one knows %d): start that "
+			"version, or restore a backup made before the upgrade",
+			path, version, ours);
+	/* Not inside a transaction, and before the first one. */
+	if (exec(db, "PRAGMA journal_mode = WAL", err) != 0)
+		return -1;
+	if (version == ours)
+		return 0;
+	if (exec(db, "BEGIN IMMEDIATE", err) != 0)
+		return -1;
+	if (migrate(db, version, err) != 0) {
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+		return -1;
+	}
+	return exec(db, "COMMIT", err);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open blob uploads (distribution-spec, "Pushing blobs"): sessions with an id, an offset and a
+ * running hash, in memory. The first LIMIT_BLOB_IN_ROW bytes stay in memory, the rest makes a file
+ * under uploads/. A restart ends them all.
+ *
+ * A session is claimed by one request at a time, which alone may write to it.
+ */
+#ifndef REGISTRY_UPLOADS_H
+#define REGISTRY_UPLOADS_H
+
+#include "registry/store.h"
+
+#define UPLOAD_ID_SIZE 33 /* 128 random bits in hex */
+
+struct uploads;
+struct upload;
+
+int uploads_new(struct uploads **ret, struct store *store, struct error *err) MUST_CHECK;
+void uploads_free(struct uploads *u); /* none may be claimed */
+
+/* A new session, claimed. At the bound an idle one makes room, else ERROR_TOO_MANY. */
+int uploads_start(struct uploads *u, struct slice repository, enum digest_algorithm algorithm,
+	struct upload **ret, struct error *err) MUST_CHECK;
+/* ERROR_NOT_FOUND; ERROR_CONFLICT while another request has it. */
+int uploads_claim(struct uploads *u, struct slice repository, struct slice id, struct upload **ret,
+	struct error *err) MUST_CHECK;
+/* How far it is, claimed or not. */
+int uploads_offset(struct uploads *u, struct slice repository, struct slice id, uint64_t *ret,
+	struct error *err) MUST_CHECK;
+
+/* Ends the claim: the session stays, or is gone with its bytes (blocks). */
+void upload_release(struct upload *up);
+void upload_drop(struct upload *up);
+
+/* ---- of a claimed session ---- */
+
+const char *upload_id(const struct upload *up);
+uint64_t upload_offset(const struct upload *up);
+
+/* Appends; on failure nothing of it was. Blocks. */
+int upload_write(struct upload *up, struct slice bytes, struct error *err) MUST_CHECK;
+
+/* Is it this content? Then it is made ready for store_blob_put(): *ret_bytes is what goes into the
+ * row, borrowed until the upload is dropped. ERROR_INVALID when the digest is another. Blocks. */
+int upload_finish(struct upload *up, const struct digest *digest, struct slice *ret_bytes,
+	struct error *err) MUST_CHECK;
+
+#endif

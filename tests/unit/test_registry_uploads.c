@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry_fixture.h"
+
+#include "registry/uploads.h"
+
+#include <dirent.h>
+
+#define REPOSITORY SLICE("team/app")
+
+struct fixture {
+	char dir[64];
+	struct store *store;
+	struct uploads *uploads;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = test_malloc(sizeof(*f));
+	struct error err = ERROR_INIT;
+
+	digest_setup();
+	make_folder(f->dir);
+	assert_ok(store_open(&f->store, f->dir, 1, &err));
+	assert_ok(uploads_new(&f->uploads, f->store, &err));
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	uploads_free(f->uploads);
+	store_close(f->store);
+	remove_folder(f->dir);
+	test_free(f);
+	return 0;
+}
+
+static struct upload *start(struct fixture *f)
+{
+	struct error err = ERROR_INIT;
+	struct upload *up = NULL;
+
+	assert_ok(uploads_start(f->uploads, REPOSITORY, DIGEST_SHA256, &up, &err));
+	return up;
+}
+
+static size_t n_files(const struct fixture *f)
+{
+	char path[128];
+	size_t n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/uploads", f->dir);
+	d = opendir(path);
+	assert_non_null(d);
+	for (struct dirent *entry; (entry = readdir(d)) != NULL;)
+		n += entry->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void a_small_upload_never_touches_the_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct upload *up = start(f);
+	struct digest digest = digest_of(SLICE("two parts"));
+	struct slice content;
+
+	assert_ok(upload_write(up, SLICE("two "), &err));
+	assert_ok(upload_write(up, SLICE("parts"), &err));
+	assert_int_equal(n_files(f), 0);
+	assert_ok(upload_finish(up, &digest, &content, &err));
+	assert_slice(content, "two parts");
+	upload_drop(up);
+}
+
+static void a_large_upload_becomes_a_blob_file(void **state)
+{
+	static const enum digest_algorithm algorithms[] = {DIGEST_SHA256, DIGEST_SHA512};
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *bytes = test_calloc(3, LIMIT_BLOB_IN_ROW);
+	struct slice all = {bytes, 3 * LIMIT_BLOB_IN_ROW};
+
+	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++) {
+		struct upload *up = start(f);
+		struct digest digest = digest_of_as(algorithms[i], all);
+		CLEANUP(store_blob_done) struct store_blob b;
+		struct slice content;
+		struct store_conn *c;
+
+		store_blob_init(&b);
+		for (size_t at = 0; at < all.n; at += all.n / 6)
+			assert_ok(upload_write(up, (struct slice){bytes + at, all.n / 6}, &err));
+		assert_int_equal(n_files(f), 1);
+		assert_ok(upload_finish(up, &digest, &content, &err));
+		assert_int_equal(n_files(f), 0);
+		assert_ok(store_begin(f->store, &c, &err));
+		assert_ok(store_blob_put(c, REPOSITORY, &digest, upload_offset(up), content, &err));
+		assert_ok(store_commit(f->store, &err));
+		upload_drop(up);
+		c = store_reader(f->store);
+		assert_ok(store_blob_get(c, REPOSITORY, &digest, &b, &err));
+		assert_true(b.fd >= 0);
+		assert_int_equal(b.size, all.n);
+		store_reader_done(c);
+	}
+	test_free(bytes);
+}
+
+static void another_digest_is_refused_and_the_file_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *bytes = test_calloc(2, LIMIT_BLOB_IN_ROW);
+	struct upload *up = start(f);
+	struct digest digest = digest_of(SLICE("something else"));
+	struct slice content;
+
+	assert_ok(upload_write(up, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err));
+	assert_refused(upload_finish(up, &digest, &content, &err), ERROR_INVALID);
+	upload_drop(up);
+	assert_int_equal(n_files(f), 0);
+	test_free(bytes);
+}
+
+static void a_session_belongs_to_one_repository_and_one_request(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct upload *up = start(f), *again;
+	char id[UPLOAD_ID_SIZE];
+	uint64_t offset;
+
+	memcpy(id, upload_id(up), sizeof(id));
+	assert_ok(upload_write(up, SLICE("12345"), &err));
+	assert_refused(
+		uploads_claim(f->uploads, REPOSITORY, slice_of(id), &again, &err), ERROR_CONFLICT);
+	assert_ok(uploads_offset(f->uploads, REPOSITORY, slice_of(id), &offset, &err));
+	assert_int_equal(offset, 5);
+	upload_release(up);
+	assert_refused(uploads_claim(f->uploads, SLICE("other"), slice_of(id), &again, &err),
+		ERROR_NOT_FOUND);
+	assert_ok(uploads_claim(f->uploads, REPOSITORY, slice_of(id), &again, &err));
+	upload_drop(again);
+	assert_refused(
+		uploads_claim(f->uploads, REPOSITORY, slice_of(id), &again, &err), ERROR_NOT_FOUND);
+}
+
+static void what_is_no_id_is_unknown(void **state)
+{
+	static const char *const ids[] = {"", "x", "../../etc/passwd",
+		"0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdef0"};
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct upload *up;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+		assert_refused(uploads_claim(f->uploads, REPOSITORY, slice_of(ids[i]), &up, &err),
+			ERROR_NOT_FOUND);
+}
+
+static void the_number_of_open_uploads_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct upload *up;
+
+	for (int i = 0; i < LIMIT_UPLOADS; i++)
+		upload_release(start(f));
+	assert_refused(
+		uploads_start(f->uploads, REPOSITORY, DIGEST_SHA256, &up, &err), ERROR_TOO_MANY);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_small_upload_never_touches_the_disk),
+		TEST(a_large_upload_becomes_a_blob_file),
+		TEST(another_digest_is_refused_and_the_file_goes),
+		TEST(a_session_belongs_to_one_repository_and_one_request),
+		TEST(what_is_no_id_is_unknown),
+		TEST(the_number_of_open_uploads_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
