@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/commit.h"
+
+/* ---- deciding: what does each change come to? ---- */
+
+static void decide(struct item *item, const struct catalog *catalog)
+{
+	const struct change *change = item->change;
+
+	item->old = catalog_find(catalog, change->namespace, change->name);
+	if (item->old != NULL)
+		resource_ref(item->old);
+	if (change->intent == NULL) {
+		if (item->old == NULL)
+			error_set(&item->err, ERROR_NOT_FOUND,
+				"there is no resource %s in namespace %s", change->name,
+				change->namespace);
+		else
+			item->in_commit = true;
+		return;
+	}
+	item->in_commit = item->old == NULL || !intent_eq(item->old->intent, change->intent);
+}
+
+/* Flux cannot hold more in one inventory: creates past the limit are refused. */
+static void refuse_overfull(struct batch *b, const struct catalog *catalog)
+{
+	size_t count = catalog_count(catalog);
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *item = &b->items[i];
+
+		if (!item->in_commit || item->old != NULL || count++ < LIMIT_CATALOG_RESOURCES)
+			continue;
+		item->in_commit = false;
+		error_set(&item->err, ERROR_NO_SPACE,
+			"the catalog holds %d resources, the most that Flux can apply as one: "
+			"delete some first",
+			LIMIT_CATALOG_RESOURCES);
+	}
+}
+
+static size_t count_in_commit(const struct batch *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		n += b->items[i].in_commit;
+	return n;
+}
+
+/* ---- artifacts ---- */
+
+/* The next version: the clock's microsecond, or one more than the highest where that is not more.
+ */
+static int issue_version(struct item *item, struct versions *versions, struct error *err)
+{
+	uint64_t now = versions->now_us();
+
+	if (now >= LIMIT_VERSION || versions->highest >= LIMIT_VERSION)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the server's clock is past the year 9999: set it right");
+	item->version_is_behind = now <= versions->highest;
+	versions->highest = item->version_is_behind ? versions->highest + 1 : now;
+	item->version = versions->highest;
+	return 0;
+}
+
+static int make_artifact(struct item *item, struct versions *versions, struct error *err)
+{
+	const struct change *change = item->change;
+
+	if (issue_version(item, versions, err) != 0)
+		return -1;
+	artifact_done(&item->artifact);
+	resource_unref(TAKE_PTR(item->resource));
+	if (change->intent == NULL)
+		return artifact_of_tombstone(
+			&item->artifact, change->namespace, change->name, item->version, err);
+	if (artifact_of_resource(&item->artifact, change->intent, item->version, err) != 0)
+		return -1;
+	return resource_new(
+		&item->resource, change->intent, item->version, &item->artifact.digest, err);
+}
+
+/* The pushes of those items that are in the commit, and the memory they point into. */
+struct artifact_push {
+	struct item *item;
+	char repository[RESOURCE_REPOSITORY_SIZE];
+	char tag[RESOURCE_TAG_SIZE];
+	struct push_blob blobs[2];
+};
+
+static void prepare_push(struct push *push, struct artifact_push *a, struct item *item)
+{
+	a->item = item;
+	resource_repository(item->change->namespace, item->change->name, a->repository);
+	resource_tag(item->version, a->tag);
+	a->blobs[0] = (struct push_blob){digest_of(OCI_EMPTY), OCI_EMPTY};
+	a->blobs[1] =
+		(struct push_blob){item->artifact.layer_digest, buf_slice(&item->artifact.layer)};
+	*push = (struct push){
+		.repository = a->repository,
+		.tag = a->tag,
+		.tag_is_new = true,
+		.tag_may_exist = item->version_is_behind,
+		.media_type = OCI_MEDIA_MANIFEST,
+		.manifest = buf_slice(&item->artifact.manifest),
+		.digest = item->artifact.digest,
+		.n_blobs = ARRAY_SIZE(a->blobs),
+		.blobs = a->blobs,
+	};
+}
+
+/* Whatever the registry holds against us (a refusal, a lost answer, a damaged reply) is no fault of
+ * the caller, who can only wait; a full disk is told apart, since somebody must make room. */
+static void blame_registry(struct error *err)
+{
+	if (err->code != ERROR_NO_SPACE && err->code != ERROR_NO_MEMORY)
+		err->code = ERROR_UNAVAILABLE;
+	err->retry_after_s = 1;
+}
+
+static void leave_batch(struct item *item, const struct error *err)
+{
+	item->in_commit = false;
+	item->err = *err;
+	blame_registry(&item->err);
+}
+
+/* Makes and pushes the artifact of each item that has none; a tag that exists already (debris of a
+ * write that failed) takes the next number. Returns how many have to be tried again. */
+static size_t push_round(struct batch *b, bool *waiting, struct versions *versions,
+	struct registry *registry, struct push *pushes, struct artifact_push *artifacts)
+{
+	size_t n = 0, again = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct error err = ERROR_INIT;
+
+		if (!waiting[i])
+			continue;
+		waiting[i] = false;
+		if (make_artifact(&b->items[i], versions, &err) != 0) {
+			leave_batch(&b->items[i], &err);
+			continue;
+		}
+		prepare_push(&pushes[n], &artifacts[n], &b->items[i]);
+		n++;
+	}
+	registry_push(registry, pushes, n);
+	for (size_t i = 0; i < n; i++) {
+		struct item *item = artifacts[i].item;
+
+		if (pushes[i].err.code == ERROR_CONFLICT) {
+			waiting[item - b->items] = true;
+			again++;
+		} else if (pushes[i].err.code != ERROR_NONE) {
+			error_wrap(
+				&pushes[i].err, "%s:%s", artifacts[i].repository, artifacts[i].tag);
+			leave_batch(item, &pushes[i].err);
+		}
+	}
+	return again;
+}
+
+static int push_artifacts(
+	struct batch *b, struct versions *versions, struct registry *registry, struct error *err)
+{
+	size_t n = count_in_commit(b);
+	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
+	AUTO_FREE struct artifact_push *artifacts = calloc(n, sizeof(*artifacts));
+	bool waiting[LIMIT_BATCH] = {false};
+	size_t again = n;
+
+	if (pushes == NULL || artifacts == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < b->n; i++)
+		waiting[i] = b->items[i].in_commit;
+	for (unsigned round = 0; again > 0; round++) {
+		if (round > LIMIT_VERSION_RETRIES)
+			return error_set(err, ERROR_UNAVAILABLE,
+				"no free version number found after %d tries",
+				LIMIT_VERSION_RETRIES);
+		again = push_round(b, waiting, versions, registry, pushes, artifacts);
+	}
+	return 0;
+}
+
+/* ---- catalog and record ---- */
+
+static int make_revision(
+	struct batch *b, const struct head *head, struct versions *versions, struct error *err)
+{
+	size_t n = 0, max = count_in_commit(b);
+	AUTO_FREE struct catalog_change *changes = calloc(max, sizeof(*changes));
+	AUTO_FREE struct record_change *record = calloc(max, sizeof(*record));
+	CLEANUP(catalog_unrefp) struct catalog *catalog = NULL;
+
+	if (changes == NULL || record == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < b->n; i++) {
+		const struct item *item = &b->items[i];
+
+		if (!item->in_commit)
+			continue;
+		changes[n] = (struct catalog_change){
+			item->change->namespace, item->change->name, item->resource};
+		record[n].op = item->resource == NULL ? RECORD_DELETE
+			       : item->old == NULL    ? RECORD_CREATE
+						      : RECORD_UPDATE;
+		memcpy(record[n].namespace, item->change->namespace, sizeof(record[n].namespace));
+		memcpy(record[n].name, item->change->name, sizeof(record[n].name));
+		record[n].version = item->version;
+		record[n].digest = item->artifact.digest;
+		n++;
+	}
+	if (catalog_apply(&catalog, head->catalog, changes, n, err) != 0 ||
+		revision_make(&b->revision, catalog, versions->highest, &head->record, NULL, record,
+			n, err) != 0)
+		return -1;
+	b->has_revision = true;
+	return 0;
+}
+
+/* ---- derived tags ---- */
+
+static int push_derived(struct batch *b, struct registry *registry, struct error *err)
+{
+	size_t n = 0, max = count_in_commit(b) + 1;
+	AUTO_FREE struct push *pushes = calloc(max, sizeof(*pushes));
+	AUTO_FREE char(*repositories)[RESOURCE_REPOSITORY_SIZE] =
+		calloc(max, sizeof(*repositories));
+
+	if (pushes == NULL || repositories == NULL)
+		return error_no_memory(err);
+	pushes[n++] = revision_catalog_latest(&b->revision);
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *item = &b->items[i];
+
+		if (!item->in_commit)
+			continue;
+		resource_repository(item->change->namespace, item->change->name, repositories[n]);
+		pushes[n] = (struct push){
+			.repository = repositories[n],
+			.tag = "latest",
+			.media_type = OCI_MEDIA_MANIFEST,
+			.manifest = buf_slice(&item->artifact.manifest),
+			.digest = item->artifact.digest,
+		};
+		n++;
+	}
+	registry_push(registry, pushes, n);
+	for (size_t i = 0; i < n; i++) {
+		if (pushes[i].err.code != ERROR_NONE) {
+			*err = pushes[i].err;
+			return error_wrap(err, "%s:latest", pushes[i].repository);
+		}
+	}
+	return 0;
+}
+
+/* ---- the commit ---- */
+
+/* Is commits:latest still what we wrote last? */
+static enum commit_result check_head(
+	const struct head *head, struct registry *registry, struct error *err)
+{
+	struct digest current;
+
+	if (head_resolve(&current, registry, err) == 0) {
+		if (digest_eq(&current, &head->record))
+			return COMMIT_DONE;
+	} else if (err->code != ERROR_NOT_FOUND) {
+		error_wrap(err, RECORD_REPOSITORY ":latest");
+		return COMMIT_FAILED;
+	}
+	error_set(err, ERROR_UNAVAILABLE,
+		"another server has written to this registry: reading what it wrote; try again");
+	return COMMIT_NOT_HEAD;
+}
+
+/* A refusal is an answer; anything else may have been done before the answer was lost. */
+static bool is_refusal(enum error_code code)
+{
+	return code == ERROR_DENIED || code == ERROR_UNAUTHORIZED || code == ERROR_NO_SPACE ||
+	       code == ERROR_NO_MEMORY;
+}
+
+/* Everything before the commit point: a failure here leaves the world as it was. */
+static int push_revision(struct batch *b, const struct head *head, struct versions *versions,
+	struct registry *registry, struct error *err)
+{
+	if (push_artifacts(b, versions, registry, err) != 0)
+		return -1;
+	if (count_in_commit(b) == 0)
+		return 0;
+	if (make_revision(b, head, versions, err) != 0)
+		return -1;
+	return revision_push(&b->revision, registry, err);
+}
+
+/* Between begin and commit of the registry; the order is DESIGN invariant 7. */
+static enum commit_result write_all(struct batch *b, const struct head *head,
+	struct versions *versions, struct registry *registry, struct error *err)
+{
+	enum commit_result result = check_head(head, registry, err);
+
+	if (result != COMMIT_DONE)
+		return result;
+	if (push_revision(b, head, versions, registry, err) != 0)
+		return COMMIT_FAILED;
+	if (count_in_commit(b) == 0)
+		return COMMIT_DONE;
+	if (revision_point(&b->revision, registry, err) != 0)
+		return registry->atomic || is_refusal(err->code) ? COMMIT_FAILED : COMMIT_IN_DOUBT;
+	if (push_derived(b, registry, err) != 0)
+		return registry->atomic ? COMMIT_FAILED : COMMIT_UNFINISHED;
+	return COMMIT_DONE;
+}
+
+static void move_head(struct batch *b, struct head *head)
+{
+	catalog_unref(head->catalog);
+	head->catalog = catalog_ref(b->revision.catalog);
+	head->record = b->revision.record_digest;
+	head->version = b->revision.version;
+}
+
+static enum commit_result run_transaction(struct batch *b, struct head *head,
+	struct versions *versions, struct registry *registry, struct error *err)
+{
+	enum commit_result result;
+
+	if (registry_begin(registry, err) != 0)
+		return COMMIT_FAILED;
+	result = write_all(b, head, versions, registry, err);
+	if (result != COMMIT_DONE || count_in_commit(b) == 0) {
+		registry_rollback(registry);
+		return result;
+	}
+	if (registry_commit(registry, err) != 0)
+		return COMMIT_FAILED;
+	move_head(b, head);
+	return COMMIT_DONE;
+}
+
+enum commit_result commit_run(struct batch *b, struct head *head, struct versions *versions,
+	struct registry *registry, struct error *err)
+{
+	enum commit_result result;
+
+	for (size_t i = 0; i < b->n; i++)
+		decide(&b->items[i], head->catalog);
+	refuse_overfull(b, head->catalog);
+	if (count_in_commit(b) == 0)
+		return COMMIT_DONE;
+	result = run_transaction(b, head, versions, registry, err);
+	if (result != COMMIT_DONE)
+		blame_registry(err);
+	return result;
+}
+
+/* ---- answering ---- */
+
+static void outcome_of(struct outcome *ret, const struct item *item)
+{
+	*ret = (struct outcome){.err = item->err};
+	if (item->err.code != ERROR_NONE)
+		return;
+	if (!item->in_commit) {
+		ret->op = OUTCOME_UNCHANGED;
+		ret->resource = item->old;
+		ret->version = item->old->version;
+		ret->digest = item->old->digest;
+		return;
+	}
+	ret->op = item->resource == NULL ? OUTCOME_DELETED
+		  : item->old == NULL    ? OUTCOME_CREATED
+					 : OUTCOME_UPDATED;
+	ret->resource = item->resource;
+	ret->version = item->version;
+	ret->digest = item->artifact.digest;
+}
+
+void commit_answer(struct batch *b, const struct error *err)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *item = &b->items[i];
+		struct outcome outcome;
+
+		if (err != NULL && item->err.code == ERROR_NONE)
+			item->err = *err;
+		outcome_of(&outcome, item);
+		item->change->done(&outcome, item->change->arg);
+	}
+}
+
+void batch_reset(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *item = &b->items[i];
+
+		artifact_done(&item->artifact);
+		resource_unref(item->resource);
+		resource_unref(item->old);
+		intent_unref(item->change->intent);
+		free(item->change);
+	}
+	if (b->has_revision)
+		revision_done(&b->revision);
+	b->has_revision = false;
+	b->n = 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to publish. One commit: a batch of changes, from artifacts to derived tags.
+ */
+#ifndef PUBLISH_COMMIT_H
+#define PUBLISH_COMMIT_H
+
+#include "publish/publisher.h"
+#include "publish/revision.h"
+
+/* A change that somebody waits for. */
+struct change {
+	struct change *next;
+	struct intent *intent; /* NULL: delete */
+	char namespace[LIMIT_NAME + 1];
+	char name[LIMIT_NAME + 1];
+	publisher_done *done;
+	void *arg;
+};
+
+struct item {
+	struct change *change;
+	struct resource *old; /* what was current before, a reference; NULL: nothing */
+	bool in_commit;       /* false: answered without one, by err or as unchanged */
+	uint64_t version;
+	bool version_is_behind; /* not taken from the clock: may have been used before */
+	struct artifact artifact;
+	struct resource *resource; /* NULL: delete */
+	struct error err;
+};
+
+/* Changes of different resources, each key once. */
+struct batch {
+	size_t n;
+	struct item items[LIMIT_BATCH];
+	bool has_revision;
+	struct revision revision;
+};
+
+enum commit_result {
+	COMMIT_DONE,       /* every item has its outcome; the head has moved if anything changed */
+	COMMIT_FAILED,     /* nothing has changed; items have err */
+	COMMIT_NOT_HEAD,   /* as COMMIT_FAILED, and somebody else has moved commits:latest */
+	COMMIT_IN_DOUBT,   /* commits:latest may name the batch's revision or not */
+	COMMIT_UNFINISHED, /* committed, but derived tags lag behind */
+};
+
+/* Highest version ever issued by this process or found in the store, and the clock. */
+struct versions {
+	uint64_t highest;
+	uint64_t (*now_us)(void);
+};
+
+/* Runs the batch on top of the head; on COMMIT_DONE the head is the new one. err: why not DONE. */
+enum commit_result commit_run(struct batch *b, struct head *head, struct versions *versions,
+	struct registry *registry, struct error *err) MUST_CHECK;
+
+/* Answers every item: with its own error, else with err if that is given, else with its outcome. */
+void commit_answer(struct batch *b, const struct error *err);
+
+/* Frees what the batch holds; changes too. */
+void batch_reset(struct batch *b);
+
+#endif

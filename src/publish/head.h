@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to publish. The head: what the registry says is current, as we last read or wrote it.
+ */
+#ifndef PUBLISH_HEAD_H
+#define PUBLISH_HEAD_H
+
+#include "catalog/catalog.h"
+#include "catalog/record.h"
+#include "oci/registry.h"
+
+struct head {
+	uint64_t version;     /* highest ever issued */
+	struct digest record; /* the manifest that commits:latest names */
+	struct catalog *catalog;
+};
+
+void head_done(struct head *h);
+
+/*
+ * Reads commits:latest and the catalogs it speaks of, verifies all of it, and moves derived tags
+ * that lag behind (DESIGN invariants 5-7). Fails closed: ERROR_NOT_FOUND    no record, and nothing
+ * else of ours either: a new store ERROR_UNAVAILABLE  the registry cannot be reached, or the record
+ * is of a newer format ERROR_INTERNAL     something is missing or damaged; the text names it
+ */
+int head_read(struct head *ret, struct registry *registry, struct error *err) MUST_CHECK;
+
+/* The digest that commits:latest names now; ERROR_NOT_FOUND where there is none. */
+int head_resolve(struct digest *ret, struct registry *registry, struct error *err) MUST_CHECK;
+
+/* Commits the first record of a new store, with an empty catalog. */
+int head_init(struct registry *registry, uint64_t now_us, struct error *err) MUST_CHECK;
+
+#endif

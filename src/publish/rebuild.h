@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes a new record out of the resource repositories, on an operator's word (DESIGN invariant 6).
+ */
+#ifndef PUBLISH_REBUILD_H
+#define PUBLISH_REBUILD_H
+
+#include "oci/registry.h"
+
+/* Reads the latest tag of every resource repository, verifies each, and commits a catalog and a
+ * record with what it found. Any artifact that cannot be read or is altered stops it, by name, with
+ * nothing pushed. Blocks. */
+int rebuild_run(struct registry *registry, size_t *ret_count, struct error *err) MUST_CHECK;
+
+#endif
