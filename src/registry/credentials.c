@@ -283,7 +283,8 @@ int credential_store_get(
 		credentials_done(&store->credentials);
 		store->credentials = fresh;
 		store->stamp = stamp;
-		store->loaded = true;
+		/* Nothing is not kept: a login through a helper changes no file. */
+		store->loaded = fresh.username != NULL || fresh.identity_token != NULL;
 	}
 	*ret = &store->credentials;
 	return 0;

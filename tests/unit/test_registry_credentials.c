@@ -258,6 +258,18 @@ static void a_helper_is_asked_again_only_after_a_refusal(void **state)
 	assert_login(store, "u", "2");
 }
 
+static void a_later_login_through_a_helper_is_seen(void **state)
+{
+	struct folder *f = *state;
+	CLEANUP(credential_store_freep) struct credential_store *store = new_store(f, "r");
+
+	write_helper(f, "late", "echo credentials not found; exit 1");
+	write_file(f->config, "{\"credsStore\":\"late\"}", 0600);
+	assert_login(store, NULL, NULL);
+	write_helper(f, "late", "echo '{\"Username\":\"a\",\"Secret\":\"b\"}'");
+	assert_login(store, "a", "b");
+}
+
 static void a_helper_may_give_an_identity_token(void **state)
 {
 	struct folder *f = *state;
@@ -345,6 +357,7 @@ int main(void)
 		IN_FOLDER(a_default_file_need_not_exist),
 		IN_FOLDER(a_helper_goes_before_the_store_and_the_store_before_the_file),
 		IN_FOLDER(a_helper_is_asked_again_only_after_a_refusal),
+		IN_FOLDER(a_later_login_through_a_helper_is_seen),
 		IN_FOLDER(a_helper_may_give_an_identity_token),
 		IN_FOLDER(a_helper_that_fails_or_prints_too_much_is_unauthorized),
 		cmocka_unit_test(basic_is_base64_of_name_and_password),

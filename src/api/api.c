@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+
+#include "api/answer.h"
+#include "api/call.h"
+#include "http/uri.h"
+
+#include <stdio.h>
+
+/* ---- routes ---- */
+
+static void get_health(struct http_exchange *x, struct call *call UNUSED)
+{
+	answer_ok(x);
+}
+
+static void get_ready(struct http_exchange *x, struct call *call)
+{
+	struct error err = ERROR_INIT;
+
+	if (publisher_ready(call->api->publisher, &err) == 0)
+		answer_ok(x);
+	else
+		answer_error(x, &err);
+}
+
+struct route {
+	const char *path; /* {namespace} and {name} stand for one segment */
+	struct {
+		const char *method; /* GET serves HEAD too */
+		void (*handle)(struct http_exchange *x, struct call *call);
+	} methods[2];
+};
+
+static const struct route routes[] = {
+	{"/healthz", {{"GET", get_health}}},
+	{"/readyz", {{"GET", get_ready}}},
+	{"/api/v1/resources", {{"GET", resources_list}, {"POST", resources_put}}},
+	{"/api/v1/resources/{name}", {{"GET", resource_get}, {"DELETE", resource_delete}}},
+	{"/api/v1/namespaces/{namespace}/resources",
+		{{"GET", resources_list}, {"POST", resources_put}}},
+	{"/api/v1/namespaces/{namespace}/resources/{name}",
+		{{"GET", resource_get}, {"DELETE", resource_delete}}},
+};
+
+/* ---- matching ---- */
+
+/* Decodes a segment into a name of at most LIMIT_NAME; false where that cannot be one. */
+static bool read_name(struct slice segment, char ret[LIMIT_NAME + 1])
+{
+	CLEANUP(buf_done) struct buf decoded = BUF_INIT(LIMIT_NAME);
+	struct error ignored = ERROR_INIT;
+
+	if (http_decode(segment, &decoded, &ignored) != 0 || !intent_name_ok(buf_slice(&decoded)))
+		return false;
+	memcpy(ret, decoded.data, decoded.len + 1);
+	return true;
+}
+
+/* A segment that is no name is -1: the path matches, but nothing can be there. */
+static int match_segment(struct slice pattern, struct slice segment, struct call *call)
+{
+	if (slice_eq(pattern, SLICE("{namespace}")))
+		return read_name(segment, call->namespace) ? 1 : -1;
+	if (slice_eq(pattern, SLICE("{name}")))
+		return read_name(segment, call->name) ? 1 : -1;
+	return slice_eq(pattern, segment);
+}
+
+/* 1: it matches and call has the names; 0: another path; -1: it matches, with an impossible name.
+ */
+static int match(const char *route_path, struct slice path, struct call *call)
+{
+	struct slice pattern = slice_of(route_path);
+	int result = 1;
+
+	while (pattern.p != NULL && path.p != NULL) {
+		int one = match_segment(slice_cut(&pattern, '/'), slice_cut(&path, '/'), call);
+
+		if (one == 0)
+			return 0;
+		if (one < 0)
+			result = -1;
+	}
+	return pattern.p == NULL && path.p == NULL ? result : 0;
+}
+
+static void answer_method(struct http_exchange *x, const struct route *route)
+{
+	struct error err = ERROR_INIT;
+	struct http_reply reply;
+	char allow[64] = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(route->methods) && route->methods[i].method != NULL;
+		i++) {
+		size_t len = strlen(allow);
+		const char *method = route->methods[i].method;
+
+		snprintf(allow + len, sizeof(allow) - len, "%s%s%s", len > 0 ? ", " : "", method,
+			strcmp(method, "GET") == 0 ? ", HEAD" : "");
+	}
+	error_set(&err, ERROR_METHOD, "this path answers to %s", allow);
+	answer_error_init(&reply, &err);
+	http_reply_header(&reply, "Allow", "%s", allow);
+	http_exchange_reply(x, &reply);
+}
+
+static void dispatch(struct http_exchange *x, const struct route *route, struct call *call)
+{
+	struct slice method = http_exchange_head(x)->method;
+
+	if (slice_eq(method, SLICE("HEAD")))
+		method = SLICE("GET");
+	for (size_t i = 0; i < ARRAY_SIZE(route->methods) && route->methods[i].method != NULL;
+		i++) {
+		if (slice_eq(method, slice_of(route->methods[i].method))) {
+			route->methods[i].handle(x, call);
+			return;
+		}
+	}
+	answer_method(x, route);
+}
+
+static void answer_no_route(struct http_exchange *x, bool bad_name)
+{
+	struct slice path = http_exchange_path(x);
+	struct error err = ERROR_INIT;
+
+	if (bad_name)
+		error_set(&err, ERROR_NOT_FOUND,
+			"nothing can be at this path: names are 1 to %d lower-case letters, digits "
+			"and "
+			"dashes, with a letter or digit at both ends",
+			LIMIT_NAME);
+	else
+		error_set(&err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/resources",
+			path.n < 200 ? (int)path.n : 200, path.p);
+	answer_error(x, &err);
+}
+
+static void handle(struct http_exchange *x, void *arg)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	bool bad_name = false;
+
+	if (call == NULL) {
+		struct error err = ERROR_INIT;
+
+		error_no_memory(&err);
+		answer_error(x, &err);
+		return;
+	}
+	http_exchange_set_data(x, call, free);
+	call->api = arg;
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		int matched;
+
+		snprintf(call->namespace, sizeof(call->namespace), "default");
+		matched = match(routes[i].path, http_exchange_path(x), call);
+		if (matched == 1) {
+			dispatch(x, &routes[i], call);
+			return;
+		}
+		bad_name = bad_name || matched == -1;
+	}
+	answer_no_route(x, bad_name);
+}
+
+struct http_service api_service(struct api *api)
+{
+	return (struct http_service){handle, api, answer_error_body};
+}
+
+/* ---- life ---- */
+
+static int add_namespace(struct api *api, struct slice name, struct error *err)
+{
+	char(*grown)[LIMIT_NAME + 1];
+
+	if (!intent_name_ok(name))
+		return error_set(err, ERROR_INVALID,
+			"--namespaces: \"%.*s\" is no namespace name (lower-case letters, digits "
+			"and dashes)",
+			name.n < 100 ? (int)name.n : 100, name.p);
+	if (api->n_namespaces == LIMIT_NAMESPACES)
+		return error_set(
+			err, ERROR_INVALID, "--namespaces: more than %d", LIMIT_NAMESPACES);
+	grown = realloc(api->namespaces, (api->n_namespaces + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return error_no_memory(err);
+	api->namespaces = grown;
+	snprintf(grown[api->n_namespaces++], sizeof(*grown), "%.*s", SLICE_ARG(name));
+	return 0;
+}
+
+int api_new(struct api **ret, const struct api_options *options, struct error *err)
+{
+	struct slice rest = slice_of(options->namespaces);
+	struct api *api = calloc(1, sizeof(*api));
+
+	if (api == NULL)
+		return error_no_memory(err);
+	api->publisher = options->publisher;
+	while (rest.p != NULL) {
+		if (add_namespace(api, slice_trim(slice_cut(&rest, ',')), err) != 0) {
+			api_free(api);
+			return -1;
+		}
+	}
+	*ret = api;
+	return 0;
+}
+
+void api_free(struct api *api)
+{
+	if (api == NULL)
+		return;
+	free(api->namespaces);
+	free(api);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP API of DESIGN section 2: routes in one table, a handler each. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "http/server.h"
+#include "publish/publisher.h"
+
+struct api;
+
+struct api_options {
+	struct publisher *publisher; /* borrowed */
+	const char *namespaces;      /* comma-separated; those known to exist in the cluster */
+};
+
+int api_new(struct api **ret, const struct api_options *options, struct error *err) MUST_CHECK;
+/* The servers that use it must be gone. */
+void api_free(struct api *api);
+
+struct http_service api_service(struct api *api);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/backend.h"
+
+#include "registry/remote.h"
+
+int backend_open(struct backend *ret, const char *location, const char *data_dir,
+	const char *ca_file, struct error *err)
+{
+	struct backend s = {0};
+
+	if (location != NULL) {
+		struct remote_options options = {
+			.location = location,
+			.ca_file = ca_file,
+			.retries = (unsigned)-1,
+		};
+
+		if (remote_new(&s.registry, &options, err) != 0)
+			return -1;
+	} else if (embedded_new(&s.embedded, data_dir, err) != 0 ||
+		   embedded_registry(&s.registry, s.embedded, err) != 0) {
+		backend_close(&s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
+void backend_close(struct backend *s)
+{
+	registry_free(s->registry);
+	embedded_free(s->embedded);
+	*s = (struct backend){0};
+}

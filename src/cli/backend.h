@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The backend: what a verb keeps everything in: the embedded registry in a folder, or a remote one.
+ */
+#ifndef CLI_BACKEND_H
+#define CLI_BACKEND_H
+
+#include "registry/embedded.h"
+
+struct backend {
+	struct embedded *embedded; /* NULL: remote */
+	struct registry *registry;
+};
+
+/* location NULL: embedded in data_dir. */
+int backend_open(struct backend *ret, const char *location, const char *data_dir,
+	const char *ca_file, struct error *err) MUST_CHECK;
+void backend_close(struct backend *s);
+
+/* Rows for a verb's table of options. */
+#define BACKEND_OPTION_REGISTRY \
+	{ \
+		"registry", "REGISTRY_HOST", "HOST:PORT|URL", NULL, \
+			"OCI registry to keep everything in, with a path prefix if wanted; " \
+			"not set: the embedded one" \
+	}
+#define BACKEND_OPTION_CA \
+	{ \
+		"registry-ca", "REGISTRY_CA", "FILE", NULL, \
+			"PEM file of the authority that signed the registry's certificate" \
+	}
+#define BACKEND_OPTION_DATA_DIR \
+	{ \
+		"data-dir", "DATA_DIR", "FOLDER", "data", "folder of the embedded registry" \
+	}
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/rebuild.h"
+#include "cli/backend.h"
+#include "cli/cli.h"
+#include "oci/digest.h"
+
+#include <stdio.h>
+
+enum { OPT_REGISTRY, OPT_CA, OPT_DATA_DIR };
+
+static const struct cli_option options[] = {
+	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
+	[OPT_CA] = BACKEND_OPTION_CA,
+	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
+	{NULL},
+};
+
+static int run(int argc, char **argv)
+{
+	struct error err = ERROR_INIT;
+	struct cli_values v;
+	struct backend backend;
+	size_t count;
+	int rc;
+
+	if (cli_parse(&v, options, argc, argv, &err) != 0)
+		return cli_usage(&verb_rebuild, &err);
+	if (v.help) {
+		cli_help(&verb_rebuild);
+		return EXIT_OK;
+	}
+	digest_setup();
+	if (backend_open(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA], &err) != 0)
+		return cli_failed(&verb_rebuild, &err);
+	rc = rebuild_run(backend.registry, &count, &err);
+	backend_close(&backend);
+	if (rc != 0)
+		return cli_failed(&verb_rebuild, &err);
+	printf("rebuilt the commit record: %zu resources\n", count);
+	return EXIT_OK;
+}
+
+const struct verb verb_rebuild = {
+	.name = "rebuild",
+	.summary = "Make a new commit record out of the resource repositories, after the record or "
+		   "the catalog was lost. Stop every server on the store first.",
+	.options = options,
+	.run = run,
+};

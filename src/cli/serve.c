@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+#include "base/log.h"
+#include "cli/backend.h"
+#include "cli/cli.h"
+#include "oci/digest.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+	OPT_LISTEN,
+	OPT_REGISTRY,
+	OPT_CA,
+	OPT_REGISTRY_LISTEN,
+	OPT_DATA_DIR,
+	OPT_INIT,
+	OPT_NAMESPACES,
+};
+
+static const struct cli_option options[] = {
+	[OPT_LISTEN] = {"listen", "LISTEN_ADDR", "ADDRESS", ":8080",
+		"where the API listens, HOST:PORT or :PORT"},
+	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
+	[OPT_CA] = BACKEND_OPTION_CA,
+	[OPT_REGISTRY_LISTEN] = {"registry-listen", "REGISTRY_LISTEN", "ADDRESS", ":5000",
+		"where the embedded registry listens"},
+	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
+	[OPT_INIT] = {"init", "GSQ_INIT", NULL, NULL,
+		"make the first commit record of a new, empty store; without it an empty store is "
+		"taken for a lost one"},
+	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
+		"namespaces that exist in the cluster; no others are written to"},
+	{NULL},
+};
+
+/* All that runs, in the order of its start. */
+struct serving {
+	struct backend backend;
+	struct publisher *publisher;
+	struct api *api;
+	struct http_loops *loops;
+	struct http_server *registry_server; /* NULL with a remote registry */
+	struct http_server *api_server;
+};
+
+static int start(struct serving *s, const struct cli_values *v, struct error *err)
+{
+	struct publisher_options publisher = {.init = v->at[OPT_INIT] != NULL};
+	struct api_options api = {.namespaces = v->at[OPT_NAMESPACES]};
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct http_service service;
+
+	if (backend_open(
+		    &s->backend, v->at[OPT_REGISTRY], v->at[OPT_DATA_DIR], v->at[OPT_CA], err) != 0)
+		return -1;
+	if (http_loops_new(&s->loops, cores < 1 ? 1 : (size_t)cores, err) != 0)
+		return -1;
+	if (s->backend.embedded != NULL) {
+		service = embedded_service(s->backend.embedded);
+		if (http_server_new(&s->registry_server, s->loops, v->at[OPT_REGISTRY_LISTEN],
+			    &service, NULL, err) != 0)
+			return -1;
+		log_info("registry listens", LOG_STR("address", v->at[OPT_REGISTRY_LISTEN]),
+			LOG_NUM("port", http_server_port(s->registry_server)),
+			LOG_STR("data_dir", v->at[OPT_DATA_DIR]));
+	}
+	publisher.registry = s->backend.registry;
+	if (publisher_new(&s->publisher, &publisher, err) != 0)
+		return -1;
+	api.publisher = s->publisher;
+	if (api_new(&s->api, &api, err) != 0)
+		return -1;
+	service = api_service(s->api);
+	if (http_server_new(&s->api_server, s->loops, v->at[OPT_LISTEN], &service, NULL, err) != 0)
+		return -1;
+	log_info("api listens", LOG_STR("address", v->at[OPT_LISTEN]),
+		LOG_NUM("port", http_server_port(s->api_server)), LOG_STR("version", GSQ_VERSION));
+	return 0;
+}
+
+/* Requests that are open get their answers, first from the publisher, last from the registry. */
+static void stop(struct serving *s)
+{
+	if (s->api_server != NULL)
+		http_server_drain(s->api_server, LIMIT_DRAIN_MS);
+	publisher_free(s->publisher);
+	http_server_free(s->api_server);
+	if (s->registry_server != NULL)
+		http_server_drain(s->registry_server, LIMIT_DRAIN_MS);
+	http_server_free(s->registry_server);
+	backend_close(&s->backend);
+	http_loops_free(s->loops); /* last of those that post to it */
+	api_free(s->api);
+}
+
+/* As many connections as the system allows us. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	AZ(getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Before any thread starts, so that all inherit the mask and only sigwait sees them. */
+static void block_signals(sigset_t *ret_ends)
+{
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(ret_ends);
+	sigaddset(ret_ends, SIGTERM);
+	sigaddset(ret_ends, SIGINT);
+	AZ(pthread_sigmask(SIG_BLOCK, ret_ends, NULL));
+}
+
+static int run(int argc, char **argv)
+{
+	struct error err = ERROR_INIT;
+	struct serving serving = {0};
+	struct cli_values v;
+	sigset_t ends;
+	int number, rc;
+
+	if (cli_parse(&v, options, argc, argv, &err) != 0)
+		return cli_usage(&verb_serve, &err);
+	if (v.help) {
+		cli_help(&verb_serve);
+		return EXIT_OK;
+	}
+	block_signals(&ends);
+	raise_file_limit();
+	digest_setup();
+	rc = start(&serving, &v, &err);
+	if (rc == 0) {
+		AZ(sigwait(&ends, &number));
+		log_info("stopping", LOG_STR("signal", strsignal(number)));
+	}
+	stop(&serving);
+	return rc == 0 ? EXIT_OK : cli_failed(&verb_serve, &err);
+}
+
+const struct verb verb_serve = {
+	.name = "serve",
+	.summary = "Run the API and, unless --registry names another, the embedded registry.",
+	.options = options,
+	.run = run,
+};
