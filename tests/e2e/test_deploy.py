@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything under deploy/ is accepted by the real kube-apiserver, and the CRD accepts what the API accepts."""
+import itertools
+import json
+
+import pytest
+
+from tests.lib.controlplane import DEPLOY, KubectlError
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane):
+    for folder in ("namespace.yaml", "crd", "zot", "api", "flux"):
+        control_plane.kubectl("apply", "--server-side", "--validate=strict", "-f", str(DEPLOY / folder))
+    control_plane.wait_established()
+    yield control_plane
+    control_plane.kubectl("delete", "platformresources", "--all")
+    control_plane.disconnect_flux()
+
+
+def resource(name, spec):
+    return json.dumps({
+        "apiVersion": "gitops-squared.io/v1alpha1", "kind": "PlatformResource",
+        "metadata": {"name": name, "namespace": "default"}, "spec": spec})
+
+
+def apply_resource(cluster, name, spec):
+    """As Flux does it: server-side apply."""
+    cluster.apply(resource(name, spec))
+    return cluster.kubectl_json("get", "platformresource", name)
+
+
+def test_api_has_one_writer_and_finds_zot(cluster):
+    deployment = cluster.kubectl_json("-n", "gitops-squared", "get", "deployment", "api")["spec"]
+    assert deployment["replicas"] == 1
+    assert deployment["strategy"] == {"type": "Recreate"}
+    container = deployment["template"]["spec"]["containers"][0]
+    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    zot = cluster.kubectl_json("-n", "gitops-squared", "get", "service", "zot")
+    assert env["REGISTRY_HOST"] == f"zot.gitops-squared.svc.cluster.local:{zot['spec']['ports'][0]['port']}"
+    assert "GSQ_INIT" not in env
+    source = cluster.kubectl_json("-n", "flux-system", "get", "ocirepository", "gitops-squared-catalog")
+    assert source["spec"]["url"] == f"oci://{env['REGISTRY_HOST']}/gitops-squared/catalog"
+
+
+def test_services_select_their_pods(cluster):
+    for name in ("api", "zot"):
+        service = cluster.kubectl_json("-n", "gitops-squared", "get", "service", name)["spec"]
+        pod = cluster.kubectl_json("-n", "gitops-squared", "get", "deployment", name)["spec"]["template"]
+        assert service["selector"].items() <= pod["metadata"]["labels"].items()
+        ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["ports"]} <= ports
+
+
+def test_crd_accepts_every_type_size_and_replicas(cluster):
+    specs = itertools.product(("vm", "database", "bucket"), ("small", "medium", "large"), (1, 10))
+    for i, (kind, size, replicas) in enumerate(specs):
+        spec = {"type": kind, "size": size, "replicas": replicas}
+        assert apply_resource(cluster, f"accepted-{i}", spec)["spec"] == spec
+
+
+@pytest.mark.parametrize("region", ["", "a" * 256, "é" * 128, "🌍" * 64, "null"])
+def test_crd_accepts_region(cluster, region):
+    spec = {"type": "vm", "size": "small", "replicas": 1, "region": region}
+    assert apply_resource(cluster, "region", spec)["spec"] == spec
+
+
+def test_crd_defaults_replicas(cluster):
+    assert apply_resource(cluster, "defaulted", {"type": "vm", "size": "small"})["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize("spec", [
+    {"size": "small"}, {"type": "vm"}, {"type": "lambda", "size": "small"}, {"type": "vm", "size": "huge"},
+    {"type": "vm", "size": "small", "replicas": 0}, {"type": "vm", "size": "small", "replicas": 11},
+    {"type": "vm", "size": "small", "replicas": 2.5}, {"type": "vm", "size": "small", "replica": 2},
+    {"type": "vm", "size": "small", "region": "a" * 257},
+], ids=lambda spec: json.dumps(spec)[:60])
+def test_crd_refuses(cluster, spec):
+    with pytest.raises(KubectlError):
+        apply_resource(cluster, "refused", spec)
+
+
+def test_crd_prunes_unknown_fields(cluster):
+    spec = {"type": "vm", "size": "small", "replicas": 1}
+    cluster.kubectl("create", "--validate=ignore", "-f", "-", stdin=resource("pruned", {**spec, "unknown": 1}))
+    assert cluster.kubectl_json("get", "platformresource", "pruned")["spec"] == spec
+
+
+def test_kubectl_shows_the_spec(cluster):
+    apply_resource(cluster, "shown", {"type": "bucket", "size": "large", "region": "eu", "replicas": 3})
+    header, row = cluster.kubectl("get", "pr", "shown").splitlines()
+    assert header.split() == ["NAME", "TYPE", "SIZE", "REGION", "REPLICAS"]
+    assert row.split() == ["shown", "bucket", "large", "eu", "3"]
+
+
+def test_status_is_a_subresource_of_any_shape(cluster):
+    before = apply_resource(cluster, "reported", {"type": "vm", "size": "small"})
+    status = {"phase": "Ready", "addresses": ["10.0.0.7"], "detail": {"zone": 1}}
+    cluster.kubectl("patch", "pr", "reported", "--subresource=status", "--type=merge",
+                    "-p", json.dumps({"status": status, "spec": {"replicas": 9}}))
+    after = cluster.kubectl_json("get", "pr", "reported")
+    assert after["status"] == status
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]

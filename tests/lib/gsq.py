@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server under test: $GSQ serve (default build/gsq), and requests to its API."""
+import http.client
+import json
+import os
+from collections import namedtuple
+from pathlib import Path
+
+from tests.lib.process import Process, free_port
+
+# headers: a mapping without regard to case. json: None where there is no body, or it is not JSON.
+Response = namedtuple("Response", "status headers json body")
+
+
+class Gsq:
+    """One server; start() and stop() may be repeated, data folder and ports stay.
+
+    registry    None: the embedded one; else what --registry takes
+    init        give --init at the first start only, as an operator would
+    """
+
+    def __init__(self, folder, registry=None, init=True, namespaces=("default",), args=(), env=None):
+        self.folder = Path(folder)
+        self.port = free_port()
+        self.registry_port = free_port()
+        self.registry_host = f"127.0.0.1:{self.registry_port}"
+        self.namespaces = list(namespaces)
+        self._registry, self._init, self._args, self._env = registry, init, args, env
+        self.process = None
+
+    def start(self, wait="/readyz"):
+        """Starts the server and waits until `wait` answers 200; None does not wait."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.process = Process("gsq", self._command(), self.folder / "gsq.log", self._env)
+        self._init = False
+        if wait:
+            self.process.wait_for_url(f"http://127.0.0.1:{self.port}{wait}")
+        return self
+
+    def stop(self):
+        """SIGTERM must drain and exit 0."""
+        if self.process and self.process.running():
+            status = self.process.stop()
+            assert status == 0, f"gsq exited with {status}:\n{self.process.log_tail()}"
+
+    def kill(self):
+        self.process.kill()
+
+    def restart(self, wait="/readyz"):
+        self.stop()
+        return self.start(wait)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def log(self):
+        return self.process.log()
+
+    def request(self, method, path, body=None, headers=None, timeout=60):
+        """body: bytes or text as they are, anything else as JSON."""
+        headers = dict(headers or {})
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body, ensure_ascii=False)
+            headers.setdefault("Content-Type", "application/json")
+        if isinstance(body, str):
+            body = body.encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            return Response(answer.status, answer.headers, parse_json(answer, content), content)
+        finally:
+            connection.close()
+
+    def get(self, path, **kwargs):
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path, body, **kwargs):
+        return self.request("POST", path, body, **kwargs)
+
+    def delete(self, path, **kwargs):
+        return self.request("DELETE", path, **kwargs)
+
+    def _command(self):
+        command = [binary(), "serve",
+                   "--listen", f"127.0.0.1:{self.port}",
+                   "--data-dir", self.folder / "data",
+                   "--namespaces", ",".join(self.namespaces)]
+        if self._registry:
+            command += ["--registry", self._registry]
+        else:
+            command += ["--registry-listen", self.registry_host]
+        if self._init:
+            command.append("--init")
+        return [*command, *self._args]
+
+
+def binary():
+    return os.environ.get("GSQ") or Path(__file__).resolve().parents[2] / "build" / "gsq"
+
+
+def parse_json(answer, content):
+    if not content or answer.headers.get_content_type() != "application/json":
+        return None
+    return json.loads(content)
