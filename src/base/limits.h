@@ -23,8 +23,10 @@
 #define LIMIT_HTTP_DISCARD (64 * KIB)  /* unread body thrown away to keep a connection */
 #define LIMIT_HTTP_LINGER_MS 2000      /* after an early answer, before the close */
 #define LIMIT_HTTP_WINDOW (256 * KIB)  /* body or answer bytes buffered per connection */
-#define LIMIT_HTTP_LOOPS 64            /* event loops, one per core */
-#define LIMIT_DRAIN_MS 20000           /* SIGTERM: open requests get this long */
+#define LIMIT_HTTP_REPLY (256 * MIB)   /* body made whole in memory; larger are files or sources */
+#define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
+#define LIMIT_HTTP_LOOPS 64    /* event loops, one per core */
+#define LIMIT_DRAIN_MS 20000   /* SIGTERM: open requests get this long */
 
 /* API */
 #define LIMIT_API_BODY (1 * MIB)

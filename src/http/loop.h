@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An event loop: a thread, its event base, and a mailbox through which other threads reach it.
- * Private to the server. Everything but loop_post, loop_call and the mailbox: on the loop's thread.
+ * Private to the server. Everything but loop_post and loops_call: on the loop's thread.
  */
 #ifndef HTTP_LOOP_H
 #define HTTP_LOOP_H

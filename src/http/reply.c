@@ -6,15 +6,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define REPLY_BODY_MAX (256 * MIB) /* made whole in memory; larger ones are files or sources */
-#define RETRY_AFTER_S 1            /* where an error says 503 and no more */
+#define RETRY_AFTER_S 1 /* where an error says 503 and no more */
 
 void http_reply_init(struct http_reply *reply, int status)
 {
 	*reply = (struct http_reply){
 		.status = status,
 		.headers = BUF_INIT(LIMIT_HTTP_HEAD),
-		.body = BUF_INIT(REPLY_BODY_MAX),
+		.body = BUF_INIT(LIMIT_HTTP_REPLY),
 		.fd = -1,
 	};
 }

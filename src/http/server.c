@@ -17,7 +17,6 @@
 #define BACKLOG 4096
 #define ACCEPT_MAX 16       /* connections taken at once, so that the other loops get some too */
 #define ACCEPT_RETRY_MS 100 /* after running out of file descriptors */
-#define REFUSALS_MAX 64     /* connections over the limit that are told so; more are just closed */
 
 const struct http_limits http_limits_default = {
 	.connections = LIMIT_HTTP_CONNECTIONS,
@@ -81,7 +80,7 @@ static enum admission admit(struct http_server *server)
 	enum admission admission = ADMITTED;
 
 	AZ(pthread_mutex_lock(&server->lock));
-	if (server->n_connections >= server->limits.connections + REFUSALS_MAX)
+	if (server->n_connections >= server->limits.connections + LIMIT_HTTP_REFUSALS)
 		admission = CLOSED;
 	else if (server->n_connections++ >= server->limits.connections)
 		admission = REFUSED;

@@ -9,7 +9,7 @@
 struct http_url {
 	bool https;
 	struct slice host; /* without brackets of an IPv6 address */
-	uint16_t port;	   /* the scheme's own when none is given */
+	uint16_t port;     /* the scheme's own when none is given */
 	struct slice path; /* from the first "/", without trailing ones; may be empty */
 };
 int http_url_parse(struct http_url *ret, const char *text, struct error *err) MUST_CHECK;
@@ -48,8 +48,8 @@ struct http_challenge {
 	char service[256];
 	char scope[1024];
 };
-int http_challenge_parse(struct http_challenge *ret, struct slice value, struct error *err)
-	MUST_CHECK;
+int http_challenge_parse(
+	struct http_challenge *ret, struct slice value, struct error *err) MUST_CHECK;
 
 /* Target of the first link with rel=next in a Link header (RFC 8288), or SLICE_NONE. */
 struct slice http_link_next(struct slice value);

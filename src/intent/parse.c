@@ -5,8 +5,6 @@
 #include <yaml.h>
 
 #define DEPTH_MAX 3
-/* The last microsecond of the year 9999, beyond which RFC 3339 has no date. */
-#define VERSION_MAX UINT64_C(253402300799999999)
 
 /* The mappings of the document. */
 enum mapping {
@@ -180,7 +178,7 @@ static int read_numbers(struct reader *r, uint64_t *ret_version, struct error *e
 
 	if (!slice_starts(r->version, SLICE("v")) ||
 		!slice_to_u64((struct slice){r->version.p + 1, r->version.n - 1}, &version) ||
-		version > VERSION_MAX || !slice_to_u64(r->replicas, &replicas) ||
+		version > LIMIT_VERSION || !slice_to_u64(r->replicas, &replicas) ||
 		replicas > INT64_MAX)
 		return not_canonical(err);
 	r->draft.replicas = (int64_t)replicas;
