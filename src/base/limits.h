@@ -62,6 +62,7 @@
 #define LIMIT_QUEUE 10000          /* changes waiting for the writer */
 #define LIMIT_BATCH 512            /* changes in one commit */
 #define LIMIT_VERSION_RETRIES 1000 /* version numbers tried past debris */
+#define LIMIT_RESTORE_WAIT_MS 5000 /* longest wait between tries to read the registry */
 
 /* Remote registry */
 #define LIMIT_PARALLEL_TRANSFERS 16
@@ -71,6 +72,11 @@
 #define LIMIT_REQUEST_MS 30000
 #define LIMIT_PAGES 10000 /* Link pages followed in one listing */
 #define LIMIT_TOKEN (64 * KIB)
+#define LIMIT_TOKENS 1024 /* scopes: one per repository and source of its mounts */
+#define LIMIT_REDIRECTS 5
+#define LIMIT_BACKOFF_MS 5000u   /* longest wait between tries that the registry did not ask for */
+#define LIMIT_LISTING (16 * MIB) /* one page: some registries send a listing whole, however long \
+				  */
 
 /* Embedded registry */
 #define LIMIT_BLOB_IN_ROW (64 * KIB)  /* larger blobs are files */

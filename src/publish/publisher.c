@@ -10,7 +10,6 @@
 #include <time.h>
 
 #define RESTORE_WAIT_FIRST_MS 100
-#define RESTORE_WAIT_MAX_MS 5000
 #define RETRY_AFTER_S 1
 #define KEY_SLOTS 2048 /* a power of two, well above LIMIT_BATCH */
 
@@ -287,7 +286,7 @@ static bool restore(struct publisher *p)
 		log_warn("not ready", LOG_STR("reason", err.text));
 		if (!wait_ms(p, wait))
 			return false;
-		wait = 2 * wait > RESTORE_WAIT_MAX_MS ? RESTORE_WAIT_MAX_MS : 2 * wait;
+		wait = 2 * wait > LIMIT_RESTORE_WAIT_MS ? LIMIT_RESTORE_WAIT_MS : 2 * wait;
 	}
 	become_ready(p);
 	log_info("ready", LOG_NUM("resources", catalog_count(p->head.catalog)),

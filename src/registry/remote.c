@@ -6,8 +6,6 @@
 
 #include "registry/remote_internal.h"
 
-#define PAGE_BODY_MAX (16 * MIB) /* some registries send a listing whole, however long */
-
 /* ---- URLs ---- */
 
 /* Where a URL leads, whatever its path and query. */
@@ -326,7 +324,7 @@ static int remote_tags(struct registry *registry, const char *repository, each_f
 	CLEANUP(read_done) struct read read;
 	int status;
 
-	read_init(&read, r, "GET", PAGE_BODY_MAX);
+	read_init(&read, r, "GET", LIMIT_LISTING);
 	if (read_set_repository(&read, repository, "pull,push", err) != 0 ||
 		request_url(&read.request, err, "%s/v2/%s/tags/list", r->location.base,
 			read.repository) != 0)
@@ -343,7 +341,7 @@ static int remote_repositories(
 	struct remote *r = (struct remote *)registry;
 	CLEANUP(read_done) struct read read;
 
-	read_init(&read, r, "GET", PAGE_BODY_MAX);
+	read_init(&read, r, "GET", LIMIT_LISTING);
 	read.request.scope = "registry:catalog:*";
 	if (request_url(&read.request, err, "%s/v2/_catalog", r->location.base) != 0)
 		return -1;

@@ -8,7 +8,6 @@
 #include "registry/credentials.h"
 #include "registry/remote_internal.h"
 
-#define TOKENS_MAX 1024    /* scopes: one per repository and source of its mounts */
 #define TOKEN_DEFAULT_S 60 /* distribution's token specification */
 #define TOKEN_LONGEST_S 86400
 
@@ -161,7 +160,7 @@ static struct token *add_token(struct auth *auth, const char *scope)
 	token->scope = strdup(scope);
 	if (token->scope == NULL)
 		return NULL;
-	if (auth->n_tokens >= TOKENS_MAX)
+	if (auth->n_tokens >= LIMIT_TOKENS)
 		remove_oldest(auth);
 	while (*at != NULL)
 		at = &(*at)->next;

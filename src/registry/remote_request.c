@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "registry/remote_internal.h"
 
-#define REDIRECTS_MAX 5
 #define SLOWEST_BYTES_PER_MS \
 	256              /* a transfer that takes longer than its size at this rate is stuck */
 #define LAST_TRY_MS 1000 /* what a repetition is given at least */
@@ -277,9 +276,9 @@ static void follow(struct request *req)
 {
 	char *url;
 
-	if (++req->redirects > REDIRECTS_MAX)
+	if (++req->redirects > LIMIT_REDIRECTS)
 		error_set(&req->err, ERROR_INTERNAL, "the registry redirects more than %d times",
-			REDIRECTS_MAX);
+			LIMIT_REDIRECTS);
 	else if (request_location(&url, req, &req->err) == 0) {
 		free(req->url);
 		req->url = url;

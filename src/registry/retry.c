@@ -6,7 +6,6 @@
 #include "base/limits.h"
 
 #define BACKOFF_BASE_MS 100u
-#define BACKOFF_MAX_MS 5000u
 
 bool retry_status(int status)
 {
@@ -18,9 +17,9 @@ unsigned retry_backoff_ms(unsigned n, uint32_t random)
 	unsigned ceiling = BACKOFF_BASE_MS;
 
 	ASSERT(n > 0);
-	while (--n > 0 && ceiling < BACKOFF_MAX_MS)
+	while (--n > 0 && ceiling < LIMIT_BACKOFF_MS)
 		ceiling *= 2;
-	return random % (ceiling < BACKOFF_MAX_MS ? ceiling : BACKOFF_MAX_MS);
+	return random % (ceiling < LIMIT_BACKOFF_MS ? ceiling : LIMIT_BACKOFF_MS);
 }
 
 static bool parse_http_date(struct slice value, uint64_t *ret_s)
