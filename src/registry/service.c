@@ -179,18 +179,16 @@ static void call_unref(void *arg)
 /* Everything that a worker may need is copied: the exchange may be gone by then. */
 static struct call *call_new(struct embedded *e, const struct route *route, struct http_exchange *x)
 {
-	const struct http_head *head = http_exchange_head(x);
 	struct slice header = SLICE_NONE;
 	struct call *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return NULL;
 	if (route->header != NULL)
-		header = http_head_get(head, route->header);
+		header = http_head_get(http_exchange_head(x), route->header);
 	c->e = e;
 	c->route = route;
 	c->refs = 1;
-	c->head = slice_eq(head->method, SLICE("HEAD"));
 	http_reply_init(&c->reply, 200);
 	buf_init(&c->body, LIMIT_MANIFEST);
 	buf_init(&c->filling, LIMIT_UPLOAD_CHUNK + LIMIT_HTTP_WINDOW);

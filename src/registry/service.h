@@ -29,7 +29,6 @@ struct call {
 	struct embedded *e;
 	const struct route *route;
 	unsigned refs; /* of the exchange and of the work in progress; the loop's */
-	bool head;
 
 	char repository[LIMIT_REPOSITORY + 1];
 	char reference[DIGEST_TEXT_SIZE]; /* tag, digest or upload, decoded */

@@ -8,16 +8,28 @@
 
 /* ---- GET, HEAD ---- */
 
+static int check_reference(struct call *c, struct error *err)
+{
+	struct slice reference = slice_of(c->reference);
+
+	if (oci_tag_ok(reference))
+		return 0;
+	if (strchr(c->reference, ':') != NULL)
+		return call_digest(c, reference, &c->digest, err);
+	return error_set(err, ERROR_NOT_FOUND,
+		"no manifest can have this name: it is neither a tag nor a digest");
+}
+
 int manifest_get(struct call *c, struct error *err)
 {
 	CLEANUP(store_manifest_done) struct store_manifest m;
-	CLEANUP(store_reader_donep) struct store_conn *reader = store_reader(c->e->store);
+	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
 	char text[DIGEST_TEXT_SIZE], etag[DIGEST_TEXT_SIZE + 2];
 
 	store_manifest_init(&m);
-	if (strchr(c->reference, ':') == NULL && !oci_tag_ok(slice_of(c->reference)))
-		return error_set(err, ERROR_NOT_FOUND,
-			"no manifest can have this name: it is neither a tag nor a digest");
+	if (check_reference(c, err) != 0)
+		return -1;
+	reader = store_reader(c->e->store);
 	if (store_manifest_get(reader, slice_of(c->repository), slice_of(c->reference), &m, err) !=
 		0)
 		return -1;

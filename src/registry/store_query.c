@@ -156,12 +156,11 @@ struct slice query_slice(struct query *q)
 {
 	int column = q->column++;
 	const void *p = sqlite3_column_blob(q->stmt, column);
-	size_t n = (size_t)sqlite3_column_bytes(q->stmt, column);
 
+	if (p != NULL)
+		return (struct slice){p, (size_t)sqlite3_column_bytes(q->stmt, column)};
 	/* A value without bytes is not NULL, but SQLite's pointer is. */
-	if (p == NULL && sqlite3_column_type(q->stmt, column) != SQLITE_NULL)
-		p = "";
-	return (struct slice){p, n};
+	return sqlite3_column_type(q->stmt, column) == SQLITE_NULL ? SLICE_NONE : SLICE("");
 }
 
 int query_digest(struct query *q, struct digest *ret, struct error *err)
