@@ -54,6 +54,7 @@
 
 /* OCI (distribution-spec) */
 #define LIMIT_REPOSITORY 255
+#define LIMIT_PREFIX 103 /* leaves room for gitops-squared/resources/<namespace>/<name> */
 #define LIMIT_TAG 128
 #define LIMIT_MANIFEST (4 * MIB)
 #define LIMIT_DESCRIPTORS 10000 /* layers or manifests in one manifest */
@@ -74,9 +75,10 @@
 #define LIMIT_TOKEN (64 * KIB)
 #define LIMIT_TOKENS 1024 /* scopes: one per repository and source of its mounts */
 #define LIMIT_REDIRECTS 5
-#define LIMIT_BACKOFF_MS 5000u   /* longest wait between tries that the registry did not ask for */
-#define LIMIT_LISTING (16 * MIB) /* one page: some registries send a listing whole, however long \
-				  */
+#define LIMIT_BACKOFF_MS 5000u /* longest wait between tries that the registry did not ask for */
+#define LIMIT_LISTING \
+	(16 * MIB) /* one page: some registries send a listing whole, however long \
+		    */
 
 /* Embedded registry */
 #define LIMIT_BLOB_IN_ROW (64 * KIB)  /* larger blobs are files */

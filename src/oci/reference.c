@@ -168,7 +168,12 @@ int registry_location_parse(struct registry_location *ret, const char *text, str
 			"host:port may go without");
 	if (path.n > 0 && path.p[path.n - 1] == '/')
 		path.n--;
-	if (path.n > 0 && (path.n >= LIMIT_REPOSITORY || !oci_repository_ok(path)))
+	if (path.n >= LIMIT_PREFIX)
+		return error_set(err, ERROR_INVALID,
+			"the path of the registry's address must have fewer than %d characters, so "
+			"that repositories fit behind it",
+			LIMIT_PREFIX);
+	if (path.n > 0 && !oci_repository_ok(path))
 		return error_set(err, ERROR_INVALID,
 			"the path of the registry's address must be lower-case letters, digits "
 			"and single . _ - between them, with / between the parts");

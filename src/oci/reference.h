@@ -20,7 +20,7 @@ bool oci_tag_ok(struct slice s);
 struct registry_location {
 	char base[512]; /* "https://host:port", no trailing slash */
 	char host[256]; /* "host" or "host:port": the key into docker's config.json */
-	char prefix[LIMIT_REPOSITORY + 1]; /* "acme/" or "" */
+	char prefix[LIMIT_PREFIX + 1]; /* "acme/" or "" */
 };
 int registry_location_parse(
 	struct registry_location *ret, const char *text, struct error *err) MUST_CHECK;

@@ -141,10 +141,10 @@ static void an_address_that_fits_no_buffer_is_refused(void **state UNUSED)
 	memset(text + strlen(text), 'a', 256);
 	assert_int_equal(registry_location_parse(&location, text, &err), -1);
 	strcpy(text, "https://a/");
-	memset(text + strlen(text), 'b', LIMIT_REPOSITORY - 1);
-	text[strlen("https://a/") + LIMIT_REPOSITORY - 1] = '\0';
+	memset(text + strlen(text), 'b', LIMIT_PREFIX - 1);
+	text[strlen("https://a/") + LIMIT_PREFIX - 1] = '\0';
 	assert_int_equal(registry_location_parse(&location, text, &err), 0);
-	assert_int_equal(strlen(location.prefix), LIMIT_REPOSITORY);
+	assert_int_equal(strlen(location.prefix), LIMIT_PREFIX);
 	strcat(text, "b");
 	assert_int_equal(registry_location_parse(&location, text, &err), -1);
 }
