@@ -13,7 +13,7 @@
 /* A string with its quotes; bytes must be valid UTF-8. */
 void json_add_string(struct buf *b, struct slice s);
 
-/* Commas are placed by looking at the byte before: right after "{", "[", ":" and "," there is none. */
+/* Commas are placed by looking at the byte before: after "{", "[", ":" and "," there is none. */
 void json_begin_object(struct buf *b);
 void json_end_object(struct buf *b);
 void json_begin_array(struct buf *b);

@@ -229,7 +229,7 @@ static int listen_on(const char *host, uint16_t port, const char *address, struc
 
 static uint16_t bound_port(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
 
 	AZ(getsockname(fd, (struct sockaddr *)&address, &len));

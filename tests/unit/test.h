@@ -15,11 +15,11 @@
 #include "base/str.h"
 
 /* The bytes of a slice are exactly this literal. */
-#define assert_slice(slice_, literal)                                                              \
-	do {                                                                                       \
-		struct slice got_ = (slice_);                                                      \
-		assert_int_equal(got_.n, sizeof(literal) - 1);                                     \
-		assert_memory_equal(got_.p, literal, sizeof(literal) - 1);                         \
+#define assert_slice(slice_, literal) \
+	do { \
+		struct slice got_ = (slice_); \
+		assert_int_equal(got_.n, sizeof(literal) - 1); \
+		assert_memory_equal(got_.p, literal, sizeof(literal) - 1); \
 	} while (0)
 
 #endif
