@@ -277,7 +277,8 @@ int catalog_apply(struct catalog **ret, const struct catalog *old,
 
 	if (sorted == NULL || b == NULL)
 		return error_no_memory(err);
-	memcpy(sorted, changes, n * sizeof(*sorted));
+	if (n > 0)
+		memcpy(sorted, changes, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), change_cmp);
 	/* Each change adds at most its own page and splits one. */
 	b->out = alloc_catalog(old->n_pages + 2 * n);

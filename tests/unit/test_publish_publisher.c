@@ -631,13 +631,16 @@ static int setup(void **state UNUSED)
 }
 
 static bool with_transactions = true, without_transactions = false;
-static void *atomic_registry = &with_transactions, *plain_registry = &without_transactions;
 
-#define ON_BOTH(test) \
-	{#test " (embedded)", test, NULL, NULL, &atomic_registry}, \
+#define EMBEDDED(test) \
 	{ \
-#test " (remote)", test, NULL, NULL, &plain_registry \
+#test " (embedded)", test, NULL, NULL, &with_transactions \
 	}
+#define REMOTE(test) \
+	{ \
+#test " (remote)", test, NULL, NULL, &without_transactions \
+	}
+#define ON_BOTH(test) EMBEDDED(test), REMOTE(test)
 
 int main(void)
 {
