@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One writer: a second server on the same folder refuses to start, one on the same registry notices that it is behind."""
+from tests.lib.wait import wait_until
+from tests.system.resources import (
+    assert_503, assert_whole, declare, intent, listed, path, remove, try_again_until_done, wait_ready)
+
+
+def test_the_second_server_on_a_data_folder_refuses_to_start(embedded_store):
+    first = embedded_store.server().start()
+    declare(first, "web")
+    second = embedded_store.server(init=False).start(wait=None)
+    assert second.process.wait() == 1
+    said = second.log()
+    assert "another process" in said and str(embedded_store.data_dir) in said
+    # The first goes on, and makes way when it ends.
+    declare(first, "web", size="large")
+    first.stop()
+    second.start()
+    assert listed(second)["web"]["spec"]["size"] == "large"
+
+
+def test_a_killed_server_leaves_no_lock(embedded_store):
+    first = embedded_store.server().start()
+    declare(first, "web")
+    first.kill()
+    assert list(listed(embedded_store.server(init=False).start())) == ["web"]
+
+
+def test_the_server_that_is_behind_stops_restores_and_goes_on(distribution_store):
+    one = distribution_store.server().start()
+    two = distribution_store.server(init=False).start()
+    declare(one, "web", size="small")
+    # Two has not noticed yet, and must not write over what it does not know.
+    refusal = two.post(path(), intent("web", size="large"))
+    assert_503(refusal)
+    assert "another server" in refusal.json["error"]
+    wait_until(lambda: listed(two) == listed(one), "the second server to read what the first wrote")
+    wait_ready(two)
+    assert declare(two, "web", size="large")["spec"]["size"] == "large"
+    assert_503(one.delete(path(name="web")))
+    wait_ready(one)
+    assert one.get(path(name="web")).json["spec"]["size"] == "large"
+
+
+def test_nothing_acknowledged_is_lost_between_two_servers(distribution_store):
+    servers = [distribution_store.server().start(), distribution_store.server(init=False).start()]
+    wanted, refused = {}, 0
+    for i in range(24):
+        server, name = servers[i // 2 % 2], f"web-{i % 5}"
+        if i % 7 == 6 and name in wanted:
+            method, where, body = "DELETE", path(name=name), None
+        else:
+            method, where, body = "POST", path(), intent(name, region=f"round {i}")
+        answer = server.request(method, where, body)
+        if answer.status == 503:
+            assert_503(answer)
+            refused += 1
+            answer = try_again_until_done(server, method, where, body)
+        assert answer.status in (200, 201), answer.body
+        if method == "DELETE":
+            del wanted[name]
+        else:
+            wanted[name] = answer.json
+    assert refused > 0
+    for server in servers:
+        server.restart()
+        assert listed(server) == wanted
+    assert_whole(servers[0], distribution_store.oci())
+
+
+def test_equal_intent_on_the_server_that_is_behind_is_not_trusted_for_long(distribution_store):
+    """A change that is none by what the second server knows may be one: its answer is what it knew, its next write is not."""
+    one = distribution_store.server().start()
+    two = distribution_store.server(init=False).start()
+    declare(one, "web")
+    remove(one, "web")
+    assert two.delete(path(name="web")).status == 404
+    assert_503(two.post(path(), intent("other")))
+    assert try_again_until_done(two, "POST", path(), intent("other")).status == 201
+    assert_whole(two, distribution_store.oci())
