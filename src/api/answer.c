@@ -4,13 +4,12 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define RETRY_AFTER_DEFAULT_S 1
 #define LIST_PIECE (32 * KIB)
 
 static void json_reply_init(struct http_reply *reply, int status)
 {
 	http_reply_init(reply, status);
-	buf_init(&reply->body, ANSWER_MAX);
+	buf_init(&reply->body, LIMIT_API_ANSWER);
 	http_reply_header(reply, "Content-Type", "application/json");
 }
 
@@ -26,12 +25,9 @@ void answer_error_body(const struct error *err, struct buf *ret)
 
 void answer_error_init(struct http_reply *reply, const struct error *err)
 {
-	int status = error_status(err->code);
-	unsigned retry_after_s = err->retry_after_s;
+	unsigned retry_after_s = error_retry_after_s(err);
 
-	json_reply_init(reply, status);
-	if (retry_after_s == 0 && (status == 503 || status == 429 || status == 507))
-		retry_after_s = RETRY_AFTER_DEFAULT_S;
+	json_reply_init(reply, error_status(err->code));
 	if (retry_after_s > 0)
 		http_reply_header(reply, "Retry-After", "%u", retry_after_s);
 	answer_error_body(err, &reply->body);

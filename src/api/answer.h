@@ -7,8 +7,6 @@
 #include "http/server.h"
 #include "publish/publisher.h"
 
-#define ANSWER_MAX (256 * KIB) /* one resource, or an error */
-
 /* {"error":...,"code":...,"field":...}; the form that the HTTP server uses for its own, too. */
 void answer_error_body(const struct error *err, struct buf *ret);
 

@@ -113,7 +113,7 @@ static int check_content_type(const struct http_head *head, struct error *err)
 	struct slice value = http_head_get(head, "content-type");
 	struct slice type = slice_trim(slice_cut(&value, ';'));
 
-	if (type.n == 0 || slice_eq_nocase(type, SLICE("application/json")))
+	if (slice_eq_nocase(type, SLICE("application/json")))
 		return 0;
 	return error_set(err, ERROR_MEDIA_TYPE,
 		"send the resource as JSON, with the header Content-Type: application/json");

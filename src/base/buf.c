@@ -19,6 +19,8 @@ void buf_reset(struct buf *b)
 {
 	b->len = 0;
 	b->failed = ERROR_NONE;
+	if (b->data != NULL)
+		b->data[0] = '\0';
 }
 
 /* Makes room for n more bytes and the NUL. */
@@ -46,6 +48,7 @@ static bool grow(struct buf *b, size_t n)
 	}
 	b->data = data;
 	b->cap = cap;
+	b->data[b->len] = '\0';
 	return true;
 }
 

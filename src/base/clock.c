@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -47,12 +46,4 @@ void clock_http_date(uint64_t realtime_us, char ret[CLOCK_HTTP_DATE_SIZE])
 
 	broken_down(realtime_us, &tm);
 	AN(strftime(ret, CLOCK_HTTP_DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &tm));
-}
-
-void clock_sleep_ms(unsigned ms)
-{
-	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-
-	while (nanosleep(&left, &left) != 0)
-		ASSERT(errno == EINTR);
 }

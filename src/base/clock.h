@@ -16,6 +16,4 @@ void clock_rfc3339(uint64_t realtime_us, char ret[CLOCK_RFC3339_SIZE]);
 #define CLOCK_HTTP_DATE_SIZE 30
 void clock_http_date(uint64_t realtime_us, char ret[CLOCK_HTTP_DATE_SIZE]);
 
-void clock_sleep_ms(unsigned ms);
-
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/error.h"
 
+#include "base/str.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static const struct {
 	int status;
@@ -35,15 +36,55 @@ static const struct {
 	[ERROR_NO_SPACE] = {507, "insufficient_storage"},
 };
 
-/* Texts go out as JSON: a cut must not leave half a UTF-8 character at the end. */
-static void cut_at_character(char *text)
+static bool is_control(uint32_t c)
 {
-	size_t len = strlen(text), start = len;
+	return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
 
-	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
-		text[start - 1] = '\0';
+/* Texts go to terminals and into JSON. In place, as no character gets longer. cut: the last
+ * character may lack its rest, and is dropped then. */
+static void make_printable(char *text, bool cut)
+{
+	struct slice rest = slice_of(text);
+	char *end = text;
+
+	while (rest.n > 0) {
+		const char *at = rest.p;
+		uint32_t c;
+
+		if (!utf8_next(&rest, &c)) {
+			if (cut && rest.n < 4 && (*at & 0xc0) == 0xc0)
+				break;
+			c = 0;
+			rest.p++;
+			rest.n--;
+		}
+		if (is_control(c)) {
+			*end++ = '?';
+			continue;
+		}
+		memmove(end, at, (size_t)(rest.p - at));
+		end += rest.p - at;
+	}
+	*end = '\0';
+}
+
+/* Appends to the text, and cuts what is too much. */
+static void add_text(struct error *err, const char *fmt, va_list ap)
+{
+	size_t len = strlen(err->text), room = sizeof(err->text) - len;
+	int n = vsnprintf(err->text + len, room, fmt, ap);
+
+	make_printable(err->text, n >= (int)room);
+}
+
+static void PRINTF_LIKE(2, 3) add(struct error *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_text(err, fmt, ap);
+	va_end(ap);
 }
 
 static void set(struct error *err, enum error_code code, const char *fmt, va_list ap)
@@ -51,9 +92,8 @@ static void set(struct error *err, enum error_code code, const char *fmt, va_lis
 	ASSERT(code > ERROR_NONE && code < ERROR_CODES_);
 	err->code = code;
 	err->retry_after_s = 0;
-	err->field[0] = '\0';
-	if (vsnprintf(err->text, sizeof(err->text), fmt, ap) >= (int)sizeof(err->text))
-		cut_at_character(err->text);
+	err->field[0] = err->text[0] = '\0';
+	add_text(err, fmt, ap);
 }
 
 int error_set(struct error *err, enum error_code code, const char *fmt, ...)
@@ -69,11 +109,13 @@ int error_set(struct error *err, enum error_code code, const char *fmt, ...)
 int error_set_field(struct error *err, const char *field, const char *fmt, ...)
 {
 	va_list ap;
+	int n;
 
 	va_start(ap, fmt);
 	set(err, ERROR_INVALID, fmt, ap);
 	va_end(ap);
-	snprintf(err->field, sizeof(err->field), "%s", field);
+	n = snprintf(err->field, sizeof(err->field), "%s", field);
+	make_printable(err->field, n >= (int)sizeof(err->field));
 	return -1;
 }
 
@@ -81,7 +123,6 @@ int error_set_errno(struct error *err, int errnum, const char *fmt, ...)
 {
 	enum error_code code = ERROR_INTERNAL;
 	va_list ap;
-	size_t len;
 
 	if (errnum == ENOSPC || errnum == EDQUOT)
 		code = ERROR_NO_SPACE;
@@ -90,8 +131,7 @@ int error_set_errno(struct error *err, int errnum, const char *fmt, ...)
 	va_start(ap, fmt);
 	set(err, code, fmt, ap);
 	va_end(ap);
-	len = strlen(err->text);
-	snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(errnum));
+	add(err, ": %s", strerror(errnum));
 	return -1;
 }
 
@@ -104,17 +144,14 @@ int error_wrap(struct error *err, const char *fmt, ...)
 {
 	char old[LIMIT_ERROR_TEXT];
 	va_list ap;
-	size_t len;
 
 	ASSERT(err->code != ERROR_NONE);
 	memcpy(old, err->text, sizeof(old));
+	err->text[0] = '\0';
 	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	add_text(err, fmt, ap);
 	va_end(ap);
-	len = strlen(err->text);
-	if (snprintf(err->text + len, sizeof(err->text) - len, ": %s", old) >=
-		(int)(sizeof(err->text) - len))
-		cut_at_character(err->text);
+	add(err, ": %s", old);
 	return -1;
 }
 
@@ -122,6 +159,15 @@ int error_status(enum error_code code)
 {
 	ASSERT(code >= ERROR_NONE && code < ERROR_CODES_);
 	return codes[code].status;
+}
+
+unsigned error_retry_after_s(const struct error *err)
+{
+	int status = error_status(err->code);
+
+	if (err->retry_after_s > 0)
+		return err->retry_after_s;
+	return status == 429 || status == 503 ? 1 : 0;
 }
 
 const char *error_name(enum error_code code)

@@ -51,7 +51,8 @@ struct error {
 		.code = ERROR_NONE \
 	}
 
-/* All return -1, so that "return error_set(...)" reads well. Texts too long are cut. */
+/* All return -1, so that "return error_set(...)" reads well. Texts may quote what came from
+ * outside: what is not a printable UTF-8 character becomes "?". Texts too long are cut. */
 int error_set(struct error *err, enum error_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int error_set_field(struct error *err, const char *field, const char *fmt, ...)
 	PRINTF_LIKE(3, 4); /* ERROR_INVALID */
@@ -64,6 +65,10 @@ int error_wrap(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* HTTP status of a code, 200 for ERROR_NONE (RFC 9110 section 15). */
 int error_status(enum error_code code);
+
+/* How long to wait before trying again: what the error says, else a second where the status means
+ * "not now" (429, 503), else 0. A full disk (507) does not pass in a second. */
+unsigned error_retry_after_s(const struct error *err);
 
 /* Short stable word for programs: "invalid", "not_found", ... */
 const char *error_name(enum error_code code);

@@ -56,6 +56,8 @@ int file_make_dirs(const char *path, struct error *err)
 
 	if (copy == NULL)
 		return error_no_memory(err);
+	if (copy[0] == '\0')
+		return error_set(err, ERROR_INVALID, "the path of the folder is empty; name one");
 	for (char *at = copy + 1;; at++) {
 		char end = *at;
 

@@ -5,10 +5,10 @@
 
 #include "base/buf.h"
 
+#include <unistd.h>
+
 static inline void closep(int *fd)
 {
-	extern int close(int);
-
 	if (*fd >= 0)
 		close(*fd);
 }

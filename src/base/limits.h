@@ -7,23 +7,23 @@
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
 
 /* HTTP server */
-#define LIMIT_HTTP_HEAD (32 * KIB)     /* request line and headers together */
-#define LIMIT_HTTP_HEADERS 100         /* header fields in one request */
-#define LIMIT_HTTP_CHUNK_LINE 256      /* chunk size line, extensions included */
-#define LIMIT_HTTP_TRAILERS (8 * KIB)  /* trailer section of a chunked body */
-#define LIMIT_HTTP_CONNECTIONS 10000   /* open connections per server */
-#define LIMIT_HTTP_HEAD_MS 10000       /* first byte of a request to the end of its head */
-#define LIMIT_HTTP_IDLE_MS 75000       /* keep-alive connection without a request */
-#define LIMIT_HTTP_BODY_GRACE_MS 10000 /* before the minimum body rate applies */
-#define LIMIT_HTTP_BODY_RATE 1024      /* slowest accepted body, bytes a second */
-#define LIMIT_HTTP_SEND_STALL_MS 30000 /* a peer that reads nothing of its answer */
-#define LIMIT_HTTP_DISCARD (64 * KIB)  /* unread body thrown away to keep a connection */
-#define LIMIT_HTTP_LINGER_MS 2000      /* after an early answer, before the close */
-#define LIMIT_HTTP_WINDOW (256 * KIB)  /* body or answer bytes buffered per connection */
-#define LIMIT_HTTP_REPLY (256 * MIB)   /* body made whole in memory; larger are files or sources */
+#define LIMIT_HTTP_HEAD (32 * KIB)      /* request line and headers together */
+#define LIMIT_HTTP_HEADERS 100          /* header fields in one request */
+#define LIMIT_HTTP_CHUNK_LINE 256       /* chunk size line, extensions included */
+#define LIMIT_HTTP_TRAILERS (8 * KIB)   /* trailer section of a chunked body */
+#define LIMIT_HTTP_CONNECTIONS 10000    /* open connections per server */
+#define LIMIT_HTTP_HEAD_MS 10000        /* first byte of a request to the end of its head */
+#define LIMIT_HTTP_IDLE_MS 75000        /* keep-alive connection without a request */
+#define LIMIT_HTTP_BODY_GRACE_MS 10000  /* over which a body's rate is judged, each time */
+#define LIMIT_HTTP_BODY_RATE 1024       /* slowest accepted body, bytes a second */
+#define LIMIT_HTTP_SEND_STALL_MS 30000  /* a peer that reads nothing of its answer */
+#define LIMIT_HTTP_DISCARD (64 * KIB)   /* unread body thrown away to keep a connection */
+#define LIMIT_HTTP_LINGER_MS 2000       /* after an early answer, before the close */
+#define LIMIT_HTTP_WINDOW (256 * KIB)   /* body or answer bytes buffered per connection */
+#define LIMIT_HTTP_COLLECTED (64 * MIB) /* bodies held whole in memory, all of a server's */
+#define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
 #define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
 #define LIMIT_HTTP_LOOPS 64    /* event loops, one per core */
 #define LIMIT_DRAIN_MS 20000   /* SIGTERM: open requests get this long */
@@ -32,13 +32,16 @@
 #define LIMIT_API_BODY (1 * MIB)
 #define LIMIT_JSON_DEPTH 64
 #define LIMIT_ERROR_TEXT 512
+#define LIMIT_API_ANSWER (256 * KIB) /* one resource, or an error */
 
 /* Intent: what Kubernetes accepts (API conventions, apimachinery/pkg/util/validation) */
 #define LIMIT_NAME 63
 #define LIMIT_REGION 256
 #define LIMIT_LABELS 64
-#define LIMIT_LABEL_KEY 317 /* 253 prefix, slash, 63 name */
-#define LIMIT_LABEL_VALUE 63
+#define LIMIT_LABELS_TEXT (8 * KIB) /* all keys and values: 5,000 resources still fit a layer */
+#define LIMIT_LABEL_PREFIX 253
+#define LIMIT_LABEL_VALUE 63 /* or the name in a key, after the prefix and a slash */
+#define LIMIT_LABEL_KEY (LIMIT_LABEL_PREFIX + 1 + LIMIT_LABEL_VALUE)
 #define LIMIT_REPLICAS 10
 #define LIMIT_NAMESPACES 1000
 #define LIMIT_INTENT_YAML (64 * KIB) /* one rendered PlatformResource */
@@ -88,6 +91,10 @@
 #define LIMIT_GROUP 256               /* outside writes in one transaction */
 #define LIMIT_LIST_PAGE 1000
 #define LIMIT_WORKER_QUEUE 20000
+
+/* Log */
+#define LIMIT_LOG_LINE (16 * KIB)
+#define LIMIT_LOG_VALUE (2 * KIB) /* one value, as it stands in the line; the rest is cut off */
 
 /* Files read whole */
 #define LIMIT_CONFIG_FILE (1 * MIB)

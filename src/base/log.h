@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line per event on standard error, as logfmt. Any thread.
+ * One line per event on standard error, as logfmt. Any thread. Values over LIMIT_LOG_VALUE are cut;
+ * fields that do not fit into LIMIT_LOG_LINE are left out.
  *
  * Functions that return an error do not log it; whoever handles the error does, once.
  *

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
 
-#include <strings.h>
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
 
+/* Not strncasecmp(), which ends at a NUL and asks the locale. */
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
-	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (lower(a.p[i]) != lower(b.p[i]))
+			return false;
+	return true;
 }
 
 bool slice_starts(struct slice s, struct slice prefix)
@@ -15,17 +24,9 @@ bool slice_starts(struct slice s, struct slice prefix)
 
 bool slice_ends(struct slice s, struct slice suffix)
 {
-	return s.n >= suffix.n && slice_eq((struct slice){s.p + s.n - suffix.n, suffix.n}, suffix);
-}
-
-int slice_cmp(struct slice a, struct slice b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int cmp = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	if (cmp != 0)
-		return cmp;
-	return (a.n > b.n) - (a.n < b.n);
+	if (s.n < suffix.n)
+		return false;
+	return suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0;
 }
 
 struct slice slice_cut(struct slice *rest, char sep)
@@ -52,6 +53,39 @@ struct slice slice_trim(struct slice s)
 	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
 		s.n--;
 	return s;
+}
+
+bool utf8_next(struct slice *rest, uint32_t *ret)
+{
+	/* By length: the bits that mark the first byte, and the least value that needs the length.
+	 */
+	static const struct {
+		unsigned char mask, mark;
+		uint32_t min;
+	} forms[] = {
+		{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+	const unsigned char *p = (const unsigned char *)rest->p;
+	size_t more = 0;
+	uint32_t c;
+
+	if (rest->n == 0)
+		return false;
+	while (more < ARRAY_SIZE(forms) && (p[0] & forms[more].mask) != forms[more].mark)
+		more++;
+	if (more >= ARRAY_SIZE(forms) || rest->n <= more)
+		return false;
+	c = p[0] & (unsigned char)~forms[more].mask;
+	for (size_t i = 1; i <= more; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return false;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < forms[more].min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return false;
+	rest->p += more + 1;
+	rest->n -= more + 1;
+	*ret = c;
+	return true;
 }
 
 bool slice_to_u64(struct slice s, uint64_t *ret)

@@ -31,12 +31,14 @@ static inline bool slice_eq(struct slice a, struct slice b)
 bool slice_eq_nocase(struct slice a, struct slice b);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);
-int slice_cmp(struct slice a, struct slice b); /* by bytes, shorter first */
 
 /* Cuts *rest at the first sep: returns what is before it and leaves what is after it; all of it and
  * SLICE_NONE (p == NULL) where there is no sep. */
 struct slice slice_cut(struct slice *rest, char sep);
 struct slice slice_trim(struct slice s); /* spaces and tabs, both ends */
+
+/* Takes one character off the front; false at the end or where it is not valid UTF-8 (RFC 3629). */
+bool utf8_next(struct slice *rest, uint32_t *ret);
 
 /* Decimal digits only, no sign, no overflow. */
 bool slice_to_u64(struct slice s, uint64_t *ret);

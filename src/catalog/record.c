@@ -19,6 +19,7 @@ static const char *const op_names[RECORD_OPS_] = {
 
 void record_done(struct record *r)
 {
+	free(r->who);
 	free(r->why);
 	free(r->changes);
 	free(r->catalogs);
@@ -82,6 +83,7 @@ void record_write(const struct record *r, struct buf *ret)
 	json_member_u64(ret, "format", RECORD_FORMAT);
 	json_member_u64(ret, "version", r->version);
 	json_member_cstr(ret, "when", when);
+	json_member_cstr(ret, "who", r->who);
 	if (r->why != NULL)
 		json_member_cstr(ret, "why", r->why);
 	if (r->has_parent)
@@ -173,7 +175,7 @@ static bool read_change(const json_t *object, struct record_change *ret)
 	snprintf(ret->name, sizeof(ret->name), "%.*s", SLICE_ARG(name));
 	return read_op(get_string(object, "op"), &ret->op) &&
 	       resource_tag_parse(get_string(object, "version"), &ret->version) &&
-	       get_digest(object, "digest", &ret->digest);
+	       ret->version <= LIMIT_VERSION && get_digest(object, "digest", &ret->digest);
 }
 
 static bool read_catalog(const json_t *object, struct record_catalog *ret)
@@ -211,9 +213,10 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 {
 	const json_t *format = json_object_get(root, "format");
 	const json_t *version = json_object_get(root, "version");
-	struct slice layout = get_string(root, "layout"), why = get_string(root, "why");
+	struct slice layout = get_string(root, "layout");
+	struct slice who = get_string(root, "who"), why = get_string(root, "why");
 
-	if (!json_is_integer(format))
+	if (!json_is_integer(format) || json_integer_value(format) < 1)
 		return malformed("no format", err);
 	if (json_integer_value(format) > RECORD_FORMAT)
 		return error_set(err, ERROR_UNAVAILABLE,
@@ -227,7 +230,11 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 	if (layout.n == 0 || layout.n >= sizeof(r->layout))
 		return malformed("no layout", err);
 	memcpy(r->layout, layout.p, layout.n);
-	if (why.n > 0 && (r->why = slice_dup(why)) == NULL)
+	if (who.n == 0)
+		return malformed("no author", err);
+	r->who = slice_dup(who);
+	r->why = why.n > 0 ? slice_dup(why) : NULL;
+	if (r->who == NULL || (why.n > 0 && r->why == NULL))
 		return error_no_memory(err);
 	r->has_parent = json_object_get(root, "parent") != NULL;
 	if (r->has_parent && !get_digest(root, "parent", &r->parent))

@@ -36,6 +36,7 @@ struct record {
 	struct digest parent; /* manifest of the record before */
 	char layout[16];      /* "single" */
 	struct digest state;  /* over all catalogs' names and digests */
+	char *who;            /* who asked for it; "anonymous" until there are identities */
 	char *why;            /* "init", "rebuild", or NULL */
 	size_t n_changes;
 	struct record_change *changes;
@@ -43,7 +44,7 @@ struct record {
 	struct record_catalog *catalogs;
 };
 
-/* Frees why, changes and catalogs. */
+/* Frees who, why, changes and catalogs. */
 void record_done(struct record *r);
 
 /* The one hash over the names and digests of all catalogs, sorted by repository. */

@@ -4,7 +4,9 @@
 #include "cli/cli.h"
 #include "oci/digest.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { OPT_REGISTRY, OPT_CA, OPT_DATA_DIR };
 
@@ -28,6 +30,10 @@ static int run(int argc, char **argv)
 	if (v.help) {
 		cli_help(&verb_rebuild);
 		return EXIT_OK;
+	}
+	if (v.at[OPT_REGISTRY] == NULL && access(v.at[OPT_DATA_DIR], F_OK) != 0) {
+		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
+		return cli_failed(&verb_rebuild, &err);
 	}
 	digest_setup();
 	if (backend_open(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA], &err) != 0)

@@ -196,8 +196,7 @@ static void end_answer(struct conn *c)
 		conn_set_state(c, CONN_FLUSH);
 		return;
 	}
-	c->body_began_ms = clock_monotonic_ms();
-	c->body_paused_ms = c->body_bytes = 0;
+	conn_time_body(c, clock_monotonic_ms());
 	conn_set_state(c, CONN_DISCARD);
 }
 

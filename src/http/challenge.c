@@ -29,9 +29,8 @@ static int keep_bearer_param(
 		if (!http_chars_are(param->value, CHAR_VALUE) ||
 			!http_param_copy(param, wanted[i].at, wanted[i].size))
 			return error_set(err, ERROR_INVALID,
-				"the registry's WWW-Authenticate header has a %.*s that is too "
-				"long "
-				"or not text",
+				"the registry's WWW-Authenticate header has a %.*s that is not "
+				"text or too long",
 				SLICE_ARG(wanted[i].name));
 	}
 	return 0;

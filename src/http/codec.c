@@ -207,12 +207,12 @@ static enum outcome field_name(struct parser *in, struct slice *ret)
 		in->p++;
 		return COMPLETE;
 	}
-	if (*in->p == ' ' || *in->p == '\t')
-		return refuse(in, ret->n > 0
-					  ? "no white space is allowed between a header's name "
-					    "and its colon"
-					  : "a header must be on one line; it may not be folded");
-	return refuse(in, "each header line must be a name, a colon and a value");
+	if (*in->p != ' ' && *in->p != '\t')
+		return refuse(in, "each header line must be a name, a colon and a value");
+	if (ret->n > 0)
+		return refuse(
+			in, "no white space is allowed between a header's name and its colon");
+	return refuse(in, "a header must be on one line; it may not be folded");
 }
 
 static enum outcome field_line(struct parser *in)
@@ -281,15 +281,15 @@ ssize_t http_head_parse(struct http_head *ret, const char *p, size_t n, struct e
 	got = request_line(&in);
 	if (got == MORE && full && in.in_target)
 		return error_set(err, ERROR_URI_TOO_LONG,
-			"shorten the request target; at most "
-			"%zu bytes of request line and headers are accepted",
+			"shorten the request target; request line and headers may have at most "
+			"%zu bytes together",
 			LIMIT_HTTP_HEAD);
 	if (got == COMPLETE)
 		got = field_lines(&in);
 	if (got == MORE && full)
 		return error_set(err, ERROR_HEADERS_TOO_LARGE,
-			"shorten the headers; at most "
-			"%zu bytes of request line and headers are accepted",
+			"shorten the headers; request line and headers may have at most %zu bytes "
+			"together",
 			LIMIT_HTTP_HEAD);
 	if (got == COMPLETE)
 		got = conclude(&in);

@@ -312,19 +312,29 @@ struct conn *conn_new(struct loop *loop, struct http_server *server, int fd)
 
 static bool waits_for_body(const struct conn *c)
 {
-	if (c->body_began_ms == 0 || c->body.done)
+	if (c->body_since_ms == 0 || c->body.done)
 		return false;
 	return c->state == CONN_DISCARD ||
 	       (c->state == CONN_SERVICE && c->x->reading != READING_NOT && !c->x->paused);
 }
 
-static bool body_is_slow(const struct conn *c, uint64_t now)
+void conn_time_body(struct conn *c, uint64_t now)
+{
+	c->body_since_ms = now;
+	c->body_paused_ms = c->body_bytes = 0;
+}
+
+/* Judged period by period, so that what came fast at first does not pay for a long silence. */
+static bool body_is_slow(struct conn *c, uint64_t now)
 {
 	const struct http_limits *limits = server_limits(c->server);
-	uint64_t elapsed = now - c->body_began_ms - c->body_paused_ms;
+	uint64_t elapsed = now - c->body_since_ms - c->body_paused_ms;
+	uint64_t bytes = c->body_bytes;
 
-	return elapsed > limits->body_grace_ms &&
-	       c->body_bytes * 1000 / elapsed < limits->body_rate;
+	if (elapsed <= limits->body_grace_ms)
+		return false;
+	conn_time_body(c, now);
+	return bytes * 1000 / elapsed < limits->body_rate;
 }
 
 /* Has the client taken nothing of what waits for it, for too long? */

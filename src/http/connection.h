@@ -51,9 +51,9 @@ struct conn {
 	bool is_head;            /* the method is HEAD */
 	bool continue_wanted;    /* the client waits for 100 Continue before it sends the body */
 	struct http_body body;
-	uint64_t body_began_ms;  /* 0: nobody has asked for the body yet */
-	uint64_t body_paused_ms; /* how long we did not want any of it since */
-	uint64_t body_bytes;
+	uint64_t body_since_ms;  /* its rate is judged from here; 0: nobody has asked for it yet */
+	uint64_t body_paused_ms; /* how long we did not want any of it since, */
+	uint64_t body_bytes;     /* and how much of it has come */
 
 	/* the answer */
 	struct http_reply reply;
@@ -80,6 +80,7 @@ struct http_exchange {
 	enum reading reading;
 	bool was_read; /* a body can be asked for once */
 	struct buf body;
+	size_t body_memory; /* of the server's budget */
 	void (*done)(struct http_exchange *x, struct slice body, void *arg);
 	struct http_sink sink;
 	void *reading_arg;
@@ -100,6 +101,9 @@ void conn_set_state(struct conn *c, enum conn_state state);
 
 /* The server's own answer. Ends the exchange, if there is one. close: the framing is lost. */
 void conn_fail(struct conn *c, const struct error *err, bool close);
+
+/* Judges the rate of the body from now on. */
+void conn_time_body(struct conn *c, uint64_t now);
 
 /* Nothing more can be sent or is worth it. */
 void conn_break(struct conn *c);
@@ -149,5 +153,9 @@ const struct http_service *server_service(const struct http_server *server);
 const struct http_limits *server_limits(const struct http_server *server);
 bool server_draining(const struct http_server *server);
 void server_release(struct http_server *server); /* a connection is gone */
+
+/* The budget of memory for collected bodies. Any thread. */
+bool server_take_memory(struct http_server *server, size_t n) MUST_CHECK;
+void server_return_memory(struct http_server *server, size_t n);
 
 #endif

@@ -66,7 +66,7 @@ int exchange_begin(
 	c->is_head = slice_eq(x->head.method, SLICE("HEAD"));
 	c->keep = x->head.keep_alive;
 	c->continue_wanted = x->head.expect_continue;
-	c->body_began_ms = c->body_paused_ms = c->body_bytes = 0;
+	c->body_since_ms = c->body_paused_ms = c->body_bytes = 0;
 	http_body_init(&c->body, &x->head);
 	return 0;
 }
@@ -92,6 +92,7 @@ void exchange_end(struct http_exchange *x)
 	if (x->free_data != NULL)
 		x->free_data(x->data);
 	buf_done(&x->body);
+	server_return_memory(x->c->server, x->body_memory);
 	/* The parser fills the head anew; the rest must be as in a new one. */
 	memset(x, 0, offsetof(struct http_exchange, head));
 	x->raw = raw;
@@ -132,12 +133,6 @@ void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_dat
 	x->free_data = free_data;
 }
 
-void *http_exchange_data(const struct http_exchange *x)
-{
-	ASSERT(loop_is_mine(x->c->loop));
-	return x->data;
-}
-
 /* ---- the body ---- */
 
 static void begin_reading(struct http_exchange *x, enum reading reading, void *arg)
@@ -148,7 +143,7 @@ static void begin_reading(struct http_exchange *x, enum reading reading, void *a
 	x->was_read = true;
 	x->reading = reading;
 	x->reading_arg = arg;
-	c->body_began_ms = clock_monotonic_ms();
+	conn_time_body(c, clock_monotonic_ms());
 	conn_ready(c);
 }
 
@@ -196,20 +191,36 @@ static void body_too_large(struct conn *c, size_t max)
 	conn_fail(c, &err, false);
 }
 
-static void hand_over(struct conn *c, struct slice data)
+/* What the buffer has grown by is asked of the server's budget afterwards, so that can be exceeded
+ * by one buffer per loop for a moment. */
+static void collect(struct http_exchange *x, struct slice data)
 {
-	struct http_exchange *x = c->x;
+	struct conn *c = x->c;
 	struct error err = ERROR_INIT;
+	size_t more;
 
-	if (x->reading == READING_STREAM) {
-		x->sink.data(x, data, x->reading_arg);
-		return;
-	}
 	buf_add(&x->body, data);
-	if (x->body.failed == ERROR_TOO_LARGE)
+	more = x->body.cap - x->body_memory;
+	if (x->body.failed == ERROR_TOO_LARGE) {
 		body_too_large(c, x->body.max);
-	else if (buf_check(&x->body, &err) != 0)
+	} else if (buf_check(&x->body, &err) != 0) {
 		conn_fail(c, &err, false);
+	} else if (!server_take_memory(c->server, more)) {
+		error_set(&err, ERROR_UNAVAILABLE,
+			"the bodies of other requests take all memory there is for them; try again "
+			"in a moment");
+		conn_fail(c, &err, true);
+	} else {
+		x->body_memory += more;
+	}
+}
+
+static void hand_over(struct http_exchange *x, struct slice data)
+{
+	if (x->reading == READING_STREAM)
+		x->sink.data(x, data, x->reading_arg);
+	else
+		collect(x, data);
 }
 
 static void hand_over_end(struct http_exchange *x)
@@ -266,7 +277,7 @@ bool service_step(struct conn *c)
 	}
 	c->body_bytes += (uint64_t)used;
 	if (data.n > 0)
-		hand_over(c, data);
+		hand_over(x, data);
 	evbuffer_drain(c->input, (size_t)used);
 	return true;
 }

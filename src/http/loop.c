@@ -204,11 +204,6 @@ int http_loops_new(struct http_loops **ret, size_t n_loops, struct error *err)
 	return 0;
 }
 
-size_t http_loops_count(const struct http_loops *loops)
-{
-	return loops->n;
-}
-
 void http_loops_free(struct http_loops *loops)
 {
 	if (loops == NULL)

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define RETRY_AFTER_S 1 /* where an error says 503 and no more */
-
 void http_reply_init(struct http_reply *reply, int status)
 {
 	*reply = (struct http_reply){
@@ -56,12 +54,10 @@ void http_reply_header(struct http_reply *reply, const char *name, const char *f
 void reply_from_error(
 	struct http_reply *reply, const struct http_service *service, const struct error *err)
 {
-	unsigned retry_after_s = err->retry_after_s;
+	unsigned retry_after_s = error_retry_after_s(err);
 
 	http_reply_done(reply);
 	http_reply_init(reply, error_status(err->code));
-	if (retry_after_s == 0 && reply->status == 503)
-		retry_after_s = RETRY_AFTER_S;
 	if (retry_after_s > 0)
 		http_reply_header(reply, "Retry-After", "%u", retry_after_s);
 	http_reply_header(reply, "Content-Type", "application/json");

@@ -25,6 +25,7 @@ const struct http_limits http_limits_default = {
 	.body_grace_ms = LIMIT_HTTP_BODY_GRACE_MS,
 	.body_rate = LIMIT_HTTP_BODY_RATE,
 	.send_stall_ms = LIMIT_HTTP_SEND_STALL_MS,
+	.collected = LIMIT_HTTP_COLLECTED,
 };
 
 /* One loop's interest in the listening socket, which all loops share. */
@@ -43,6 +44,7 @@ struct http_server {
 	int fd;
 	uint16_t port;
 	atomic_bool draining;
+	atomic_size_t collected; /* bytes of memory that bodies hold */
 
 	pthread_mutex_t lock; /* guards n_connections */
 	pthread_cond_t empty;
@@ -95,6 +97,22 @@ void server_release(struct http_server *server)
 	if (--server->n_connections == 0)
 		AZ(pthread_cond_broadcast(&server->empty));
 	AZ(pthread_mutex_unlock(&server->lock));
+}
+
+bool server_take_memory(struct http_server *server, size_t n)
+{
+	size_t held = atomic_load(&server->collected);
+
+	do {
+		if (n > server->limits.collected - held)
+			return false;
+	} while (!atomic_compare_exchange_weak(&server->collected, &held, held + n));
+	return true;
+}
+
+void server_return_memory(struct http_server *server, size_t n)
+{
+	atomic_fetch_sub(&server->collected, n);
 }
 
 /* ---- accepting ---- */
@@ -367,6 +385,7 @@ void http_server_free(struct http_server *server)
 	if (server == NULL)
 		return;
 	http_server_drain(server, 0);
+	ASSERT(server->collected == 0);
 	AZ(pthread_cond_destroy(&server->empty));
 	AZ(pthread_mutex_destroy(&server->lock));
 	free(server);

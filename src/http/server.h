@@ -26,7 +26,6 @@ struct http_exchange;
 struct http_loops;
 
 int http_loops_new(struct http_loops **ret, size_t n_loops, struct error *err) MUST_CHECK;
-size_t http_loops_count(const struct http_loops *loops);
 /* Ends the threads; the servers must have been freed. Whatever was posted has run. */
 void http_loops_free(struct http_loops *loops);
 
@@ -42,8 +41,9 @@ struct http_service {
 struct http_limits {
 	size_t connections;
 	unsigned head_ms, idle_ms;
-	unsigned body_grace_ms, body_rate; /* bytes a second after the grace */
+	unsigned body_grace_ms, body_rate; /* bytes a second, over every body_grace_ms */
 	unsigned send_stall_ms;
+	size_t collected; /* bytes of memory for the bodies of http_exchange_collect() */
 };
 extern const struct http_limits http_limits_default; /* from base/limits.h */
 
@@ -69,10 +69,10 @@ struct slice http_exchange_query(const struct http_exchange *x); /* raw, after "
 
 /* A place for the service's own state, freed with the exchange. */
 void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_data)(void *data));
-void *http_exchange_data(const struct http_exchange *x);
 
 /* Reads the body, then calls done; the body lives as long as the exchange. Over max bytes: the
- * server answers 413, before reading it where the length was declared, and done is not called. */
+ * server answers 413, before reading it where the length was declared, and done is not called. Nor
+ * is it where all bodies together would take more memory than the limit: then it answers 503. */
 void http_exchange_collect(struct http_exchange *x, size_t max,
 	void (*done)(struct http_exchange *x, struct slice body, void *arg), void *arg);
 

@@ -68,10 +68,17 @@ static int check_name(enum intent_field field, struct slice name, struct error *
 
 static int check_labels(const struct intent_draft *draft, struct error *err)
 {
+	size_t text = 0;
+
 	for (size_t i = 0; i < draft->n_labels; i++) {
 		if (intent_label_check(&draft->labels[i], err) != 0)
 			return -1;
+		text += draft->labels[i].key.n + draft->labels[i].value.n;
 	}
+	if (text > LIMIT_LABELS_TEXT)
+		return error_set_field(err, fields[FIELD_LABELS].path,
+			"labels must have at most %zu bytes of keys and values, not %zu",
+			LIMIT_LABELS_TEXT, text);
 	return 0;
 }
 

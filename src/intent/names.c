@@ -2,9 +2,6 @@
 #include "intent/draft.h"
 #include "intent/text.h"
 
-#define LABEL_PREFIX_MAX 253
-#define LABEL_NAME_MAX 63
-
 /* Whole keys, or with a slash at the end all keys under a prefix. */
 static const struct {
 	const char *key, *reason;
@@ -23,7 +20,7 @@ static bool is_alphanumeric(char c)
 /* [A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?, at most 63 */
 static bool label_word_ok(struct slice s)
 {
-	if (s.n == 0 || s.n > LABEL_NAME_MAX || !is_alphanumeric(s.p[0]) ||
+	if (s.n == 0 || s.n > LIMIT_LABEL_VALUE || !is_alphanumeric(s.p[0]) ||
 		!is_alphanumeric(s.p[s.n - 1]))
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
@@ -49,7 +46,7 @@ static bool domain_word_ok(struct slice s)
 /* DNS-1123 subdomain, at most 253 */
 static bool prefix_ok(struct slice s)
 {
-	if (s.n > LABEL_PREFIX_MAX)
+	if (s.n > LIMIT_LABEL_PREFIX)
 		return false;
 	do {
 		if (!domain_word_ok(slice_cut(&s, '.')))
@@ -97,15 +94,13 @@ int intent_label_check(const struct draft_label *label, struct error *err)
 	if (!key_ok(label->key))
 		return error_set_field(err, path,
 			"the label key \"%s\" must be at most 63 letters, digits, - _ and ., "
-			"starting "
-			"and ending with a letter or digit, after an optional lower-case domain "
-			"and /",
+			"starting and ending with a letter or digit, after an optional lower-case "
+			"domain and /",
 			key);
 	if (label->value.n > 0 && !label_word_ok(label->value))
 		return error_set_field(err, path,
 			"the value \"%s\" of the label %s must be empty or at most 63 letters, "
-			"digits, "
-			"- _ and ., starting and ending with a letter or digit",
+			"digits, - _ and ., starting and ending with a letter or digit",
 			intent_excerpt(label->value, value), key);
 	return 0;
 }

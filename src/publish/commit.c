@@ -33,7 +33,7 @@ static void refuse_overfull(struct batch *b, const struct catalog *catalog)
 		if (!item->in_commit || item->old != NULL || count++ < LIMIT_CATALOG_RESOURCES)
 			continue;
 		item->in_commit = false;
-		error_set(&item->err, ERROR_NO_SPACE,
+		error_set(&item->err, ERROR_UNPROCESSABLE,
 			"the catalog holds %d resources, the most that Flux can apply as one: "
 			"delete some first",
 			LIMIT_CATALOG_RESOURCES);
@@ -118,7 +118,8 @@ static void blame_registry(struct error *err)
 {
 	if (err->code != ERROR_NO_SPACE && err->code != ERROR_NO_MEMORY)
 		err->code = ERROR_UNAVAILABLE;
-	err->retry_after_s = 1;
+	if (err->retry_after_s == 0)
+		err->retry_after_s = 1;
 }
 
 static void leave_batch(struct item *item, const struct error *err)
@@ -196,6 +197,7 @@ static int make_revision(
 	AUTO_FREE struct catalog_change *changes = calloc(max, sizeof(*changes));
 	AUTO_FREE struct record_change *record = calloc(max, sizeof(*record));
 	CLEANUP(catalog_unrefp) struct catalog *catalog = NULL;
+	bool behind = false;
 
 	if (changes == NULL || record == NULL)
 		return error_no_memory(err);
@@ -213,14 +215,23 @@ static int make_revision(
 		memcpy(record[n].name, item->change->name, sizeof(record[n].name));
 		record[n].version = item->version;
 		record[n].digest = item->artifact.digest;
+		behind = behind || item->version_is_behind;
 		n++;
 	}
 	if (catalog_apply(&catalog, head->catalog, changes, n, err) != 0 ||
 		revision_make(&b->revision, catalog, versions->highest, &head->record, NULL, record,
 			n, err) != 0)
 		return -1;
+	b->revision.version_is_behind = behind;
 	b->has_revision = true;
 	return 0;
+}
+
+static void drop_revision(struct batch *b)
+{
+	if (b->has_revision)
+		revision_done(&b->revision);
+	b->has_revision = false;
 }
 
 /* ---- derived tags ---- */
@@ -251,13 +262,7 @@ static int push_derived(struct batch *b, struct registry *registry, struct error
 		n++;
 	}
 	registry_push(registry, pushes, n);
-	for (size_t i = 0; i < n; i++) {
-		if (pushes[i].err.code != ERROR_NONE) {
-			*err = pushes[i].err;
-			return error_wrap(err, "%s:latest", pushes[i].repository);
-		}
-	}
-	return 0;
+	return push_failure(pushes, n, err);
 }
 
 /* ---- the commit ---- */
@@ -276,7 +281,8 @@ static enum commit_result check_head(
 		return COMMIT_FAILED;
 	}
 	error_set(err, ERROR_UNAVAILABLE,
-		"another server has written to this registry: reading what it wrote; try again");
+		RECORD_REPOSITORY ":latest is not what this server wrote last, so another one has "
+				  "written: reading it; try again");
 	return COMMIT_NOT_HEAD;
 }
 
@@ -287,17 +293,32 @@ static bool is_refusal(enum error_code code)
 	       code == ERROR_NO_MEMORY;
 }
 
+/* The revision's own number may be that of a commit that failed: then the next one is taken. */
+static int push_new_revision(struct batch *b, const struct head *head, struct versions *versions,
+	struct registry *registry, struct error *err)
+{
+	for (unsigned round = 0; round <= LIMIT_VERSION_RETRIES; round++) {
+		if (make_revision(b, head, versions, err) != 0)
+			return -1;
+		if (revision_push(&b->revision, registry, err) == 0)
+			return 0;
+		drop_revision(b);
+		if (err->code != ERROR_CONFLICT)
+			return -1;
+		versions->highest++;
+	}
+	return -1;
+}
+
 /* Everything before the commit point: a failure here leaves the world as it was. */
-static int push_revision(struct batch *b, const struct head *head, struct versions *versions,
+static int push_before_point(struct batch *b, const struct head *head, struct versions *versions,
 	struct registry *registry, struct error *err)
 {
 	if (push_artifacts(b, versions, registry, err) != 0)
 		return -1;
 	if (count_in_commit(b) == 0)
 		return 0;
-	if (make_revision(b, head, versions, err) != 0)
-		return -1;
-	return revision_push(&b->revision, registry, err);
+	return push_new_revision(b, head, versions, registry, err);
 }
 
 /* Between begin and commit of the registry; the order is DESIGN invariant 7. */
@@ -308,7 +329,7 @@ static enum commit_result write_all(struct batch *b, const struct head *head,
 
 	if (result != COMMIT_DONE)
 		return result;
-	if (push_revision(b, head, versions, registry, err) != 0)
+	if (push_before_point(b, head, versions, registry, err) != 0)
 		return COMMIT_FAILED;
 	if (count_in_commit(b) == 0)
 		return COMMIT_DONE;
@@ -332,6 +353,9 @@ static enum commit_result run_transaction(struct batch *b, struct head *head,
 {
 	enum commit_result result;
 
+	/* Answers without a commit ("unchanged", "not found") are true of the head alone. */
+	if (count_in_commit(b) == 0)
+		return check_head(head, registry, err);
 	if (registry_begin(registry, err) != 0)
 		return COMMIT_FAILED;
 	result = write_all(b, head, versions, registry, err);
@@ -353,8 +377,6 @@ enum commit_result commit_run(struct batch *b, struct head *head, struct version
 	for (size_t i = 0; i < b->n; i++)
 		decide(&b->items[i], head->catalog);
 	refuse_overfull(b, head->catalog);
-	if (count_in_commit(b) == 0)
-		return COMMIT_DONE;
 	result = run_transaction(b, head, versions, registry, err);
 	if (result != COMMIT_DONE)
 		blame_registry(err);
@@ -407,8 +429,6 @@ void batch_reset(struct batch *b)
 		intent_unref(item->change->intent);
 		free(item->change);
 	}
-	if (b->has_revision)
-		revision_done(&b->revision);
-	b->has_revision = false;
+	drop_revision(b);
 	b->n = 0;
 }

@@ -39,8 +39,8 @@ struct batch {
 
 enum commit_result {
 	COMMIT_DONE,       /* every item has its outcome; the head has moved if anything changed */
-	COMMIT_FAILED,     /* nothing has changed; items have err */
-	COMMIT_NOT_HEAD,   /* as COMMIT_FAILED, and somebody else has moved commits:latest */
+	COMMIT_FAILED,     /* nothing has changed */
+	COMMIT_NOT_HEAD,   /* as COMMIT_FAILED, and commits:latest is not what we wrote last */
 	COMMIT_IN_DOUBT,   /* commits:latest may name the batch's revision or not */
 	COMMIT_UNFINISHED, /* committed, but derived tags lag behind */
 };

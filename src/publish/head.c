@@ -43,7 +43,7 @@ static int read_artifact(struct registry *registry, const char *repository, cons
 	return 0;
 }
 
-static int read_record(
+int head_read_record(
 	struct record *ret, struct digest *ret_digest, struct registry *registry, struct error *err)
 {
 	CLEANUP(buf_done) struct buf manifest = BUF_INIT(LIMIT_MANIFEST);
@@ -122,7 +122,6 @@ static int move_latest(struct registry *registry, const char *repository,
 		.digest = *digest,
 	};
 	struct digest current;
-	int rc;
 
 	if (registry_resolve(registry, repository, "latest", &current, err) == 0) {
 		if (digest_eq(&current, digest))
@@ -130,15 +129,13 @@ static int move_latest(struct registry *registry, const char *repository,
 	} else if (err->code != ERROR_NOT_FOUND) {
 		return error_wrap(err, "%s:latest", repository);
 	}
-	rc = registry_begin(registry, err);
-	if (rc != 0)
+	if (registry_begin(registry, err) != 0)
 		return -1;
 	registry_push(registry, &push, 1);
-	if (push.err.code == ERROR_NONE)
+	if (push_failure(&push, 1, err) == 0)
 		return registry_commit(registry, err);
 	registry_rollback(registry);
-	*err = push.err;
-	return error_wrap(err, "%s:latest", repository);
+	return -1;
 }
 
 /* The artifact that a change of the record stored, made again: it is a pure function. */
@@ -146,15 +143,29 @@ static int artifact_of_change(struct artifact *ret, const struct record_change *
 	const struct catalog *catalog, struct error *err)
 {
 	struct resource *r = catalog_find(catalog, change->namespace, change->name);
+	struct artifact a;
+	int rc;
 
-	if (change->op == RECORD_DELETE)
-		return artifact_of_tombstone(
-			ret, change->namespace, change->name, change->version, err);
-	if (r == NULL || r->version != change->version || !digest_eq(&r->digest, &change->digest))
+	if (change->op == RECORD_DELETE && r == NULL)
+		rc = artifact_of_tombstone(
+			&a, change->namespace, change->name, change->version, err);
+	else if (change->op != RECORD_DELETE && r != NULL && r->version == change->version)
+		rc = artifact_of_resource(&a, r->intent, r->version, err);
+	else
 		return error_set(err, ERROR_INTERNAL,
 			"the catalog does not hold %s/%s as the last commit record says",
 			change->namespace, change->name);
-	return artifact_of_resource(ret, r->intent, r->version, err);
+	if (rc != 0)
+		return -1;
+	if (!digest_eq(&a.digest, &change->digest)) {
+		artifact_done(&a);
+		return error_set(err, ERROR_INTERNAL,
+			"the last commit record names another artifact for %s/%s than belongs "
+			"there",
+			change->namespace, change->name);
+	}
+	*ret = a;
+	return 0;
 }
 
 /* Rolls forward what a crash between the commit point and the answer left behind. */
@@ -246,7 +257,7 @@ int head_read(struct head *ret, struct registry *registry, struct error *err)
 	CLEANUP(record_done) struct record record = {0};
 	struct head head = {0};
 
-	if (read_record(&record, &head.record, registry, err) != 0) {
+	if (head_read_record(&record, &head.record, registry, err) != 0) {
 		if (err->code == ERROR_NOT_FOUND)
 			return explain_missing_record(registry, err);
 		return -1;

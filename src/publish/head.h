@@ -19,11 +19,16 @@ void head_done(struct head *h);
 
 /*
  * Reads commits:latest and the catalogs it speaks of, verifies all of it, and moves derived tags
- * that lag behind (DESIGN invariants 5-7). Fails closed: ERROR_NOT_FOUND    no record, and nothing
- * else of ours either: a new store ERROR_UNAVAILABLE  the registry cannot be reached, or the record
- * is of a newer format ERROR_INTERNAL     something is missing or damaged; the text names it
+ * that lag behind (DESIGN invariants 5-7). Fails closed:
+ * - ERROR_NOT_FOUND: no record, no current catalog and no resource; a new store
+ * - ERROR_UNAVAILABLE: the registry cannot be reached, or the record is of a newer format
+ * - ERROR_INTERNAL: something is missing or damaged; the text names it
  */
 int head_read(struct head *ret, struct registry *registry, struct error *err) MUST_CHECK;
+
+/* The last commit record by itself, and the digest of its manifest. Errors as head_read(). */
+int head_read_record(struct record *ret, struct digest *ret_digest, struct registry *registry,
+	struct error *err) MUST_CHECK;
 
 /* The digest that commits:latest names now; ERROR_NOT_FOUND where there is none. */
 int head_resolve(struct digest *ret, struct registry *registry, struct error *err) MUST_CHECK;

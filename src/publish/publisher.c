@@ -64,7 +64,8 @@ static struct error refusal(const struct publisher *p)
 	else if (p->n_waiting >= LIMIT_QUEUE)
 		error_set(&err, ERROR_TOO_MANY, "%d changes are waiting already; try again",
 			LIMIT_QUEUE);
-	err.retry_after_s = RETRY_AFTER_S;
+	if (err.retry_after_s == 0)
+		err.retry_after_s = RETRY_AFTER_S;
 	return err;
 }
 
@@ -228,7 +229,8 @@ static void become_restoring(struct publisher *p, const struct error *reason)
 	p->state = RESTORING;
 	p->reason = *reason;
 	p->reason.code = ERROR_UNAVAILABLE; /* whatever the cause, the caller has to wait */
-	p->reason.retry_after_s = RETRY_AFTER_S;
+	if (p->reason.retry_after_s == 0)
+		p->reason.retry_after_s = RETRY_AFTER_S;
 	AZ(pthread_mutex_unlock(&p->lock));
 }
 
@@ -253,6 +255,19 @@ static bool wait_ms(struct publisher *p, unsigned ms)
 	return !stopping;
 }
 
+/* Versions only grow: a record older than ours is a backup put back under a running server, or a
+ * write of long ago that came late. Going on from it would make Flux delete what we acknowledged
+ * since, so that takes an operator's word: a restart. */
+static int check_not_older(const struct publisher *p, const struct head *head, struct error *err)
+{
+	if (!p->ever_ready || head->version >= p->head.version)
+		return 0;
+	return error_set(err, ERROR_UNAVAILABLE,
+		"commits:latest went back from c%llu to c%llu: put the newer record back, or "
+		"restart the server to go on from the older one",
+		(unsigned long long)p->head.version, (unsigned long long)head->version);
+}
+
 static int read_head(struct publisher *p, struct error *err)
 {
 	struct head head;
@@ -267,11 +282,23 @@ static int read_head(struct publisher *p, struct error *err)
 		log_info("made the first commit record of a new store",
 			LOG_NUM("version", head.version));
 	}
+	if (check_not_older(p, &head, err) != 0) {
+		head_done(&head);
+		return -1;
+	}
 	head_done(&p->head);
 	p->head = head;
 	if (p->versions.highest < head.version)
 		p->versions.highest = head.version;
 	return 0;
+}
+
+/* Flux applies all of a catalog for every change, so a large one is slow. */
+static void warn_of_size(size_t before, size_t now)
+{
+	if (before < LIMIT_CATALOG_WARN && now >= LIMIT_CATALOG_WARN)
+		log_warn("the catalog grows large: each change takes Flux seconds",
+			LOG_NUM("resources", now), LOG_NUM("limit", LIMIT_CATALOG_RESOURCES));
 }
 
 /* Reads the head until that works. False: stop. */
@@ -292,6 +319,7 @@ static bool restore(struct publisher *p)
 	log_info("ready", LOG_NUM("resources", catalog_count(p->head.catalog)),
 		LOG_NUM("version", p->head.version),
 		LOG_NUM("restore_ms", clock_monotonic_ms() - started));
+	warn_of_size(0, catalog_count(p->head.catalog));
 	return true;
 }
 
@@ -306,20 +334,28 @@ static struct error unavailable(const char *why)
 	return err;
 }
 
-/* Whether commits:latest moved is not known: the batch is answered once it is. False: stop. */
-static bool settle_doubt(struct publisher *p)
+/* What became of the batch, now that the head is known again. ERROR_NONE: it was committed. */
+static struct error verdict(const struct publisher *p, const struct digest *old_record)
 {
-	struct error err;
+	if (digest_eq(&p->head.record, &p->batch->revision.record_digest))
+		return (struct error)ERROR_INIT;
+	if (digest_eq(&p->head.record, old_record))
+		return unavailable("the registry failed at the commit, and the change was not "
+				   "made; try again");
+	return unavailable("the registry failed at the commit, and another server has written "
+			   "since: it is not known whether this change was made; read the "
+			   "resource first");
+}
+
+/* Whether commits:latest moved is not known: the batch is answered once it is. False: stop. */
+static bool settle_doubt(struct publisher *p, const struct digest *old_record)
+{
+	struct error err = unavailable("the server stopped before it knew whether this change was "
+				       "committed; read the resource first");
 	bool going_on = restore(p);
 
-	if (!going_on)
-		err = unavailable("the server stopped before it knew whether this change was "
-				  "committed; read the resource, then try again if need be");
-	else if (digest_eq(&p->head.record, &p->batch->revision.record_digest))
-		err = (struct error)ERROR_INIT;
-	else
-		err = unavailable("the registry failed at the commit, and the change was not made; "
-				  "try again");
+	if (going_on)
+		err = verdict(p, old_record);
 	commit_answer(p->batch, err.code == ERROR_NONE ? NULL : &err);
 	return going_on;
 }
@@ -337,6 +373,8 @@ static void log_commit(const struct publisher *p, uint64_t started)
 static bool run_batch(struct publisher *p)
 {
 	uint64_t started = clock_monotonic_ms();
+	struct digest old_record = p->head.record;
+	size_t old_count = catalog_count(p->head.catalog);
 	struct error err = ERROR_INIT, told;
 	enum commit_result result = commit_run(p->batch, &p->head, &p->versions, p->registry, &err);
 
@@ -344,6 +382,7 @@ static bool run_batch(struct publisher *p)
 		become_ready(p); /* readers see it before the answer does */
 		commit_answer(p->batch, NULL);
 		log_commit(p, started);
+		warn_of_size(old_count, catalog_count(p->head.catalog));
 		return true;
 	}
 	log_warn("commit failed", LOG_STR("reason", err.text), LOG_NUM("changes", p->batch->n));
@@ -353,7 +392,7 @@ static bool run_batch(struct publisher *p)
 	}
 	become_restoring(p, &err);
 	if (result == COMMIT_IN_DOUBT)
-		return settle_doubt(p);
+		return settle_doubt(p, &old_record);
 	told = result == COMMIT_NOT_HEAD
 		       ? err
 		       : unavailable("the change is committed, but the registry failed before all "

@@ -6,9 +6,10 @@
 
 #include "oci/registry.h"
 
-/* Reads the latest tag of every resource repository, verifies each, and commits a catalog and a
- * record with what it found. Any artifact that cannot be read or is altered stops it, by name, with
- * nothing pushed. Blocks. */
+/* Reads the latest artifact of every resource repository, or the one that the last record names
+ * where that can be read, verifies each, and commits a catalog and a record with what it found. Any
+ * artifact that cannot be read or is altered stops it, by name, with nothing pushed; so does a
+ * store without any (ERROR_NOT_FOUND). Blocks. */
 int rebuild_run(struct registry *registry, size_t *ret_count, struct error *err) MUST_CHECK;
 
 #endif

@@ -25,12 +25,11 @@ void revision_done(struct revision *rev)
 
 static int make_catalog(struct revision *rev, struct error *err)
 {
-	struct digest layer;
-
 	if (catalog_layer(rev->catalog, &rev->catalog_layer, err) != 0)
 		return -1;
-	layer = digest_of(buf_slice(&rev->catalog_layer));
-	catalog_manifest(&layer, rev->catalog_layer.len, rev->version, &rev->catalog_manifest);
+	rev->catalog_layer_digest = digest_of(buf_slice(&rev->catalog_layer));
+	catalog_manifest(&rev->catalog_layer_digest, rev->catalog_layer.len, rev->version,
+		&rev->catalog_manifest);
 	if (buf_check(&rev->catalog_manifest, err) != 0)
 		return -1;
 	rev->catalog_digest = digest_of(buf_slice(&rev->catalog_manifest));
@@ -40,7 +39,6 @@ static int make_catalog(struct revision *rev, struct error *err)
 static int make_record(struct revision *rev, struct record *record, struct error *err)
 {
 	struct record_catalog changed = {.repository = CATALOG_REPOSITORY};
-	struct digest layer;
 
 	changed.digest = rev->catalog_digest;
 	record->n_catalogs = 1;
@@ -50,8 +48,9 @@ static int make_record(struct revision *rev, struct record *record, struct error
 	record_write(record, &rev->record_layer);
 	if (buf_check(&rev->record_layer, err) != 0)
 		return -1;
-	layer = digest_of(buf_slice(&rev->record_layer));
-	record_manifest(&layer, rev->record_layer.len, rev->version, &rev->record_manifest);
+	rev->record_layer_digest = digest_of(buf_slice(&rev->record_layer));
+	record_manifest(&rev->record_layer_digest, rev->record_layer.len, rev->version,
+		&rev->record_manifest);
 	if (buf_check(&rev->record_manifest, err) != 0)
 		return -1;
 	rev->record_digest = digest_of(buf_slice(&rev->record_manifest));
@@ -65,12 +64,18 @@ int revision_make(struct revision *ret, struct catalog *catalog, uint64_t versio
 	struct record record = {
 		.version = version,
 		.layout = "single",
+		.who = "anonymous",
 		.why = (char *)why,
 		.n_changes = n_changes,
 		.changes = (struct record_change *)changes,
 	};
 	struct revision rev;
 
+	if (version > LIMIT_VERSION)
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the next version would be past the year 9999: set the clock right, or "
+			"take "
+			"away the tag with such a version");
 	if (parent != NULL) {
 		record.has_parent = true;
 		record.parent = *parent;
@@ -86,22 +91,34 @@ int revision_make(struct revision *ret, struct catalog *catalog, uint64_t versio
 	return 0;
 }
 
+int push_failure(const struct push *pushes, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (pushes[i].err.code == ERROR_NONE)
+			continue;
+		*err = pushes[i].err;
+		return error_wrap(err, "%s:%s", pushes[i].repository, pushes[i].tag);
+	}
+	return 0;
+}
+
 int revision_push(struct revision *rev, struct registry *registry, struct error *err)
 {
 	char tag[RECORD_TAG_SIZE];
 	struct push_blob catalog_blobs[] = {
 		{digest_of(OCI_EMPTY), OCI_EMPTY},
-		{digest_of(buf_slice(&rev->catalog_layer)), buf_slice(&rev->catalog_layer)},
+		{rev->catalog_layer_digest, buf_slice(&rev->catalog_layer)},
 	};
 	struct push_blob record_blobs[] = {
 		{digest_of(OCI_EMPTY), OCI_EMPTY},
-		{digest_of(buf_slice(&rev->record_layer)), buf_slice(&rev->record_layer)},
+		{rev->record_layer_digest, buf_slice(&rev->record_layer)},
 	};
 	struct push pushes[] = {
 		{
 			.repository = CATALOG_REPOSITORY,
 			.tag = tag,
 			.tag_is_new = true,
+			.tag_may_exist = rev->version_is_behind,
 			.media_type = OCI_MEDIA_MANIFEST,
 			.manifest = buf_slice(&rev->catalog_manifest),
 			.digest = rev->catalog_digest,
@@ -112,6 +129,7 @@ int revision_push(struct revision *rev, struct registry *registry, struct error 
 			.repository = RECORD_REPOSITORY,
 			.tag = tag,
 			.tag_is_new = true,
+			.tag_may_exist = rev->version_is_behind,
 			.media_type = OCI_MEDIA_MANIFEST,
 			.manifest = buf_slice(&rev->record_manifest),
 			.digest = rev->record_digest,
@@ -122,13 +140,7 @@ int revision_push(struct revision *rev, struct registry *registry, struct error 
 
 	record_tag(rev->version, tag);
 	registry_push(registry, pushes, ARRAY_SIZE(pushes));
-	for (size_t i = 0; i < ARRAY_SIZE(pushes); i++) {
-		if (pushes[i].err.code != ERROR_NONE) {
-			*err = pushes[i].err;
-			return error_wrap(err, "%s:%s", pushes[i].repository, tag);
-		}
-	}
-	return 0;
+	return push_failure(pushes, ARRAY_SIZE(pushes), err);
 }
 
 int revision_point(struct revision *rev, struct registry *registry, struct error *err)
@@ -142,10 +154,7 @@ int revision_point(struct revision *rev, struct registry *registry, struct error
 	};
 
 	registry_push(registry, &push, 1);
-	if (push.err.code == ERROR_NONE)
-		return 0;
-	*err = push.err;
-	return error_wrap(err, RECORD_REPOSITORY ":latest");
+	return push_failure(&push, 1, err);
 }
 
 struct push revision_catalog_latest(const struct revision *rev)
@@ -166,10 +175,7 @@ static int push_all(struct revision *rev, struct registry *registry, struct erro
 	if (revision_push(rev, registry, err) != 0 || revision_point(rev, registry, err) != 0)
 		return -1;
 	registry_push(registry, &latest, 1);
-	if (latest.err.code == ERROR_NONE)
-		return 0;
-	*err = latest.err;
-	return error_wrap(err, CATALOG_REPOSITORY ":latest");
+	return push_failure(&latest, 1, err);
 }
 
 int revision_commit(struct revision *rev, struct registry *registry, struct error *err)

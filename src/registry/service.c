@@ -112,12 +112,9 @@ static void init_reply(struct http_reply *reply, int status)
 static void write_error_reply(
 	struct http_reply *reply, const struct error *err, const char *code, const char *repository)
 {
-	unsigned retry_after_s = err->retry_after_s;
-	int status = error_status(err->code);
+	unsigned retry_after_s = error_retry_after_s(err);
 
-	if (retry_after_s == 0 && (status == 429 || status == 503))
-		retry_after_s = 1;
-	init_reply(reply, status);
+	init_reply(reply, error_status(err->code));
 	http_reply_header(reply, "Content-Type", "application/json");
 	if (retry_after_s != 0)
 		http_reply_header(reply, "Retry-After", "%u", retry_after_s);

@@ -315,6 +315,14 @@ void fake_drop_tag(struct fake *f, const char *repository, const char *tag)
 	*t = f->tags[--f->n_tags];
 }
 
+void fake_copy(struct fake *f, const char *from, const char *to, const struct digest *digest)
+{
+	struct fake_blob *b = find_blob(f, from, digest);
+
+	AN(b);
+	store_blob(f, to, digest, b->bytes);
+}
+
 void fake_damage(struct fake *f, const struct digest *digest)
 {
 	struct fake_blob *b = find_blob(f, NULL, digest);

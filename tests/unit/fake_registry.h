@@ -53,6 +53,8 @@ void fake_forget(struct fake *f);
 void fake_fail(struct fake *f, size_t n, size_t times, enum fake_fault fault);
 bool fake_resolve(struct fake *f, const char *repository, const char *tag, struct digest *ret);
 void fake_drop_tag(struct fake *f, const char *repository, const char *tag);
+/* Gives one repository what another has. */
+void fake_copy(struct fake *f, const char *from, const char *to, const struct digest *digest);
 /* Changes one byte of what the digest names. */
 void fake_damage(struct fake *f, const struct digest *digest);
 void fake_set_tag(struct fake *f, const char *repository, const char *tag, const struct digest *d);

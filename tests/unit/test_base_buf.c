@@ -34,6 +34,17 @@ static void the_maximum_is_exact_and_failure_is_sticky(void **state UNUSED)
 	assert_int_equal(buf_check(&b, &err), 0);
 }
 
+static void data_is_terminated_whenever_it_is_there(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
+
+	assert_non_null(buf_room(&b, 10));
+	assert_string_equal(b.data, "");
+	buf_puts(&b, "text");
+	buf_reset(&b);
+	assert_string_equal(b.data, "");
+}
+
 static void json_places_commas_and_escapes(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
@@ -59,6 +70,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(appends_are_concatenated_and_terminated),
 		cmocka_unit_test(the_maximum_is_exact_and_failure_is_sticky),
+		cmocka_unit_test(data_is_terminated_whenever_it_is_there),
 		cmocka_unit_test(json_places_commas_and_escapes),
 	};
 

@@ -11,7 +11,8 @@ static struct error err;
 
 static const char golden[] =
 	"{\"format\":1,\"version\":1764005082123456,\"when\":\"2025-11-24T17:24:42.123456Z\","
-	"\"why\":\"init\",\"parent\":\"" D1 "\",\"layout\":\"single\",\"changes\":["
+	"\"who\":\"anonymous\",\"why\":\"init\",\"parent\":\"" D1
+	"\",\"layout\":\"single\",\"changes\":["
 	"{\"op\":\"delete\",\"namespace\":\"default\",\"name\":\"web\","
 	"\"version\":\"v1764005082123456\",\"digest\":\"" D2 "\"}],"
 	"\"catalogs\":[{\"repository\":\"gitops-squared/catalog\",\"digest\":\"" D1 "\"}],"
@@ -53,6 +54,8 @@ static void a_damaged_record_is_refused(void **state UNUSED)
 		{"\"name\":\"web\"", "\"name\":\"We\""},
 		{"gitops-squared/catalog", "../catalog////////////"},
 		{"\"layout\"", "\"layuot\""},
+		{"\"who\"", "\"whom\""},
+		{"\"format\":1", "\"format\":0"},
 		{"\"state\"", "\"staet\""},
 		{"aaaaaaaa\",\"lay", "aaaaaaa\",\"lay"},
 		{"}]", "}"},

@@ -50,7 +50,7 @@ static void *serve(void *arg)
 		note(c->server, request);
 		if (c->server->answer == NULL)
 			continue;
-		clock_sleep_ms(c->server->delay_ms);
+		usleep(1000 * c->server->delay_ms);
 		AZ(pthread_mutex_lock(&c->server->lock));
 		c->server->running--;
 		AZ(pthread_mutex_unlock(&c->server->lock));

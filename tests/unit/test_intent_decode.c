@@ -353,10 +353,27 @@ static void an_intent_lives_until_its_last_reference(void **state UNUSED)
 	intent_unref(NULL);
 }
 
+static void labels_that_are_large_together_are_refused(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf body = BUF_INIT(64 * KIB);
+	struct error err = ERROR_INIT;
+	struct intent *intent;
+
+	buf_puts(&body,
+		"{\"name\":\"a\",\"spec\":{\"type\":\"vm\",\"size\":\"small\"},\"labels\":{");
+	for (unsigned i = 0; i < LIMIT_LABELS; i++)
+		buf_printf(&body, "%s\"%080u.example/%050u\":\"\"", i > 0 ? "," : "", i, i);
+	buf_puts(&body, "}}");
+	assert_int_equal(intent_decode(&intent, buf_slice(&body), "default", &err), -1);
+	assert_string_equal(err.field, "labels");
+	assert_non_null(strstr(err.text, "8192 bytes"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_body_is_decoded),
+		cmocka_unit_test(labels_that_are_large_together_are_refused),
 		cmocka_unit_test(what_is_left_out_has_a_default),
 		cmocka_unit_test(an_empty_region_is_not_the_same_as_none),
 		cmocka_unit_test(syntax_errors_have_line_and_column),

@@ -61,7 +61,7 @@ static void sleep_and_post(void *arg)
 {
 	AUTO_FREE struct sleep *s = arg;
 
-	clock_sleep_ms(s->ms);
+	usleep(1000 * s->ms);
 	http_handle_post(s->handle, s->fn, s->arg);
 }
 
@@ -391,7 +391,7 @@ static void error_body(const struct error *err, struct buf *ret)
 
 struct options {
 	struct http_limits limits;
-	unsigned loops, port, connections, drain_ms;
+	unsigned loops, port, connections, collected, drain_ms;
 };
 
 static bool set_option(struct options *o, const char *arg)
@@ -404,6 +404,7 @@ static bool set_option(struct options *o, const char *arg)
 		{"port", &o->port},
 		{"drain_ms", &o->drain_ms},
 		{"connections", &o->connections},
+		{"collected", &o->collected},
 		{"head_ms", &o->limits.head_ms},
 		{"idle_ms", &o->limits.idle_ms},
 		{"body_grace_ms", &o->limits.body_grace_ms},
@@ -461,6 +462,7 @@ int main(int argc, char **argv)
 	struct options o = {.limits = http_limits_default,
 		.loops = 2,
 		.connections = LIMIT_HTTP_CONNECTIONS,
+		.collected = LIMIT_HTTP_COLLECTED,
 		.drain_ms = 5000};
 	struct error err = ERROR_INIT;
 	sigset_t signals;
@@ -471,6 +473,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	o.limits.connections = o.connections;
+	o.limits.collected = o.collected;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	AZ(sigprocmask(SIG_BLOCK, &signals, NULL)); /* the threads inherit it: main waits for it */

@@ -179,3 +179,66 @@ def test_pipelined_bytes_wait_in_the_kernel_and_not_in_memory(start):
             pass
         assert server.memory_kib() - before < (20000 if sanitized() else 2000)
         connection.reset()
+
+
+def begin_body(connection, length, sent):
+    """A body that the server collects, without its end."""
+    connection.send(b"POST /echo HTTP/1.1\r\n", HOST, b"Content-Length: %d\r\n\r\n" % length, b"x" * sent)
+
+
+def test_bodies_together_take_no_more_memory_than_allowed(start):
+    server = start(collected=4 * MIB)
+    held = [server.connect() for _ in range(40)]
+    for connection in held:
+        begin_body(connection, MIB - 1, sent=MIB - 2)
+    kept = [connection for connection in held if connection.is_quiet(0.5)]
+    assert len(kept) == 4
+    for connection in held:
+        if connection in kept:
+            connection.send(b"x")
+            assert connection.answer().body == b"x" * (MIB - 1)
+        else:
+            answer = connection.answer()
+            assert answer.status == 503
+            assert answer.closes
+            assert int(answer.header("Retry-After")) >= 1
+            assert "try again" in answer.error
+            assert connection.is_closed()
+        connection.socket.close()
+
+
+def test_a_body_that_was_only_announced_takes_no_memory(start):
+    server = start(collected=MIB)
+    held = [server.connect() for _ in range(40)]
+    for connection in held:
+        begin_body(connection, MIB, sent=1)
+    assert server.call("POST", "/echo", body=b"x" * 500000).status == 200
+    for connection in held:
+        connection.socket.close()
+
+
+@pytest.mark.parametrize("end, status", [
+    (b"0\r\n\r\n", 200),
+    (b"", 408),
+    (b"10000\r\n" + b"x" * 65536, 413),
+    (b"no chunk\r\n", 400),
+    (None, None),
+], ids=["answered", "stalled", "too large", "malformed", "broken"])
+def test_the_memory_of_a_body_is_given_back_however_its_request_ends(start, end, status):
+    server = start(loops=1, collected=MIB, body_grace_ms=700, body_rate=1000)
+    body = b"x" * 590000  # there is memory for one of these
+    for _ in range(3):
+        with server.connect() as connection:
+            connection.send(b"POST /echo?max=600000 HTTP/1.1\r\n", HOST, b"Transfer-Encoding: chunked\r\n\r\n",
+                            b"%x\r\n" % len(body), body, b"\r\n")
+            assert connection.is_quiet(0.3)
+            assert server.call("POST", "/echo", body=body).status == 503
+            if status:
+                connection.send(end)
+                assert connection.answer().status == status
+            else:
+                connection.reset()
+        deadline = time.monotonic() + 10
+        while server.call("POST", "/echo", body=body).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

@@ -80,6 +80,26 @@ def test_a_body_faster_than_the_rate_may_take_its_time(start):
         assert connection.answer().body == b"b" * 1000
 
 
+@pytest.mark.parametrize("target", ["/echo", "/count"])
+def test_a_body_that_came_fast_and_then_stalls_is_answered_408_soon(start, target):
+    """At the mean rate it could be silent for 50 seconds."""
+    server = start(body_grace_ms=400, body_rate=1000)
+    with server.connect() as connection, Timed() as took:
+        connection.send(f"POST {target} HTTP/1.1\r\n", HOST, b"Content-Length: 100000\r\n\r\n", b"b" * 50000)
+        assert connection.answer().status == 408
+    assert 0.7 < took.seconds < 5
+
+
+def test_a_body_that_pauses_for_less_than_the_period_is_taken(start):
+    server = start(body_grace_ms=1500, body_rate=100)
+    with server.connect() as connection:
+        connection.send(b"POST /echo HTTP/1.1\r\n", HOST, b"Content-Length: 2000\r\n\r\n")
+        for _ in range(4):
+            connection.send(b"b" * 500)
+            time.sleep(0.7)
+        assert connection.answer().body == b"b" * 2000
+
+
 def test_our_own_pauses_are_not_held_against_the_body(start):
     server = start(body_grace_ms=200, body_rate=1000000)
     with server.connect() as connection:

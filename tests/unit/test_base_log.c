@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+
+static char line[2 * LIMIT_LOG_LINE];
+static int pipe_ends[2], real_stderr;
+
+static void begin_capture(void)
+{
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+	real_stderr = dup(STDERR_FILENO);
+	dup2(pipe_ends[1], STDERR_FILENO);
+}
+
+/* What was logged since, without its time. */
+static const char *end_capture(void)
+{
+	ssize_t n;
+
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	close(pipe_ends[1]);
+	n = read(pipe_ends[0], line, sizeof(line) - 1);
+	close(pipe_ends[0]);
+	assert_true(n > 0);
+	line[n] = '\0';
+	assert_int_equal(strncmp(line, "ts=2", 4), 0);
+	return strchr(line, ' ') + 1;
+}
+
+static void a_line_is_logfmt(void **state UNUSED)
+{
+	begin_capture();
+	log_info("listening", LOG_STR("address", ":8080"), LOG_NUM("loops", 2),
+		LOG_NUM("least", INT64_MIN));
+	assert_string_equal(end_capture(),
+		"level=info msg=listening address=:8080 loops=2 least=-9223372036854775808\n");
+}
+
+static void values_are_quoted_where_they_must_be(void **state UNUSED)
+{
+	begin_capture();
+	log_warn("two words", LOG_STR("empty", ""), LOG_STR("quote", "\""), LOG_STR("equal", "a=b"),
+		LOG_STR("line", "a\nb"), LOG_STR("letter", "é"));
+	assert_string_equal(end_capture(),
+		"level=warn msg=\"two words\" empty=\"\" quote=\"\\\"\" equal=\"a=b\" "
+		"line=\"a\\u000ab\" letter=\"é\"\n");
+}
+
+static void long_values_are_cut_and_the_rest_of_the_line_is_there(void **state UNUSED)
+{
+	static const struct {
+		const char *unit, *written, *quote;
+	} cases[] = {
+		{"x", "x", ""},
+		{"\n", "\\u000a", "\""},
+		{"\"", "\\\"", "\""},
+		{"€", "€", "\""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(buf_done) struct buf value = BUF_INIT(3 * LIMIT_LOG_VALUE);
+		CLEANUP(buf_done) struct buf expected = BUF_INIT(2 * LIMIT_LOG_VALUE);
+
+		while (value.len <= 2 * LIMIT_LOG_VALUE)
+			buf_puts(&value, cases[i].unit);
+		buf_printf(&expected, "level=error msg=m key=%s", cases[i].quote);
+		for (size_t n = LIMIT_LOG_VALUE / strlen(cases[i].written); n > 0; n--)
+			buf_puts(&expected, cases[i].written);
+		buf_printf(&expected, "%s after=1\n", cases[i].quote);
+
+		begin_capture();
+		log_error("m", LOG_STR("key", value.data), LOG_NUM("after", 1));
+		assert_string_equal(end_capture(), expected.data);
+	}
+}
+
+static void a_line_ends_however_much_there_is_to_say(void **state UNUSED)
+{
+	static char value[3 * LIMIT_LOG_VALUE];
+	struct log_field fields[20] = {{.key = NULL}};
+	size_t len;
+
+	memset(value, ' ', sizeof(value) - 1);
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(fields); i++)
+		fields[i] = (struct log_field)LOG_STR("key", value);
+	begin_capture();
+	log_write("info", value, fields);
+	end_capture();
+	len = strlen(line);
+	assert_true(len > LIMIT_LOG_LINE - LIMIT_LOG_VALUE - 100 && len <= LIMIT_LOG_LINE);
+	assert_string_equal(line + len - 3, " \"\n");
+	assert_ptr_equal(strchr(line, '\n'), line + len - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_line_is_logfmt),
+		cmocka_unit_test(values_are_quoted_where_they_must_be),
+		cmocka_unit_test(long_values_are_cut_and_the_rest_of_the_line_is_there),
+		cmocka_unit_test(a_line_ends_however_much_there_is_to_say),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
