@@ -60,11 +60,13 @@ class Gsq:
         return self.process.log()
 
     def request(self, method, path, body=None, headers=None, timeout=60):
-        """body: bytes or text as they are, anything else as JSON."""
+        """body: bytes or text as they are, anything else as JSON. A header with the value None is left out."""
         headers = dict(headers or {})
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        headers = {name: value for name, value in headers.items() if value is not None}
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body, ensure_ascii=False)
-            headers.setdefault("Content-Type", "application/json")
         if isinstance(body, str):
             body = body.encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

@@ -52,7 +52,8 @@ class Oci:
             return None
 
     def manifest(self, repository, reference):
-        answer, content = self.request("GET", self._path(repository, "manifests", reference), headers={"Accept": MANIFEST})
+        answer, content = self.request(
+            "GET", self._path(repository, "manifests", reference), headers={"Accept": MANIFEST})
         assert answer.headers["Content-Type"] == MANIFEST
         digest = sha256(content)
         assert answer.headers["Docker-Content-Digest"] == digest

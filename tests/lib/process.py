@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of a test: each with its log file, waited for, and stopped by its pid."""
+import functools
+import itertools
 import os
 import random
 import signal
@@ -11,14 +13,35 @@ import urllib.request
 from tests.lib.wait import DEADLINE_S, wait_until
 
 
-def free_port():
-    """A port that nobody listens on.
+# Below the range that the kernel hands to outgoing connections, so that a server which is stopped and started again
+# finds its port still free.
+PORTS = range(10000, 30000)
+PORTS_EACH = 1000
 
-    Below the range that the kernel hands to outgoing connections, so that a server which is stopped and started
-    again finds its port still free.
+
+@functools.cache
+def own_ports():
+    """Ports that no other process which asks here gets, over and over, as long as this one lives.
+
+    The claim is a name that only one process can have bound: the kernel frees it, however the process ends. Like the
+    ports, it belongs to the network namespace.
     """
+    for first in random.sample(PORTS[::PORTS_EACH], len(PORTS) // PORTS_EACH):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0gsq-test-ports-{first}")
+        except OSError:
+            claim.close()
+            continue
+        return claim, itertools.cycle(range(first, first + PORTS_EACH))
+    raise OSError(f"{len(PORTS) // PORTS_EACH} test runs have taken all ports")
+
+
+def free_port():
+    """A port that nobody listens on, and that nobody else who asks is given meanwhile."""
+    _, ports = own_ports()
     while True:
-        port = random.randrange(10000, 30000)
+        port = next(ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

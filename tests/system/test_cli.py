@@ -25,9 +25,9 @@ FLAGS = {
 }
 
 
-def run(*args, env=None):
+def run(*args):
     environment = {key: value for key, value in os.environ.items() if key not in FLAGS.values()}
-    return subprocess.run([binary(), *args], env={**environment, **(env or {})}, capture_output=True, text=True, timeout=60)
+    return subprocess.run([binary(), *args], env=environment, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("args", [("--help",), ("-h",), ("help",)])

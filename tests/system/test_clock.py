@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A clock that steps back: new versions still sort after old ones, and none is overwritten."""
+import os
 import time
 from pathlib import Path
 

@@ -358,6 +358,7 @@ def test_a_commit_record(server, oci):
         "format": 1,
         "version": int(resource["version"][1:]),
         "when": resource["updatedAt"],
+        "who": "anonymous",
         "parent": before.digest,
         "layout": "single",
         "changes": [{"op": "create", "namespace": "default", "name": "recorded", "version": resource["version"],

@@ -17,7 +17,8 @@ def disk(tmp_path):
     """A small file system of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder], capture_output=True, text=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder], capture_output=True, text=True)
     if mount.returncode != 0:
         if os.environ.get("CI") == "true" and os.geteuid() == 0:
             pytest.fail(mount.stderr)

@@ -13,6 +13,7 @@ from tests.conftest import tools_or_skip
 from tests.lib.distribution import Distribution
 from tests.lib.gsq import Gsq
 from tests.lib.oci import CATALOG, RECORDS, Oci
+from tests.lib.rounds import LONG
 from tests.lib.wait import wait_until
 from tests.system.fault_registry import FaultProxy
 from tests.system.resources import (
@@ -20,7 +21,6 @@ from tests.system.resources import (
 
 pytestmark = pytest.mark.usefixtures("distribution_host")
 
-LONG = os.environ.get("GSQ_LONG") == "1"
 # Scenarios mostly wait: for retries, and for each other's processes.
 WORKERS = 6
 COMMIT_POINT = r"/gitops-squared/commits/manifests/latest$"

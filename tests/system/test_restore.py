@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting: from what the registry holds, and from nothing less. What is missing or altered is named, and nothing is pushed."""
+"""Starting from what the registry holds, and nothing less: what is missing or altered is named, and nothing pushed."""
 import subprocess
 
 import pytest
@@ -95,7 +95,8 @@ def test_a_record_of_a_newer_format_is_refused(store, stopped):
 
 
 def test_an_unknown_layout_is_refused(store, stopped):
-    store.push_record({"format": 1, "version": 1, "layout": "split", "changes": [], "catalogs": [], "state": sha256(b"")})
+    store.push_record(
+        {"format": 1, "version": 1, "who": "anonymous", "layout": "split", "changes": [], "catalogs": [], "state": sha256(b"")})
     reason = start_not_ready(store, stopped)
     assert "split" in reason and "newer gsq" in reason
 
@@ -123,14 +124,14 @@ def test_an_altered_record_is_refused(store, stopped):
 
 def test_a_record_that_names_no_catalog_there_is_is_refused(store, stopped):
     store.push_record({
-        "format": 1, "version": 1, "layout": "single", "changes": [], "state": sha256(b""),
+        "format": 1, "version": 1, "who": "anonymous", "layout": "single", "changes": [], "state": sha256(b""),
         "catalogs": [{"repository": CATALOG, "digest": sha256(b"nothing")}]})
     assert CATALOG in start_not_ready(store, stopped)
 
 
 def test_a_record_whose_hash_over_all_catalogs_differs_is_refused(store, stopped):
     store.push_record({
-        "format": 1, "version": 1, "layout": "single", "changes": [], "state": sha256(b"another"),
+        "format": 1, "version": 1, "who": "anonymous", "layout": "single", "changes": [], "state": sha256(b"another"),
         "catalogs": [{"repository": CATALOG, "digest": stopped.catalog.digest}]})
     assert CATALOG in start_not_ready(store, stopped)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One writer: a second server on the same folder refuses to start, one on the same registry notices that it is behind."""
+"""One writer: a second server on one folder refuses to start, one on the same registry notices that it is behind."""
 from tests.lib.wait import wait_until
 from tests.system.resources import (
     assert_503, assert_whole, declare, intent, listed, path, remove, try_again_until_done, wait_ready)
@@ -33,7 +33,7 @@ def test_the_server_that_is_behind_stops_restores_and_goes_on(distribution_store
     # Two has not noticed yet, and must not write over what it does not know.
     refusal = two.post(path(), intent("web", size="large"))
     assert_503(refusal)
-    assert "another server" in refusal.json["error"]
+    assert "another one has written" in refusal.json["error"]
     wait_until(lambda: listed(two) == listed(one), "the second server to read what the first wrote")
     wait_ready(two)
     assert declare(two, "web", size="large")["spec"]["size"] == "large"
@@ -69,7 +69,7 @@ def test_nothing_acknowledged_is_lost_between_two_servers(distribution_store):
 
 
 def test_equal_intent_on_the_server_that_is_behind_is_not_trusted_for_long(distribution_store):
-    """A change that is none by what the second server knows may be one: its answer is what it knew, its next write is not."""
+    """What is no change by what the second server knows is answered from that; its next write is not."""
     one = distribution_store.server().start()
     two = distribution_store.server(init=False).start()
     declare(one, "web")
