@@ -247,13 +247,15 @@ static int listen_on(const char *host, uint16_t port, const char *address, struc
 
 static uint16_t bound_port(int fd)
 {
-	struct sockaddr_storage address = {0};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = {.v6 = {.sin6_port = 0}};
 	socklen_t len = sizeof(address);
 
-	AZ(getsockname(fd, (struct sockaddr *)&address, &len));
-	if (address.ss_family == AF_INET)
-		return ntohs(((struct sockaddr_in *)&address)->sin_port);
-	return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	AZ(getsockname(fd, &address.any, &len));
+	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
 /* ---- life ---- */
