@@ -92,7 +92,7 @@ static int check_region(struct slice region, struct error *err)
 	if (region.n > LIMIT_REGION)
 		return error_set_field(err, fields[FIELD_REGION].path,
 			"spec.region must have at most %d bytes, not %zu", LIMIT_REGION, region.n);
-	while (intent_utf8_next(&rest, &c)) {
+	while (utf8_next(&rest, &c)) {
 		if (!intent_char_ok(c))
 			return error_set_field(err, fields[FIELD_REGION].path,
 				"spec.region must not contain the character U+%04" PRIX32, c);

@@ -5,9 +5,6 @@
 
 #include "base/str.h"
 
-/* Takes one character off the front; false at the end or where it is not valid UTF-8 (RFC 3629). */
-bool intent_utf8_next(struct slice *rest, uint32_t *ret);
-
 /* Does every YAML reader on the way to Kubernetes take this character inside double quotes as
  * itself? Not the controls, line separators, byte order mark and noncharacters. */
 bool intent_char_ok(uint32_t c);

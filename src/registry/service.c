@@ -66,18 +66,6 @@ static void add_code(struct buf *b, const struct error *err, const char *code)
 	buf_putc(b, '"');
 }
 
-/* A text may quote what a client has sent, which need not be UTF-8. */
-static void add_message(struct buf *b, const char *text)
-{
-	char ascii[LIMIT_ERROR_TEXT];
-	size_t n = strlen(text);
-
-	ASSERT(n < sizeof(ascii));
-	for (size_t i = 0; i <= n; i++)
-		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-	json_member_cstr(b, "message", ascii);
-}
-
 static void write_errors(
 	struct buf *b, const struct error *err, const char *code, const char *repository)
 {
@@ -86,7 +74,7 @@ static void write_errors(
 	json_begin_array(b);
 	json_begin_object(b);
 	add_code(b, err, code);
-	add_message(b, err->text);
+	json_member_cstr(b, "message", err->text);
 	json_key(b, "detail");
 	json_begin_object(b);
 	if (repository != NULL && repository[0] != '\0')

@@ -23,7 +23,7 @@ static void check_text(const char *cstr)
 	struct slice rest = slice_of(cstr);
 	uint32_t c;
 
-	while (intent_utf8_next(&rest, &c))
+	while (utf8_next(&rest, &c))
 		ASSERT(intent_char_ok(c));
 	ASSERT(rest.n == 0);
 }

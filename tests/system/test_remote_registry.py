@@ -191,7 +191,8 @@ def test_connections_are_kept_and_no_more_are_made_than_transfers_run(probe, pro
 
 # ---- faults ----
 
-PUSH_STEPS = ["mount", "start of upload", "upload", "manifest"]
+# A registry that takes a whole blob in its POST needs one request less.
+PUSH_STEPS = ["mount", "start of upload", "upload", "manifest"] if is_distribution else ["mount", "upload", "manifest"]
 FAULTS = {
     "500": {"kind": 500},
     "502": {"kind": 502},

@@ -100,16 +100,43 @@ static void a_copy_is_terminated(void **state UNUSED)
 
 static void characters_are_taken_one_by_one(void **state UNUSED)
 {
-	static const uint32_t expected[] = {0, 'a', 0xe9, 0x20ac, 0x10348};
-	struct slice rest = SLICE("\0aé€𐍈");
-	uint32_t c;
+	static const uint32_t expected[] = {
+		'a', 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff};
+	struct slice rest = SLICE("a\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"
+				  "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
 
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		uint32_t c = 0;
+
 		assert_true(utf8_next(&rest, &c));
 		assert_int_equal(c, expected[i]);
 	}
 	assert_int_equal(rest.n, 0);
-	assert_false(utf8_next(&rest, &c));
+}
+
+static void malformed_utf8_is_refused(void **state UNUSED)
+{
+	static const char *const texts[] = {
+		"\x80",             /* begins in the middle */
+		"\xc3",             /* ends too early */
+		"\xe2\x82",         /* ends too early */
+		"\xc3(",            /* not continued */
+		"\xc0\xaf",         /* overlong */
+		"\xe0\x9f\xbf",     /* overlong */
+		"\xf0\x8f\xbf\xbf", /* overlong */
+		"\xed\xa0\x80",     /* surrogate */
+		"\xf4\x90\x80\x80", /* beyond U+10FFFF */
+		"\xf8\x88\x80\x80\x80",
+		"\xff",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct slice rest = slice_of(texts[i]);
+		uint32_t c;
+
+		assert_false(utf8_next(&rest, &c));
+		assert_ptr_equal(rest.p, texts[i]);
+	}
 }
 
 int main(void)
@@ -122,6 +149,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_decimal_digits_without_overflow),
 		cmocka_unit_test(a_copy_is_terminated),
 		cmocka_unit_test(characters_are_taken_one_by_one),
+		cmocka_unit_test(malformed_utf8_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
