@@ -303,9 +303,9 @@ static bool one_fault(bool atomic, enum kind kind, size_t n, enum fake_fault fau
 		put(p, "web", 1);
 	fake_fail(f, n, 1, fault);
 	o = act(p, kind);
+	wait_ready(p); /* the publisher lets go of the registry */
 	reached = f->n_calls > f->fault_at;
 	f->fault_at = SIZE_MAX;
-	wait_ready(p);
 	now = seen(p, "web");
 	if (o.err.code == ERROR_NONE) {
 		assert_int_equal(now, replicas_after(kind));
