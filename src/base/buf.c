@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 void buf_init(struct buf *b, size_t max)
@@ -90,23 +89,30 @@ void buf_putc(struct buf *b, char c)
 	buf_append(b, &c, 1);
 }
 
-void buf_printf(struct buf *b, const char *fmt, ...)
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
-	va_list ap;
+	va_list again;
 	char *room;
 	int n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
 	ASSERT(n >= 0);
 	room = buf_room(b, (size_t)n);
 	if (room == NULL)
 		return;
-	va_start(ap, fmt);
 	vsnprintf(room, (size_t)n + 1, fmt, ap);
-	va_end(ap);
 	buf_claim(b, (size_t)n);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(b, fmt, ap);
+	va_end(ap);
 }
 
 int buf_check(const struct buf *b, struct error *err)

@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
+#include <stdarg.h>
+
 struct buf {
 	char *data;
 	size_t len;
@@ -34,6 +36,7 @@ void buf_add(struct buf *b, struct slice s);
 void buf_puts(struct buf *b, const char *cstr);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 /* Room for n more bytes at the end, to be written by the caller and claimed by buf_claim(); NULL
  * when the buffer has failed. */

@@ -30,24 +30,16 @@ void http_reply_done(struct http_reply *reply)
 void http_reply_header(struct http_reply *reply, const char *name, const char *fmt, ...)
 {
 	struct buf *headers = &reply->headers;
+	size_t value;
 	va_list ap;
-	char *room;
-	int n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
-	ASSERT(n >= 0);
 	buf_puts(headers, name);
 	buf_puts(headers, ": ");
-	room = buf_room(headers, (size_t)n);
-	if (room == NULL)
-		return;
+	value = headers->len;
 	va_start(ap, fmt);
-	vsnprintf(room, (size_t)n + 1, fmt, ap);
+	buf_vprintf(headers, fmt, ap);
 	va_end(ap);
-	ASSERT(strpbrk(room, "\r\n") == NULL);
-	buf_claim(headers, (size_t)n);
+	ASSERT(headers->failed != ERROR_NONE || strpbrk(headers->data + value, "\r\n") == NULL);
 	buf_puts(headers, "\r\n");
 }
 

@@ -165,14 +165,10 @@ int store_blob_find(struct store_conn *c, int64_t repository, const struct diges
 	int64_t *ret, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(c, SQL_BLOB_OF_REPOSITORY_FIND);
-	int row;
 
 	query_bind_int(&q, repository);
 	query_bind_digest(&q, digest);
-	row = query_row(&q, err);
-	if (row >= 0)
-		*ret = row == 0 ? 0 : query_int(&q);
-	return row < 0 ? -1 : 0;
+	return query_id(&q, ret, err);
 }
 
 /* The id of the blob, whoever has it; 0 when there is none. */
@@ -180,13 +176,9 @@ static int find_anywhere(
 	struct store_conn *c, const struct digest *digest, int64_t *ret, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(c, SQL_BLOB_FIND);
-	int row;
 
 	query_bind_digest(&q, digest);
-	row = query_row(&q, err);
-	if (row >= 0)
-		*ret = row == 0 ? 0 : query_int(&q);
-	return row < 0 ? -1 : 0;
+	return query_id(&q, ret, err);
 }
 
 static int insert(struct store_conn *tx, const struct digest *digest, uint64_t size,

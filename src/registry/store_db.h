@@ -89,6 +89,8 @@ void query_bind_blob(struct query *q, struct slice value);           /* p == NUL
 void query_bind_digest(struct query *q, const struct digest *value); /* NULL: NULL */
 
 int query_row(struct query *q, struct error *err) MUST_CHECK;
+/* For statements that find one id: 0 where there is none. */
+int query_id(struct query *q, int64_t *ret, struct error *err) MUST_CHECK;
 /* For statements without rows. */
 int query_run(struct query *q, struct error *err) MUST_CHECK;
 

@@ -32,13 +32,9 @@ static int unknown_digest(struct slice repository, const struct digest *digest, 
 int store_repository_find(struct store_conn *c, struct slice name, int64_t *ret, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(c, SQL_REPOSITORY_FIND);
-	int row;
 
 	query_bind_text(&q, name);
-	row = query_row(&q, err);
-	if (row >= 0)
-		*ret = row == 0 ? 0 : query_int(&q);
-	return row < 0 ? -1 : 0;
+	return query_id(&q, ret, err);
 }
 
 int store_repository_add(struct store_conn *tx, struct slice name, int64_t *ret, struct error *err)
@@ -125,14 +121,10 @@ int store_manifest_find(struct store_conn *c, int64_t repository, const struct d
 	int64_t *ret, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(c, SQL_MANIFEST_FIND);
-	int row;
 
 	query_bind_int(&q, repository);
 	query_bind_digest(&q, digest);
-	row = query_row(&q, err);
-	if (row >= 0)
-		*ret = row == 0 ? 0 : query_int(&q);
-	return row < 0 ? -1 : 0;
+	return query_id(&q, ret, err);
 }
 
 /* ---- deleting ---- */

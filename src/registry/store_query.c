@@ -152,6 +152,15 @@ int64_t query_int(struct query *q)
 	return sqlite3_column_int64(q->stmt, q->column++);
 }
 
+int query_id(struct query *q, int64_t *ret, struct error *err)
+{
+	int row = query_row(q, err);
+
+	if (row >= 0)
+		*ret = row == 0 ? 0 : query_int(q);
+	return row < 0 ? -1 : 0;
+}
+
 struct slice query_slice(struct query *q)
 {
 	int column = q->column++;
