@@ -4,10 +4,10 @@
 #define REGISTRY_EMBEDDED_PRIVATE_H
 
 #include "base/workers.h"
-#include "registry/committer.h"
 #include "registry/embedded.h"
-#include "registry/store.h"
-#include "registry/uploads.h"
+#include "store/committer.h"
+#include "store/store.h"
+#include "store/uploads.h"
 
 #include <pthread.h>
 

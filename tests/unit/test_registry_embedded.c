@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The publisher's view: struct registry on the embedded store. */
-#include "registry_fixture.h"
+#include "store_fixture.h"
 
 #include "registry/embedded.h"
 

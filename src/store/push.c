@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Putting a manifest, with the blobs that come with it and the tag that names it. */
-#include "registry/store_db.h"
+#include "store/db.h"
 
 struct putting {
 	struct store_conn *tx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/store_db.h"
+#include "store/db.h"
 
 #include "oci/reference.h"
 

@@ -6,7 +6,7 @@
  * one push are few and short and mostly appended. Foreign keys are not declared: the store's
  * transactions keep them, and a check on each insert is a look-up that a push need not pay.
  */
-#include "registry/store_db.h"
+#include "store/db.h"
 
 #define APPLICATION_ID 0x67737172 /* "gsqr" */
 

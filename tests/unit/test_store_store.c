@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry_fixture.h"
+#include "store_fixture.h"
 
-#include "registry/store_db.h"
+#include "store/db.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

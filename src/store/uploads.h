@@ -6,10 +6,10 @@
  *
  * A session is claimed by one request at a time, which alone may write to it.
  */
-#ifndef REGISTRY_UPLOADS_H
-#define REGISTRY_UPLOADS_H
+#ifndef STORE_UPLOADS_H
+#define STORE_UPLOADS_H
 
-#include "registry/store.h"
+#include "store/store.h"
 
 #define UPLOAD_ID_SIZE 33 /* 128 random bits in hex */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry_fixture.h"
+#include "store_fixture.h"
 
-#include "registry/uploads.h"
+#include "store/uploads.h"
 
 #include <dirent.h>
 

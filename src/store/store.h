@@ -3,7 +3,7 @@
  * The embedded registry's data in one folder: what is where, and how it gets there durably.
  *
  *   lock                         held by the one process that has the folder open
- *   registry.db                  SQLite, WAL, synchronous=FULL; schema in store_schema.c
+ *   registry.db                  SQLite, WAL, synchronous=FULL; schema in schema.c
  *   blobs/<algorithm>/<xx>/<hex> blobs above LIMIT_BLOB_IN_ROW; smaller ones are rows
  *   uploads/                     files of open uploads; emptied at start
  *
@@ -18,8 +18,8 @@
  * Everything here blocks. ERROR_NO_SPACE: nothing was written, and it works again when there is
  * room. A failed fsync ends the process: it is never retried.
  */
-#ifndef REGISTRY_STORE_H
-#define REGISTRY_STORE_H
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
 
 #include "base/buf.h"
 #include "oci/digest.h"
@@ -53,7 +53,7 @@ int store_begin(struct store *s, struct store_conn **ret, struct error *err) MUS
 int store_commit(struct store *s, struct error *err) MUST_CHECK; /* ends it either way */
 void store_rollback(struct store *s);
 
-/* ---- blobs (store_blob.c) ---- */
+/* ---- blobs (blob.c) ---- */
 
 struct store_blob {
 	uint64_t size;
@@ -85,7 +85,7 @@ int store_blob_mount(struct store_conn *tx, struct slice repository, struct slic
 int store_blob_delete(struct store_conn *tx, struct slice repository, const struct digest *digest,
 	struct error *err) MUST_CHECK;
 
-/* ---- manifests and tags (store_manifest.c, store_push.c) ---- */
+/* ---- manifests and tags (manifest.c, push.c) ---- */
 
 #define STORE_MEDIA_TYPE_SIZE 256
 
@@ -127,7 +127,7 @@ int store_manifest_delete(struct store_conn *tx, struct slice repository,
 int store_tag_delete(struct store_conn *tx, struct slice repository, struct slice tag,
 	struct error *err) MUST_CHECK;
 
-/* ---- lists (store_list.c): byte order, after "last", at most n ---- */
+/* ---- lists (list.c): byte order, after "last", at most n ---- */
 
 /* NUL-separated names. */
 struct store_names {

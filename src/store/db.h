@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the store: connections with their prepared statements. Only store*.c include this. */
-#ifndef REGISTRY_STORE_DB_H
-#define REGISTRY_STORE_DB_H
+/* Private to store: connections with their prepared statements. */
+#ifndef STORE_DB_H
+#define STORE_DB_H
 
-#include "registry/store.h"
+#include "store/store.h"
 
 #include <sqlite3.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/uploads.h"
+#include "store/uploads.h"
 
 #include "base/clock.h"
 #include "base/file.h"

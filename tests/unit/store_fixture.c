@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry_fixture.h"
+#include "store_fixture.h"
 
 #include <ftw.h>
 #include <unistd.h>

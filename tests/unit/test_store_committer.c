@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry_fixture.h"
+#include "store_fixture.h"
 
-#include "registry/committer.h"
+#include "store/committer.h"
 
 #include <pthread.h>
 

@@ -3,10 +3,10 @@
  * Group commit for writes from outside: a thread that runs all that wait in one transaction, so
  * they share its sync, and answers each after the commit.
  */
-#ifndef REGISTRY_COMMITTER_H
-#define REGISTRY_COMMITTER_H
+#ifndef STORE_COMMITTER_H
+#define STORE_COMMITTER_H
 
-#include "registry/store.h"
+#include "store/store.h"
 
 /* One write; the caller's memory, until done() is called. */
 struct write {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/committer.h"
+#include "store/committer.h"
 
 #include <pthread.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A data folder of its own for each test of the embedded registry, and small artifacts. */
-#ifndef TESTS_UNIT_REGISTRY_FIXTURE_H
-#define TESTS_UNIT_REGISTRY_FIXTURE_H
+#ifndef TESTS_UNIT_STORE_FIXTURE_H
+#define TESTS_UNIT_STORE_FIXTURE_H
 
 #include "test.h"
 
