@@ -8,6 +8,8 @@
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
 
+#define LIMIT_DURATION_S UINT64_C(3153600000) /* a hundred years */
+
 /* HTTP server */
 #define LIMIT_HTTP_HEAD (32 * KIB)      /* request line and headers together */
 #define LIMIT_HTTP_HEADERS 100          /* header fields in one request */
@@ -84,6 +86,9 @@
 		    */
 
 /* Embedded registry */
+#define LIMIT_FILE_CHUNK (256 * KIB)  /* a blob file is read in */
+#define LIMIT_VERIFIED_FILES 32768    /* blob files remembered as undamaged */
+#define LIMIT_VERIFY_TEXT (64 * KIB)  /* problems listed; the others are counted */
 #define LIMIT_BLOB_IN_ROW (64 * KIB)  /* larger blobs are files */
 #define LIMIT_UPLOADS 4096            /* open upload sessions */
 #define LIMIT_UPLOAD_IDLE_MS 3600000  /* then an upload may make room for another */
@@ -91,6 +96,12 @@
 #define LIMIT_GROUP 256               /* outside writes in one transaction */
 #define LIMIT_LIST_PAGE 1000
 #define LIMIT_WORKER_QUEUE 20000
+#define LIMIT_LAYOUT_INDEX (256 * MIB)        /* index.json of an image layout to import */
+#define LIMIT_LAYOUT_BATCH (16 * MIB)         /* what an import holds for its next transaction */
+#define LIMIT_LAYOUT_DEPTH 16                 /* indexes below indexes */
+#define LIMIT_JOB_QUEUE 64                    /* upkeep jobs that wait */
+#define LIMIT_JOB_REPORT (96 * KIB)           /* verification's text and the lines around it */
+#define LIMIT_JOB_MS (20u * 24 * 3600 * 1000) /* a command waits for its job */
 
 /* Log */
 #define LIMIT_LOG_LINE (16 * KIB)

@@ -3,7 +3,12 @@
 
 #include "base/limits.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+
+#define SIZE_OCTAL_END (UINT64_C(1) << 33) /* eleven octal digits */
+
+enum { TYPE_FILE = '0', TYPE_FOLDER = '5', TYPE_LONG_NAME = 'L' };
 
 /* POSIX.1-1988 ustar header; numbers are octal text. */
 struct header {
@@ -58,35 +63,63 @@ static bool set_path(struct header *h, struct slice path)
 	return true;
 }
 
-static bool make_header(struct header *ret, struct slice path, size_t size)
+/* Octal digits, or where they do not fit, GNU's form: the top bit set, then big-endian. */
+static void set_size(struct header *h, uint64_t size)
+{
+	if (size < SIZE_OCTAL_END) {
+		snprintf(h->size, sizeof(h->size), "%011" PRIo64, size);
+		return;
+	}
+	for (size_t i = sizeof(h->size); i-- > 0; size >>= 8)
+		h->size[i] = (char)(size & 0xff);
+	h->size[0] = (char)0x80;
+}
+
+/* All but the name. */
+static void init_header(struct header *ret, const struct tar_entry *entry)
 {
 	*ret = (struct header){
-		.mode = "0000644",
 		.uid = "0000000",
 		.gid = "0000000",
-		.mtime = "00000000000",
-		.checksum = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '},
-		.type = '0',
+		.type = slice_ends(entry->path, SLICE("/")) ? TYPE_FOLDER : TYPE_FILE,
 		.magic = "ustar",
 		.version = {'0', '0'},
 		.devmajor = "0000000",
 		.devminor = "0000000",
 	};
-	ASSERT(size <= LIMIT_CATALOG_TAR);
-	if (!set_path(ret, path))
+	snprintf(ret->mode, sizeof(ret->mode), "%07o", entry->mode & 0777);
+	snprintf(ret->mtime, sizeof(ret->mtime), "%011" PRIo64, entry->mtime_s % SIZE_OCTAL_END);
+	set_size(ret, entry->size);
+}
+
+static void set_checksum(struct header *h)
+{
+	memset(h->checksum, ' ', sizeof(h->checksum));
+	snprintf(h->checksum, sizeof(h->checksum), "%06o", checksum(h));
+	h->checksum[7] = ' ';
+}
+
+static bool make_header(struct header *ret, const struct tar_entry *entry)
+{
+	init_header(ret, entry);
+	if (!set_path(ret, entry->path))
 		return false;
-	snprintf(ret->size, sizeof(ret->size), "%011zo", size);
-	snprintf(ret->checksum, sizeof(ret->checksum), "%06o", checksum(ret));
-	ret->checksum[7] = ' ';
+	set_checksum(ret);
 	return true;
+}
+
+static struct tar_entry catalog_entry(struct slice path, size_t size)
+{
+	return (struct tar_entry){.path = path, .size = size, .mode = 0644};
 }
 
 void tar_add_header(struct buf *ret, struct slice path, size_t size)
 {
+	struct tar_entry entry = catalog_entry(path, size);
 	struct header h;
-	bool fits = make_header(&h, path, size);
+	bool fits = make_header(&h, &entry);
 
-	ASSERT(fits);
+	ASSERT(fits && size <= LIMIT_CATALOG_TAR);
 	buf_append(ret, &h, sizeof(h));
 }
 
@@ -105,6 +138,34 @@ static size_t padding(size_t size)
 void tar_add_padding(struct buf *ret, size_t size)
 {
 	add_zeros(ret, padding(size));
+}
+
+/* GNU's long name: an entry of its own, whose content is the path with its NUL. */
+static void add_long_name(struct buf *ret, struct slice path)
+{
+	struct tar_entry entry = {.path = SLICE("././@LongLink"), .size = path.n + 1};
+	struct header h;
+
+	init_header(&h, &entry);
+	set_path(&h, entry.path);
+	h.type = TYPE_LONG_NAME;
+	set_checksum(&h);
+	buf_append(ret, &h, sizeof(h));
+	buf_add(ret, path);
+	buf_putc(ret, '\0');
+	tar_add_padding(ret, path.n + 1);
+}
+
+void tar_add_entry(struct buf *ret, const struct tar_entry *entry)
+{
+	struct header h;
+
+	if (!make_header(&h, entry)) {
+		add_long_name(ret, entry->path);
+		memcpy(h.name, entry->path.p, sizeof(h.name));
+		set_checksum(&h);
+	}
+	buf_append(ret, &h, sizeof(h));
 }
 
 void tar_add_end(struct buf *ret)
@@ -142,6 +203,7 @@ int tar_next(struct slice tar, size_t *at, struct tar_file *ret, struct error *e
 {
 	size_t left = tar.n - *at, size;
 	struct header h, expected;
+	struct tar_entry entry;
 	struct tar_file file;
 	int64_t parsed;
 
@@ -162,8 +224,8 @@ int tar_next(struct slice tar, size_t *at, struct tar_file *ret, struct error *e
 	snprintf(file.path, sizeof(file.path), "%.*s%s%.*s", (int)sizeof(h.prefix), h.prefix,
 		h.prefix[0] == '\0' ? "" : "/", (int)sizeof(h.name), h.name);
 	/* Written again it must be the same: no other mode, owner, type or split goes through. */
-	if (!make_header(&expected, slice_of(file.path), size) ||
-		memcmp(&h, &expected, sizeof(h)) != 0)
+	entry = catalog_entry(slice_of(file.path), size);
+	if (!make_header(&expected, &entry) || memcmp(&h, &expected, sizeof(h)) != 0)
 		return malformed(*at, err);
 	file.content = (struct slice){tar.p + *at + sizeof(h), size};
 	if (!all_zero((struct slice){file.content.p + size, padding(size)}))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to catalog. POSIX ustar, only what a catalog needs: regular files, 0644, mtime 0. */
+/* POSIX ustar. A catalog needs only regular files, 0644, mtime 0; tar_add_entry() writes the header
+ * of any file or folder, for archives that tar(1) unpacks. */
 #ifndef CATALOG_TAR_H
 #define CATALOG_TAR_H
 
@@ -13,6 +14,17 @@
 void tar_add_header(struct buf *ret, struct slice path, size_t size);
 /* Zeros up to the next block after size bytes of content. */
 void tar_add_padding(struct buf *ret, size_t size);
+
+/* What has no room in ustar (a path that cannot be split, 8 GiB and more) is written as GNU tar
+ * does, which every tar reads. */
+struct tar_entry {
+	struct slice path; /* a folder's ends in a slash */
+	uint64_t size;
+	unsigned mode;    /* permissions */
+	uint64_t mtime_s; /* since 1970 */
+};
+void tar_add_entry(struct buf *ret, const struct tar_entry *entry);
+
 /* End of archive: two blocks of zeros. */
 void tar_add_end(struct buf *ret);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line: one file per verb, each with a table of its options. */
+/* The command line: one file per verb or group of verbs, each with a table of its options. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -11,19 +11,24 @@
 #define EXIT_USAGE 2
 
 struct verb {
-	const char *name;
+	const char *name; /* as typed after "gsq", with the group's name first */
 	const char *summary;
-	const struct cli_option *options; /* NULL name ends */
-	int (*run)(int argc, char **argv);
+	const char *argument;             /* name of the one it takes beside options; NULL: none */
+	const struct cli_option *options; /* NULL flag ends; NULL: none */
+	const struct verb *const *verbs; /* NULL ends; a group of verbs has these in place of run */
+	int (*run)(const struct verb *verb, int argc, char **argv);
 };
 
-extern const struct verb verb_serve, verb_rebuild, verb_version;
+extern const struct verb verb_serve, verb_rebuild, verb_registry, verb_version;
 
-/* ---- options: each a flag and an environment variable ---- */
+/* Runs the verb, or that one of its group that argv[0] names. Returns the exit status. */
+int cli_run(const struct verb *verb, int argc, char **argv);
+
+/* ---- options: each a flag, most an environment variable too ---- */
 
 struct cli_option {
-	const char *flag; /* without "--" */
-	const char *env;
+	const char *flag;     /* without "--" */
+	const char *env;      /* NULL: none */
 	const char *argument; /* name of the value in the help; NULL: a switch */
 	const char *initial;  /* NULL: not set */
 	const char *help;
@@ -35,10 +40,16 @@ struct cli_option {
  * initial one. A switch is "1" or NULL. Borrowed from argv, environ and the table. */
 struct cli_values {
 	const char *at[CLI_OPTIONS_MAX];
-	bool help;
+	const char *argument;
+	bool help; /* asked for: the rest is not complete */
 };
-int cli_parse(struct cli_values *ret, const struct cli_option *options, int argc, char **argv,
+int cli_parse(struct cli_values *ret, const struct verb *verb, int argc, char **argv,
 	struct error *err) MUST_CHECK;
+
+/* The value of an option that is a duration, in seconds; the error names the flag. */
+int cli_duration(
+	const char *flag, const char *value, uint64_t *ret_s, struct error *err) MUST_CHECK;
+
 void cli_help(const struct verb *verb);
 
 /* Prints "gsq VERB: text" and returns the exit status. */

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include "base/duration.h"
 #include "base/str.h"
 
 #include <stdio.h>
+
+static const struct cli_option none[] = {{NULL}};
+
+static const struct cli_option *options_of(const struct verb *verb)
+{
+	return verb->options != NULL ? verb->options : none;
+}
 
 static const struct cli_option *find(const struct cli_option *options, struct slice name)
 {
@@ -22,7 +30,7 @@ static bool is_off(const char *value)
 static void from_environment(struct cli_values *v, const struct cli_option *options)
 {
 	for (size_t i = 0; options[i].flag != NULL; i++) {
-		const char *value = getenv(options[i].env);
+		const char *value = options[i].env != NULL ? getenv(options[i].env) : NULL;
 
 		ASSERT(i < CLI_OPTIONS_MAX);
 		v->at[i] = options[i].initial;
@@ -39,7 +47,7 @@ static void from_environment(struct cli_values *v, const struct cli_option *opti
 static int parse_one(struct cli_values *v, const struct cli_option *options, int left, char **argv,
 	struct error *err)
 {
-	struct slice rest = {argv[0] + 2, strlen(argv[0]) - 2};
+	struct slice rest = slice_of(argv[0] + strlen("--"));
 	struct slice name = slice_cut(&rest, '=');
 	const struct cli_option *o = find(options, name);
 
@@ -62,43 +70,133 @@ static int parse_one(struct cli_values *v, const struct cli_option *options, int
 	return 2;
 }
 
-int cli_parse(struct cli_values *ret, const struct cli_option *options, int argc, char **argv,
-	struct error *err)
+static int take_argument(
+	struct cli_values *v, const struct verb *verb, const char *value, struct error *err)
 {
+	if (verb->argument == NULL || v->argument != NULL || value[0] == '-')
+		return error_set(err, ERROR_INVALID, "unexpected argument %s", value);
+	v->argument = value;
+	return 0;
+}
+
+int cli_parse(
+	struct cli_values *ret, const struct verb *verb, int argc, char **argv, struct error *err)
+{
+	const struct cli_option *options = options_of(verb);
 	struct cli_values v = {0};
 
 	from_environment(&v, options);
 	for (int i = 0; i < argc;) {
-		int taken;
+		int taken = 1;
 
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			v.help = true;
 			break;
 		}
-		if (strncmp(argv[i], "--", 2) != 0)
-			return error_set(err, ERROR_INVALID, "unexpected argument %s", argv[i]);
-		taken = parse_one(&v, options, argc - i, &argv[i], err);
+		if (strncmp(argv[i], "--", 2) == 0)
+			taken = parse_one(&v, options, argc - i, &argv[i], err);
+		else if (take_argument(&v, verb, argv[i], err) != 0)
+			return -1;
 		if (taken < 0)
 			return -1;
 		i += taken;
 	}
+	if (verb->argument != NULL && v.argument == NULL && !v.help)
+		return error_set(err, ERROR_INVALID, "%s is missing", verb->argument);
 	*ret = v;
 	return 0;
 }
 
-void cli_help(const struct verb *verb)
+int cli_duration(const char *flag, const char *value, uint64_t *ret_s, struct error *err)
 {
-	printf("Usage: gsq %s [OPTION]...\n\n%s\n", verb->name, verb->summary);
-	if (verb->options == NULL)
+	if (duration_parse(value, ret_s, err) == 0)
+		return 0;
+	return error_wrap(err, "--%s", flag);
+}
+
+/* ---- help ---- */
+
+static void help_options(const struct cli_option *options)
+{
+	if (options->flag == NULL)
 		return;
 	printf("\nOptions (and environment variables):\n");
-	for (const struct cli_option *o = verb->options; o->flag != NULL; o++) {
-		printf("  --%s%s%s (%s)\n      %s", o->flag, o->argument != NULL ? " " : "",
-			o->argument != NULL ? o->argument : "", o->env, o->help);
+	for (const struct cli_option *o = options; o->flag != NULL; o++) {
+		printf("  --%s%s%s", o->flag, o->argument != NULL ? " " : "",
+			o->argument != NULL ? o->argument : "");
+		if (o->env != NULL)
+			printf(" (%s)", o->env);
+		printf("\n      %s", o->help);
 		if (o->initial != NULL)
 			printf("; default %s", o->initial);
 		printf("\n");
 	}
+}
+
+/* What is typed after the name of its group. */
+static const char *last_word(const char *name)
+{
+	const char *space = strrchr(name, ' ');
+
+	return space == NULL ? name : space + 1;
+}
+
+/* Its first sentence. */
+static struct slice in_short(const char *summary)
+{
+	const char *end = strstr(summary, ". ");
+
+	return end == NULL ? slice_of(summary)
+			   : (struct slice){summary, (size_t)(end + 1 - summary)};
+}
+
+static void help_group(const struct verb *group, FILE *out)
+{
+	const char *space = group->name[0] == '\0' ? "" : " ";
+
+	fprintf(out, "Usage: gsq%s%s VERB [OPTION]...\n\n%s\n\nVerbs:\n", space, group->name,
+		group->summary);
+	for (const struct verb *const *v = group->verbs; *v != NULL; v++)
+		fprintf(out, "  %-8s  %.*s\n", last_word((*v)->name),
+			SLICE_ARG(in_short((*v)->summary)));
+	fprintf(out, "\nSee gsq%s%s VERB --help.\n", space, group->name);
+}
+
+void cli_help(const struct verb *verb)
+{
+	bool has_options = options_of(verb)->flag != NULL;
+
+	printf("Usage: gsq %s%s%s%s\n\n%s\n", verb->name, verb->argument != NULL ? " " : "",
+		verb->argument != NULL ? verb->argument : "", has_options ? " [OPTION]..." : "",
+		verb->summary);
+	help_options(options_of(verb));
+}
+
+/* ---- verbs ---- */
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+int cli_run(const struct verb *verb, int argc, char **argv)
+{
+	const char *word = argc > 0 ? argv[0] : "";
+
+	if (verb->verbs == NULL)
+		return verb->run(verb, argc, argv);
+	for (const struct verb *const *v = verb->verbs; *v != NULL; v++)
+		if (strcmp(word, last_word((*v)->name)) == 0)
+			return cli_run(*v, argc - 1, argv + 1);
+	if (is_help(word)) {
+		help_group(verb, stdout);
+		return EXIT_OK;
+	}
+	if (*word != '\0')
+		fprintf(stderr, "gsq%s%s: unknown verb %s\n\n", verb->name[0] == '\0' ? "" : " ",
+			verb->name, word);
+	help_group(verb, stderr);
+	return EXIT_USAGE;
 }
 
 int cli_failed(const struct verb *verb, const struct error *err)

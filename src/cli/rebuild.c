@@ -17,7 +17,7 @@ static const struct cli_option options[] = {
 	{NULL},
 };
 
-static int run(int argc, char **argv)
+static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	struct cli_values v;
@@ -25,23 +25,23 @@ static int run(int argc, char **argv)
 	size_t count;
 	int rc;
 
-	if (cli_parse(&v, options, argc, argv, &err) != 0)
-		return cli_usage(&verb_rebuild, &err);
+	if (cli_parse(&v, verb, argc, argv, &err) != 0)
+		return cli_usage(verb, &err);
 	if (v.help) {
-		cli_help(&verb_rebuild);
+		cli_help(verb);
 		return EXIT_OK;
 	}
 	if (v.at[OPT_REGISTRY] == NULL && access(v.at[OPT_DATA_DIR], F_OK) != 0) {
 		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
-		return cli_failed(&verb_rebuild, &err);
+		return cli_failed(verb, &err);
 	}
 	digest_setup();
 	if (backend_open(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA], &err) != 0)
-		return cli_failed(&verb_rebuild, &err);
+		return cli_failed(verb, &err);
 	rc = rebuild_run(backend.registry, &count, &err);
 	backend_close(&backend);
 	if (rc != 0)
-		return cli_failed(&verb_rebuild, &err);
+		return cli_failed(verb, &err);
 	printf("rebuilt the commit record: %zu resources\n", count);
 	return EXIT_OK;
 }

@@ -4,6 +4,7 @@
 #include "cli/backend.h"
 #include "cli/cli.h"
 #include "oci/digest.h"
+#include "registry/admin.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,8 @@ enum {
 	OPT_DATA_DIR,
 	OPT_INIT,
 	OPT_NAMESPACES,
+	OPT_GC_INTERVAL,
+	OPT_GC_GRACE,
 };
 
 static const struct cli_option options[] = {
@@ -33,6 +36,9 @@ static const struct cli_option options[] = {
 		"taken for a lost one"},
 	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
 		"namespaces that exist in the cluster; no others are written to"},
+	[OPT_GC_INTERVAL] = {"gc-interval", "GC_INTERVAL", "DURATION", "1h",
+		"how often the embedded registry removes what nothing refers to; 0: never"},
+	[OPT_GC_GRACE] = BACKEND_OPTION_GC_GRACE("gc-grace"),
 	{NULL},
 };
 
@@ -42,9 +48,31 @@ struct serving {
 	struct publisher *publisher;
 	struct api *api;
 	struct http_loops *loops;
-	struct http_server *registry_server; /* NULL with a remote registry */
+	struct http_server *registry_server; /* NULL with a remote registry, */
+	struct http_server *admin_server;    /* as this */
 	struct http_server *api_server;
 };
+
+static int start_registry(struct serving *s, const struct cli_values *v, struct error *err)
+{
+	struct embedded *embedded = s->backend.embedded;
+	struct http_service service = embedded_service(embedded);
+	struct upkeep_options upkeep;
+
+	if (cli_duration("gc-interval", v->at[OPT_GC_INTERVAL], &upkeep.gc_interval_s, err) != 0 ||
+		cli_duration("gc-grace", v->at[OPT_GC_GRACE], &upkeep.gc_grace_s, err) != 0)
+		return -1;
+	if (http_server_new(&s->registry_server, s->loops, v->at[OPT_REGISTRY_LISTEN], &service,
+		    NULL, err) != 0)
+		return -1;
+	if (embedded_start_upkeep(embedded, &upkeep, err) != 0 ||
+		admin_listen(&s->admin_server, s->loops, embedded, err) != 0)
+		return -1;
+	log_info("registry listens", LOG_STR("address", v->at[OPT_REGISTRY_LISTEN]),
+		LOG_NUM("port", http_server_port(s->registry_server)),
+		LOG_STR("data_dir", v->at[OPT_DATA_DIR]));
+	return 0;
+}
 
 static int start(struct serving *s, const struct cli_values *v, struct error *err)
 {
@@ -58,15 +86,8 @@ static int start(struct serving *s, const struct cli_values *v, struct error *er
 		return -1;
 	if (http_loops_new(&s->loops, cores < 1 ? 1 : (size_t)cores, err) != 0)
 		return -1;
-	if (s->backend.embedded != NULL) {
-		service = embedded_service(s->backend.embedded);
-		if (http_server_new(&s->registry_server, s->loops, v->at[OPT_REGISTRY_LISTEN],
-			    &service, NULL, err) != 0)
-			return -1;
-		log_info("registry listens", LOG_STR("address", v->at[OPT_REGISTRY_LISTEN]),
-			LOG_NUM("port", http_server_port(s->registry_server)),
-			LOG_STR("data_dir", v->at[OPT_DATA_DIR]));
-	}
+	if (s->backend.embedded != NULL && start_registry(s, v, err) != 0)
+		return -1;
 	publisher.registry = s->backend.registry;
 	if (publisher_new(&s->publisher, &publisher, err) != 0)
 		return -1;
@@ -91,6 +112,11 @@ static void stop(struct serving *s)
 	if (s->registry_server != NULL)
 		http_server_drain(s->registry_server, LIMIT_DRAIN_MS);
 	http_server_free(s->registry_server);
+	if (s->admin_server != NULL) {
+		embedded_stop_upkeep(s->backend.embedded);
+		http_server_drain(s->admin_server, LIMIT_DRAIN_MS);
+	}
+	http_server_free(s->admin_server);
 	backend_close(&s->backend);
 	http_loops_free(s->loops); /* last of those that post to it */
 	api_free(s->api);
@@ -116,7 +142,7 @@ static void block_signals(sigset_t *ret_ends)
 	AZ(pthread_sigmask(SIG_BLOCK, ret_ends, NULL));
 }
 
-static int run(int argc, char **argv)
+static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	struct serving serving = {0};
@@ -124,10 +150,10 @@ static int run(int argc, char **argv)
 	sigset_t ends;
 	int number, rc;
 
-	if (cli_parse(&v, options, argc, argv, &err) != 0)
-		return cli_usage(&verb_serve, &err);
+	if (cli_parse(&v, verb, argc, argv, &err) != 0)
+		return cli_usage(verb, &err);
 	if (v.help) {
-		cli_help(&verb_serve);
+		cli_help(verb);
 		return EXIT_OK;
 	}
 	block_signals(&ends);
@@ -139,7 +165,7 @@ static int run(int argc, char **argv)
 		log_info("stopping", LOG_STR("signal", strsignal(number)));
 	}
 	stop(&serving);
-	return rc == 0 ? EXIT_OK : cli_failed(&verb_serve, &err);
+	return rc == 0 ? EXIT_OK : cli_failed(verb, &err);
 }
 
 const struct verb verb_serve = {

@@ -3,17 +3,15 @@
 
 #include <stdio.h>
 
-static const struct cli_option options[] = {{NULL}};
-
-static int run(int argc, char **argv)
+static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	struct cli_values v;
 
-	if (cli_parse(&v, options, argc, argv, &err) != 0)
-		return cli_usage(&verb_version, &err);
+	if (cli_parse(&v, verb, argc, argv, &err) != 0)
+		return cli_usage(verb, &err);
 	if (v.help)
-		cli_help(&verb_version);
+		cli_help(verb);
 	else
 		printf("gsq %s\n", GSQ_VERSION);
 	return EXIT_OK;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "http/local_address.h"
 
 /* One transfer at a time; the easy handle is kept, so its memory is too. */
 struct transfer {
@@ -20,6 +21,7 @@ struct transfer {
 struct http_client {
 	CURLM *multi;
 	char *ca_file;
+	struct local_address local;
 	size_t n_transfers, n_active;
 	struct transfer *transfers;
 	struct transfer *free;
@@ -70,6 +72,7 @@ int http_client_new(
 	client = calloc(1, sizeof(*client));
 	if (client == NULL)
 		return error_no_memory(err);
+	client->local = (struct local_address)LOCAL_ADDRESS_NONE;
 	client->transfers = calloc(options->parallel, sizeof(*client->transfers));
 	if (client->transfers == NULL)
 		return error_no_memory(err);
@@ -79,6 +82,9 @@ int http_client_new(
 		if (client->ca_file == NULL)
 			return error_no_memory(err);
 	}
+	if (options->unix_socket != NULL &&
+		local_address_init(&client->local, options->unix_socket, err) != 0)
+		return -1;
 	if (make_handles(client, err) != 0)
 		return -1;
 	*ret = TAKE_PTR(client);
@@ -95,6 +101,7 @@ void http_client_free(struct http_client *client)
 	if (client->multi != NULL)
 		curl_multi_cleanup(client->multi);
 	free(client->transfers);
+	local_address_done(&client->local);
 	free(client->ca_file);
 	free(client);
 }
@@ -212,6 +219,10 @@ static CURLcode set_common(struct transfer *t, const struct http_client *client)
 	if (client->ca_file != NULL) {
 		SET(t->easy, rc, CURLOPT_CAINFO, client->ca_file);
 		SET(t->easy, rc, CURLOPT_CAPATH, NULL);
+	}
+	if (local_address_is_set(&client->local)) {
+		SET(t->easy, rc, CURLOPT_UNIX_SOCKET_PATH, client->local.sun.sun_path);
+		SET(t->easy, rc, CURLOPT_PROXY, "");
 	}
 	return rc;
 }

@@ -21,6 +21,9 @@ struct http_client;
 struct http_client_options {
 	const char *ca_file; /* PEM file to trust instead of the system's; NULL: the system's */
 	size_t parallel;     /* transfers at one time; connections kept */
+	/* Path of a Unix socket that every call goes to, whatever its URL says and without proxies;
+	 * NULL: TCP. */
+	const char *unix_socket;
 };
 
 int http_client_new(struct http_client **ret, const struct http_client_options *options,

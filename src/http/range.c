@@ -55,9 +55,9 @@ enum http_range http_range_parse(
 	if (first_text.n == 0)
 		return last_text.n == 0 ? HTTP_RANGE_NONE
 					: suffix_range(last, size, ret_first, ret_last);
-	if (!position(first_text, &first) || first > last)
+	if (!position(first_text, &first))
 		return HTTP_RANGE_NONE;
-	if (first >= size)
+	if (first >= size || first > last)
 		return HTTP_RANGE_UNSATISFIABLE;
 	*ret_first = first;
 	*ret_last = last < size ? last : size - 1;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/local_address.h"
 #include "http/uri.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LOCAL_PREFIX SLICE("unix:")
 #define BACKLOG 4096
 #define ACCEPT_MAX 16       /* connections taken at once, so that the other loops get some too */
 #define ACCEPT_RETRY_MS 100 /* after running out of file descriptors */
@@ -42,7 +44,8 @@ struct http_server {
 	struct http_service service;
 	struct http_limits limits;
 	int fd;
-	uint16_t port;
+	uint16_t port;              /* 0: a Unix socket, */
+	struct local_address local; /* which is there until the server drains */
 	atomic_bool draining;
 	atomic_size_t collected; /* bytes of memory that bodies hold */
 
@@ -258,6 +261,40 @@ static uint16_t bound_port(int fd)
 	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
+static int listen_locally(struct http_server *server, const char *path, struct error *err)
+{
+	if (local_address_init(&server->local, path, err) != 0 ||
+		local_address_listen(&server->local, BACKLOG, &server->fd, err) != 0)
+		return -1;
+	return 0;
+}
+
+static int start_listening(struct http_server *server, const char *address, struct error *err)
+{
+	char host[NI_MAXHOST];
+	uint16_t port;
+
+	if (slice_starts(slice_of(address), LOCAL_PREFIX))
+		return listen_locally(server, address + LOCAL_PREFIX.n, err);
+	if (http_address_parse(address, host, sizeof(host), &port, err) != 0)
+		return -1;
+	server->fd = listen_on(host, port, address, err);
+	if (server->fd < 0)
+		return -1;
+	server->port = bound_port(server->fd);
+	return 0;
+}
+
+static void stop_listening(struct http_server *server)
+{
+	if (server->fd < 0)
+		return;
+	close(server->fd);
+	server->fd = -1;
+	if (local_address_is_set(&server->local))
+		unlink(server->local.sun.sun_path);
+}
+
 /* ---- life ---- */
 
 static struct listener *listener_of(struct http_server *server, struct loop *loop)
@@ -312,6 +349,7 @@ static struct http_server *server_alloc(struct http_loops *loops)
 		return NULL;
 	server->loops = loops;
 	server->fd = -1;
+	server->local = (struct local_address)LOCAL_ADDRESS_NONE;
 	AZ(pthread_mutex_init(&server->lock, NULL));
 	AZ(pthread_condattr_init(&attr));
 	AZ(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC));
@@ -324,24 +362,17 @@ int http_server_new(struct http_server **ret, struct http_loops *loops, const ch
 	const struct http_service *service, const struct http_limits *limits, struct error *err)
 {
 	struct http_server *server;
-	char host[NI_MAXHOST];
-	uint16_t port;
-	int fd;
 
 	ASSERT(service->handle != NULL && service->error_body != NULL);
-	if (http_address_parse(address, host, sizeof(host), &port, err) != 0)
-		return -1;
 	server = server_alloc(loops);
 	if (server == NULL)
 		return error_no_memory(err);
 	server->service = *service;
 	server->limits = limits != NULL ? *limits : http_limits_default;
-	server->fd = fd = listen_on(host, port, address, err);
-	if (fd < 0) {
+	if (start_listening(server, address, err) != 0) {
 		http_server_free(server);
 		return -1;
 	}
-	server->port = bound_port(fd);
 	loops_call(loops, start_listener, server);
 	for (size_t i = 0; i < loops->n; i++)
 		if (server->listeners[i].accept == NULL || server->listeners[i].retry == NULL) {
@@ -375,8 +406,7 @@ void http_server_drain(struct http_server *server, unsigned timeout_ms)
 {
 	atomic_store(&server->draining, true);
 	loops_call(server->loops, stop_listener, server);
-	closep(&server->fd);
-	server->fd = -1;
+	stop_listening(server);
 	wait_until_empty(server, timeout_ms);
 	loops_call(server->loops, cut_connections, server);
 	ASSERT(server->n_connections == 0);
@@ -388,6 +418,7 @@ void http_server_free(struct http_server *server)
 		return;
 	http_server_drain(server, 0);
 	ASSERT(server->collected == 0);
+	local_address_done(&server->local);
 	AZ(pthread_cond_destroy(&server->empty));
 	AZ(pthread_mutex_destroy(&server->lock));
 	free(server);

@@ -49,12 +49,18 @@ extern const struct http_limits http_limits_default; /* from base/limits.h */
 
 struct http_server;
 
-/* Listens at once ("host:port", ":port"; port 0 picks one); the service is called from then on.
- * A taken port is an error that names it. limits: NULL for the default. */
+/*
+ * Listens at once; the service is called from then on. limits: NULL for the default.
+ *
+ * address: "host:port" or ":port", where port 0 picks one and a taken one is an error that names
+ * it; or "unix:PATH": a Unix socket of mode 0600, for who may use this folder. The caller must know
+ * that no other process listens there: what was left behind at PATH is replaced. It is removed when
+ * the server drains.
+ */
 int http_server_new(struct http_server **ret, struct http_loops *loops, const char *address,
 	const struct http_service *service, const struct http_limits *limits,
 	struct error *err) MUST_CHECK;
-uint16_t http_server_port(const struct http_server *server);
+uint16_t http_server_port(const struct http_server *server); /* 0: a Unix socket */
 
 /* Stops accepting, closes idle connections, lets open requests finish for timeout_ms, then closes
  * what is left. Not from a loop's thread. Returns when no connection is left. */

@@ -190,13 +190,13 @@ static int decodes_to(struct slice s, const char *name, struct error *err)
 	return same && *name == '\0';
 }
 
-int http_query_get(
-	struct slice query, const char *name, bool *ret_found, struct buf *ret, struct error *err)
+int http_query_next(
+	struct slice *query, const char *name, bool *ret_found, struct buf *ret, struct error *err)
 {
 	bool found = false;
 
-	while (query.n > 0 && !found) {
-		struct slice value = slice_cut(&query, '&');
+	while (query->n > 0 && !found) {
+		struct slice value = slice_cut(query, '&');
 		struct slice key = slice_cut(&value, '=');
 		int same = decodes_to(key, name, err);
 
@@ -206,4 +206,10 @@ int http_query_get(
 	}
 	*ret_found = found;
 	return 0;
+}
+
+int http_query_get(
+	struct slice query, const char *name, bool *ret_found, struct buf *ret, struct error *err)
+{
+	return http_query_next(&query, name, ret_found, ret, err);
 }

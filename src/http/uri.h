@@ -24,14 +24,17 @@ int http_decode(struct slice s, struct buf *ret, struct error *err) MUST_CHECK;
 /* Appends s with everything but unreserved characters as %XX. */
 void http_encode(struct slice s, struct buf *ret);
 
-/* Query parameter by name, decoded into *ret. Returns false where it is missing; a malformed escape
- * is -1 through err. First of several wins. */
+/* Query parameter by name, decoded into *ret; *ret_found is false where it is missing. A malformed
+ * escape is -1 through err. First of several wins; the other visits each, cutting it off *query. */
 int http_query_get(struct slice query, const char *name, bool *ret_found, struct buf *ret,
+	struct error *err) MUST_CHECK;
+int http_query_next(struct slice *query, const char *name, bool *ret_found, struct buf *ret,
 	struct error *err) MUST_CHECK;
 
 /*
  * Range: bytes=... with one range (RFC 9110 section 14.1.2) over size bytes.
- * HTTP_RANGE_NONE: not a byte range or more than one, serve it all. HTTP_RANGE_UNSATISFIABLE: 416.
+ * HTTP_RANGE_NONE: not a byte range or more than one, serve it all. HTTP_RANGE_UNSATISFIABLE: 416;
+ * also for one that ends before it starts, which may be ignored or rejected (14.2).
  */
 enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_OK, HTTP_RANGE_UNSATISFIABLE };
 enum http_range http_range_parse(

@@ -43,6 +43,11 @@ size_t digest_size(enum digest_algorithm algorithm)
 	return algorithms[algorithm].size;
 }
 
+const char *digest_algorithm_name(enum digest_algorithm algorithm)
+{
+	return algorithms[algorithm].name.p;
+}
+
 /* ---- text ---- */
 
 static int hex_value(char c)

@@ -24,6 +24,7 @@ int digest_parse(struct digest *ret, struct slice text, struct error *err) MUST_
 const char *digest_format(const struct digest *d, char ret[DIGEST_TEXT_SIZE]);
 bool digest_eq(const struct digest *a, const struct digest *b);
 size_t digest_size(enum digest_algorithm algorithm); /* bytes: 32 or 64 */
+const char *digest_algorithm_name(enum digest_algorithm algorithm);
 
 struct digest digest_of(struct slice bytes); /* sha256 */
 struct digest digest_of_as(enum digest_algorithm algorithm, struct slice bytes);

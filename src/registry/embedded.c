@@ -2,7 +2,7 @@
 #include "registry/embedded_private.h"
 
 #define WORKERS 4
-#define READERS (WORKERS + 1) /* and the publisher */
+#define READERS (WORKERS + 2) /* and the publisher, and the jobs */
 
 static int open_all(struct embedded *e, const char *data_dir, struct error *err)
 {
@@ -29,14 +29,34 @@ int embedded_new(struct embedded **ret, const char *data_dir, struct error *err)
 	return 0;
 }
 
+int embedded_start_upkeep(
+	struct embedded *e, const struct upkeep_options *options, struct error *err)
+{
+	ASSERT(e->upkeep == NULL);
+	if (upkeep_new(&e->upkeep, e, options, err) != 0)
+		return -1;
+	e->renew_after_s = options->gc_grace_s / 2;
+	e->upkeep_runs = true;
+	return 0;
+}
+
+void embedded_stop_upkeep(struct embedded *e)
+{
+	if (e->upkeep_runs)
+		upkeep_stop(e->upkeep);
+	e->upkeep_runs = false;
+}
+
 void embedded_free(struct embedded *e)
 {
 	if (e == NULL)
 		return;
+	embedded_stop_upkeep(e);
 	AZ(pthread_mutex_lock(&e->lock));
 	while (e->n_calls > 0)
 		AZ(pthread_cond_wait(&e->no_calls, &e->lock));
 	AZ(pthread_mutex_unlock(&e->lock));
+	upkeep_free(e->upkeep);
 	workers_free(e->workers);
 	committer_free(e->committer);
 	uploads_free(e->uploads);

@@ -17,6 +17,19 @@ struct embedded; /* the store and its workers */
  * data is newer than this program. */
 int embedded_new(struct embedded **ret, const char *data_dir, struct error *err) MUST_CHECK;
 
+struct upkeep_options {
+	uint64_t gc_interval_s; /* garbage is collected so often; 0: only when asked for */
+	uint64_t gc_grace_s;    /* what is younger stays */
+};                              /* up to LIMIT_DURATION_S */
+
+/* Starts a server's upkeep (registry/upkeep.h). A command that has the folder to itself runs its
+ * job (registry/jobs.h) and does without. Once. */
+int embedded_start_upkeep(
+	struct embedded *e, const struct upkeep_options *options, struct error *err) MUST_CHECK;
+
+/* Cuts off and refuses jobs; who waits for one gets an answer. Nothing if there is no upkeep. */
+void embedded_stop_upkeep(struct embedded *e);
+
 /* The servers and the registry made from it must be gone, their loops must still run: waits for the
  * requests that these have left behind. */
 void embedded_free(struct embedded *e);

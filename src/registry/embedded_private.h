@@ -5,6 +5,7 @@
 
 #include "base/workers.h"
 #include "registry/embedded.h"
+#include "registry/upkeep.h"
 #include "store/committer.h"
 #include "store/store.h"
 #include "store/uploads.h"
@@ -16,6 +17,9 @@ struct embedded {
 	struct committer *committer;
 	struct uploads *uploads;
 	struct workers *workers; /* whatever blocks: the event loops must not */
+	struct upkeep *upkeep;   /* NULL: not a server */
+	bool upkeep_runs;
+	uint64_t renew_after_s; /* a HEAD makes a blob young again that is older than this */
 
 	pthread_mutex_t lock; /* guards n_calls */
 	pthread_cond_t no_calls;

@@ -70,10 +70,12 @@ static int write_files(struct store *store, const struct push *push, struct erro
 
 static int push_one(struct embedded_registry *r, const struct push *push, struct error *err)
 {
+	struct slice tag = push->tag == NULL ? SLICE_NONE : slice_of(push->tag);
 	struct store_push put = {
 		.repository = slice_of(push->repository),
-		.tag = push->tag == NULL ? SLICE_NONE : slice_of(push->tag),
-		.tag_is_new = push->tag_is_new,
+		.n_tags = push->tag != NULL,
+		.tags = &tag,
+		.tags_are_new = push->tag_is_new,
 		.media_type = slice_of(push->media_type),
 		.bytes = push->manifest,
 		.digest = push->digest,

@@ -153,6 +153,8 @@ static void call_unref(void *arg)
 	http_reply_done(&c->reply);
 	buf_done(&c->body);
 	oci_manifest_free(c->manifest);
+	free(c->tags);
+	buf_done(&c->tag_text);
 	buf_done(&c->filling);
 	buf_done(&c->draining);
 	free(c->query);
@@ -174,8 +176,10 @@ static struct call *call_new(struct embedded *e, const struct route *route, stru
 	c->e = e;
 	c->route = route;
 	c->refs = 1;
+	c->head = slice_eq(http_exchange_head(x)->method, SLICE("HEAD"));
 	http_reply_init(&c->reply, 200);
 	buf_init(&c->body, LIMIT_MANIFEST);
+	buf_init(&c->tag_text, LIMIT_HTTP_HEAD);
 	buf_init(&c->filling, LIMIT_UPLOAD_CHUNK + LIMIT_HTTP_WINDOW);
 	buf_init(&c->draining, LIMIT_UPLOAD_CHUNK + LIMIT_HTTP_WINDOW);
 	embedded_call_begins(e);

@@ -29,6 +29,7 @@ struct call {
 	struct embedded *e;
 	const struct route *route;
 	unsigned refs; /* of the exchange and of the work in progress; the loop's */
+	bool head;     /* HEAD, on a route of GET */
 
 	char repository[LIMIT_REPOSITORY + 1];
 	char reference[DIGEST_TEXT_SIZE]; /* tag, digest or upload, decoded */
@@ -52,9 +53,13 @@ struct call {
 	struct buf body;
 	struct oci_manifest *manifest; /* body, parsed */
 	struct slice media_type;
+	size_t n_tags;
+	struct slice *tags;  /* of the reference or the query, */
+	struct buf tag_text; /* where they stand */
 
 	/* uploads */
 	struct upload *upload; /* claimed */
+	uint64_t chunk_end;    /* where the upload must be after this body; 0: anywhere */
 	bool drop_when_cut;    /* a connection that breaks takes the upload with it */
 	struct buf filling;    /* from the connection, while */
 	struct buf draining;   /* goes to the upload on a worker */

@@ -2,6 +2,7 @@
 /* Blobs by digest (distribution-spec, "Pulling blobs", "Deleting Blobs"). */
 #include "registry/service.h"
 
+#include "base/clock.h"
 #include "http/uri.h"
 
 #include <inttypes.h>
@@ -57,6 +58,19 @@ static void set_body(struct call *c, struct store_blob *b, const struct part *pa
 		buf_append(&c->reply.body, b->data.data + part->first, (size_t)part->length);
 }
 
+/* Who asks whether a blob is there is about to name it in a manifest, so it must stay as long as if
+ * it had just been pushed (store/gc.h). A write only for one that is half-way to the grace. */
+static bool must_renew(const struct call *c, const struct store_blob *b)
+{
+	return c->head && (int64_t)(clock_realtime_us() / 1000000) - b->pushed_at >=
+				  (int64_t)c->e->renew_after_s;
+}
+
+static int renew_apply(struct call *c, struct store_conn *tx, struct error *err)
+{
+	return store_blob_touch(tx, slice_of(c->repository), &c->digest, err);
+}
+
 int blob_get(struct call *c, struct error *err)
 {
 	CLEANUP(store_blob_done) struct store_blob b;
@@ -70,13 +84,15 @@ int blob_get(struct call *c, struct error *err)
 	reader = store_reader(c->e->store);
 	result = store_blob_get(reader, slice_of(c->repository), &c->digest, &b, err);
 	store_reader_done(reader);
-	if (result != 0 || !choose_part(c, b.size, &part))
-		return result;
+	if (result != 0 || store_blob_verify(c->e->store, &c->digest, &b, err) != 0)
+		return -1;
+	if (!choose_part(c, b.size, &part))
+		return 0;
 	http_reply_header(&c->reply, "Content-Type", "application/octet-stream");
 	http_reply_header(&c->reply, "Accept-Ranges", "bytes");
 	call_reply_digest(c, &c->digest);
 	set_body(c, &b, &part);
-	return 0;
+	return must_renew(c, &b) ? call_write(c, renew_apply) : 0;
 }
 
 static int delete_apply(struct call *c, struct store_conn *tx, struct error *err)

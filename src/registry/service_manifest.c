@@ -2,6 +2,7 @@
 /* Manifests by tag and digest (distribution-spec, "Pulling manifests", "Pushing manifests"). */
 #include "registry/service.h"
 
+#include "http/uri.h"
 #include "oci/reference.h"
 
 #include <stdio.h>
@@ -127,7 +128,61 @@ static int check_digest(struct call *c, bool by_tag, struct error *err)
 		digest_format(&c->digest, got));
 }
 
-static void reply_created(struct call *c, const struct oci_manifest *m)
+static int check_tag(struct slice tag, struct error *err)
+{
+	if (oci_tag_ok(tag))
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"a tag consists of up to %d letters, digits, \"_\", \".\" and \"-\", and starts "
+		"with "
+		"neither \".\" nor \"-\"",
+		LIMIT_TAG);
+}
+
+/* Collects ?tag=1.2&tag=latest in c->tag_text, NUL-terminated. */
+static int collect_tags(struct call *c, struct error *err)
+{
+	struct slice query = slice_of(c->query);
+	bool found;
+
+	for (;;) {
+		size_t at = c->tag_text.len;
+
+		if (http_query_next(&query, "tag", &found, &c->tag_text, err) != 0)
+			return -1;
+		if (!found)
+			return buf_check(&c->tag_text, err);
+		if (check_tag((struct slice){c->tag_text.data + at, c->tag_text.len - at}, err) !=
+			0)
+			return -1;
+		buf_putc(&c->tag_text, '\0');
+		c->n_tags++;
+	}
+}
+
+/* The tag in the path, or those in the query of a push by digest. */
+static int parse_tags(struct call *c, bool by_tag, struct error *err)
+{
+	const char *at;
+
+	if (by_tag) {
+		buf_add(&c->tag_text, (struct slice){c->reference, strlen(c->reference) + 1});
+		c->n_tags = 1;
+	} else if (collect_tags(c, err) != 0) {
+		return -1;
+	}
+	c->tags = calloc(c->n_tags + 1, sizeof(c->tags[0]));
+	if (c->tags == NULL || c->tag_text.failed != ERROR_NONE)
+		return error_no_memory(err);
+	at = c->tag_text.data;
+	for (size_t i = 0; i < c->n_tags; i++) {
+		c->tags[i] = slice_of(at);
+		at += c->tags[i].n + 1;
+	}
+	return 0;
+}
+
+static void reply_created(struct call *c, bool by_tag)
 {
 	char text[DIGEST_TEXT_SIZE];
 
@@ -135,17 +190,20 @@ static void reply_created(struct call *c, const struct oci_manifest *m)
 	http_reply_header(&c->reply, "Location", "/v2/%s/manifests/%s", c->repository,
 		digest_format(&c->digest, text));
 	call_reply_digest(c, &c->digest);
-	if (m->has_subject)
-		http_reply_header(
-			&c->reply, "OCI-Subject", "%s", digest_format(&m->subject.digest, text));
+	if (c->manifest->has_subject)
+		http_reply_header(&c->reply, "OCI-Subject", "%s",
+			digest_format(&c->manifest->subject.digest, text));
+	for (size_t i = 0; !by_tag && i < c->n_tags; i++)
+		http_reply_header(&c->reply, "OCI-Tag", "%.*s", SLICE_ARG(c->tags[i]));
 }
 
 static int put_apply(struct call *c, struct store_conn *tx, struct error *err)
 {
-	bool by_tag = oci_tag_ok(slice_of(c->reference));
 	struct store_push push = {
 		.repository = slice_of(c->repository),
-		.tag = by_tag ? slice_of(c->reference) : SLICE_NONE,
+		.n_tags = c->n_tags,
+		.tags = c->tags,
+		.sparse = true,
 		.media_type = c->media_type,
 		.bytes = buf_slice(&c->body),
 		.digest = c->digest,
@@ -157,18 +215,15 @@ static int put_apply(struct call *c, struct store_conn *tx, struct error *err)
 
 int manifest_put(struct call *c, struct error *err)
 {
-	bool by_tag = oci_tag_ok(slice_of(c->reference));
+	bool by_tag = strchr(c->reference, ':') == NULL;
 
-	if (!by_tag && strchr(c->reference, ':') == NULL)
-		return error_set(err, ERROR_INVALID,
-			"a tag consists of up to %d letters, digits, \"_\", \".\" and \"-\", and "
-			"starts with neither \".\" nor \"-\"",
-			LIMIT_TAG);
-	if (check_digest(c, by_tag, err) != 0 ||
+	if (by_tag && check_tag(slice_of(c->reference), err) != 0)
+		return -1;
+	if (check_digest(c, by_tag, err) != 0 || parse_tags(c, by_tag, err) != 0 ||
 		oci_manifest_parse(&c->manifest, buf_slice(&c->body), err) != 0 ||
 		media_type(c, c->manifest, &c->media_type, err) != 0)
 		return -1;
-	reply_created(c, c->manifest);
+	reply_created(c, by_tag);
 	return call_write(c, put_apply);
 }
 

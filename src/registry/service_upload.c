@@ -243,17 +243,21 @@ static bool claim(struct http_exchange *x, struct call *c)
 	return false;
 }
 
-/* Does the chunk begin where the upload is, and have the length that it says? */
-static bool chunk_fits(struct http_exchange *x, const struct call *c)
+/* Does the chunk begin where the upload is, and have the length that it says? Without a
+ * Content-Length that is seen at its end. */
+static bool chunk_fits(struct http_exchange *x, struct call *c)
 {
 	const struct http_head *head = http_exchange_head(x);
 	uint64_t first, last;
 
 	if (c->header == NULL)
 		return true;
-	return http_content_range_parse(slice_of(c->header), &first, &last) &&
-	       first == upload_offset(c->upload) &&
-	       (head->framing != HTTP_LENGTH || last - first + 1 == head->content_length);
+	if (!http_content_range_parse(slice_of(c->header), &first, &last) ||
+		first != upload_offset(c->upload) ||
+		(head->framing == HTTP_LENGTH && last - first + 1 != head->content_length))
+		return false;
+	c->chunk_end = last + 1;
+	return true;
 }
 
 /* 416, with where to go on; the upload stays as it is. */
@@ -283,9 +287,24 @@ void upload_patch(struct http_exchange *x, struct call *c)
 	stream(x, c);
 }
 
-int upload_patch_finish(struct call *c, struct error *err)
+/* The rest of the body. What does not fit its Content-Range cannot be taken back, so it ends the
+ * upload. */
+static int end_chunk(struct call *c, struct error *err)
 {
 	if (drain(c, &c->filling, err) != 0)
+		return -1;
+	if (c->chunk_end == 0 || c->chunk_end == upload_offset(c->upload))
+		return 0;
+	upload_drop(TAKE_PTR(c->upload));
+	c->code = c->route->invalid;
+	return error_set(err, ERROR_RANGE,
+		"the body had another length than its Content-Range says, which ends the upload: "
+		"start again");
+}
+
+int upload_patch_finish(struct call *c, struct error *err)
+{
+	if (end_chunk(c, err) != 0)
 		return -1;
 	reply_open(c, 202, upload_id(c->upload), upload_offset(c->upload));
 	upload_release(TAKE_PTR(c->upload));
@@ -323,7 +342,7 @@ static int put_apply(struct call *c, struct store_conn *tx, struct error *err)
 /* The upload ends with the commit (in service.c), or here. */
 int upload_put_finish(struct call *c, struct error *err)
 {
-	if (drain(c, &c->filling, err) != 0)
+	if (end_chunk(c, err) != 0)
 		return -1;
 	if (upload_finish(c->upload, &c->digest, &c->content, err) != 0) {
 		if (err->code == ERROR_INVALID)

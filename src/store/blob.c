@@ -3,12 +3,6 @@
 
 #include "base/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 void store_blob_init(struct store_blob *b)
 {
 	*b = (struct store_blob){.fd = -1, .data = BUF_INIT(LIMIT_BLOB_IN_ROW)};
@@ -21,16 +15,20 @@ void store_blob_done(struct store_blob *b)
 	store_blob_init(b);
 }
 
-int store_verify(const struct digest *digest, struct slice bytes, struct error *err)
+int store_damaged(const struct digest *digest, struct error *err)
 {
 	char text[DIGEST_TEXT_SIZE];
-	struct digest got = digest_of_as(digest->algorithm, bytes);
 
-	if (digest_eq(&got, digest))
-		return 0;
 	return error_set(err, ERROR_INTERNAL,
 		"the stored bytes of %s are damaged: they do not match the digest",
 		digest_format(digest, text));
+}
+
+int store_check_digest(const struct digest *digest, struct slice bytes, struct error *err)
+{
+	struct digest got = digest_of_as(digest->algorithm, bytes);
+
+	return digest_eq(&got, digest) ? 0 : store_damaged(digest, err);
 }
 
 static int unknown(const struct digest *digest, struct slice repository, struct error *err)
@@ -41,107 +39,25 @@ static int unknown(const struct digest *digest, struct slice repository, struct 
 		digest_format(digest, text), SLICE_ARG(repository));
 }
 
-/* ---- files ---- */
-
-/* blobs/<algorithm>/<first two digits>/<hex>; *ret_name is where the last component starts. */
-static int file_path(const struct store *s, const struct digest *digest, char **ret,
-	size_t *ret_name, struct error *err)
-{
-	char text[DIGEST_TEXT_SIZE];
-	struct slice hex = slice_of(digest_format(digest, text));
-	struct slice algorithm = slice_cut(&hex, ':');
-	int n = asprintf(
-		ret, "%s/blobs/%.*s/%.2s/%s", store_dir(s), SLICE_ARG(algorithm), hex.p, hex.p);
-
-	if (n < 0) {
-		*ret = NULL;
-		return error_no_memory(err);
-	}
-	*ret_name = (size_t)n - hex.n;
-	return 0;
-}
-
-static int open_file(const struct store *s, const struct digest *digest, uint64_t size, int *ret,
-	struct error *err)
-{
-	AUTO_FREE char *path = NULL;
-	AUTO_CLOSE int fd = -1;
-	char text[DIGEST_TEXT_SIZE];
-	struct stat st;
-	size_t name;
-
-	if (file_path(s, digest, &path, &name, err) != 0)
-		return -1;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return error_set_errno(
-			err, errno, "cannot open the file of blob %s", digest_format(digest, text));
-	if ((uint64_t)st.st_size != size)
-		return error_set(err, ERROR_INTERNAL,
-			"the stored bytes of %s are damaged: %lld in place of %llu",
-			digest_format(digest, text), (long long)st.st_size,
-			(unsigned long long)size);
-	*ret = fd;
-	fd = -1;
-	return 0;
-}
-
-int store_blob_adopt_file(
-	struct store *s, const struct digest *digest, const char *path, struct error *err)
-{
-	AUTO_FREE char *folder = NULL;
-	AUTO_CLOSE int fd = -1;
-	size_t name;
-
-	if (file_path(s, digest, &folder, &name, err) != 0)
-		return -1;
-	folder[name - 1] = '\0';
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* A file that is there already has the same bytes. */
-	if (fd < 0 || renameat(AT_FDCWD, path, fd, folder + name) != 0)
-		return error_set_errno(err, errno, "cannot store a blob");
-	return file_sync(fd, err);
-}
-
-int store_blob_write_file(
-	struct store *s, const struct digest *digest, struct slice bytes, struct error *err)
-{
-	AUTO_FREE char *path = NULL;
-	AUTO_CLOSE int fd = -1;
-
-	if (asprintf(&path, "%s/uploads/blob.XXXXXX", store_dir(s)) < 0) {
-		path = NULL;
-		return error_no_memory(err);
-	}
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return error_set_errno(err, errno, "cannot store a blob");
-	if (file_write_all(fd, bytes.p, bytes.n, err) == 0 && file_sync(fd, err) == 0 &&
-		store_blob_adopt_file(s, digest, path, err) == 0)
-		return 0;
-	unlink(path);
-	return -1;
-}
-
-/* ---- rows ---- */
-
 static int read_row(struct query *q, const struct digest *digest, struct store *s,
 	struct store_blob *ret, struct error *err)
 {
 	uint64_t size = (uint64_t)query_int(q);
+	int64_t pushed_at = query_int(q);
 	struct slice data = query_slice(q);
 
 	if (data.p == NULL) {
-		if (open_file(s, digest, size, &ret->fd, err) != 0)
+		if (store_blob_open_file(s, digest, size, &ret->fd, err) != 0)
 			return -1;
 	} else {
-		if (store_verify(digest, data, err) != 0)
+		if (store_check_digest(digest, data, err) != 0)
 			return -1;
 		buf_add(&ret->data, data);
 		if (buf_check(&ret->data, err) != 0)
 			return -1;
 	}
 	ret->size = size;
+	ret->pushed_at = pushed_at;
 	return 0;
 }
 
@@ -181,58 +97,87 @@ static int find_anywhere(
 	return query_id(&q, ret, err);
 }
 
+/* The id likewise, and whether the stored bytes are these. */
+static int find_same(struct store_conn *tx, const struct digest *digest, struct slice data,
+	int64_t *ret, bool *ret_same, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_BLOB_COMPARE);
+
+	query_bind_digest(&q, digest);
+	query_bind_blob(&q, data);
+	if (query_id(&q, ret, err) != 0)
+		return -1;
+	*ret_same = *ret != 0 && query_int(&q) != 0;
+	return 0;
+}
+
 static int insert(struct store_conn *tx, const struct digest *digest, uint64_t size,
-	struct slice bytes, int64_t *ret, struct error *err)
+	struct slice data, int64_t *ret, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(tx, SQL_BLOB_ADD);
 
 	query_bind_digest(&q, digest);
 	query_bind_int(&q, (int64_t)size);
-	query_bind_blob(&q, bytes);
+	query_bind_blob(&q, data);
 	if (query_run(&q, err) != 0)
 		return -1;
 	*ret = sqlite3_last_insert_rowid(tx->db);
 	return 0;
 }
 
+/* What is stored is damaged, or is a row where it was a file: the bytes at hand are right. */
+static int replace(
+	struct store_conn *tx, int64_t blob, uint64_t size, struct slice data, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_BLOB_REPLACE);
+
+	query_bind_int(&q, blob);
+	query_bind_int(&q, (int64_t)size);
+	query_bind_blob(&q, data);
+	return query_run(&q, err);
+}
+
 static int link_to(struct store_conn *tx, int64_t repository, int64_t blob, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(tx, SQL_REPOSITORY_BLOB_ADD);
 
-	query_bind_int(&q, repository);
 	query_bind_int(&q, blob);
+	query_bind_int(&q, repository);
 	query_bind_int(&q, store_now_s());
 	return query_run(&q, err);
 }
 
 int store_blob_add(struct store_conn *tx, int64_t repository, const struct digest *digest,
-	uint64_t size, struct slice bytes, int64_t *ret, struct error *err)
+	uint64_t size, struct slice bytes, struct error *err)
 {
 	struct slice data = SLICE_NONE; /* of a file */
 	int64_t blob;
+	bool same;
 
 	if (size <= LIMIT_BLOB_IN_ROW) {
 		ASSERT(bytes.n == size);
 		data = size == 0 ? SLICE("") : bytes;
 	}
-	if (find_anywhere(tx, digest, &blob, err) != 0)
+	if (find_same(tx, digest, data, &blob, &same, err) != 0)
 		return -1;
-	if (blob == 0 && insert(tx, digest, size, data, &blob, err) != 0)
+	if (blob == 0) {
+		if (insert(tx, digest, size, data, &blob, err) != 0)
+			return -1;
+	} else if (!same && replace(tx, blob, size, data, err) != 0) {
 		return -1;
-	if (link_to(tx, repository, blob, err) != 0)
-		return -1;
-	*ret = blob;
-	return 0;
+	}
+	return link_to(tx, repository, blob, err);
 }
 
 int store_blob_put(struct store_conn *tx, struct slice repository, const struct digest *digest,
 	uint64_t size, struct slice bytes, struct error *err)
 {
-	int64_t id, blob;
+	int64_t id;
 
-	if (store_repository_make(tx, repository, &id, err) != 0)
+	if (store_blob_check_file(tx->store, digest, size, err) != 0 ||
+		store_repository_make(tx, repository, &id, err) != 0)
 		return -1;
-	return store_blob_add(tx, id, digest, size, bytes, &blob, err);
+	return store_blob_add(tx, id, digest, size, bytes, err);
 }
 
 /* *ret = 0 when the blob is not in "from". */
@@ -262,18 +207,59 @@ int store_blob_mount(struct store_conn *tx, struct slice repository, struct slic
 	return link_to(tx, id, blob, err);
 }
 
+int store_blob_touch(struct store_conn *tx, struct slice repository, const struct digest *digest,
+	struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_REPOSITORY_BLOB_TOUCH);
+	int64_t id, blob;
+
+	if (store_repository_find(tx, repository, &id, err) != 0 ||
+		find_anywhere(tx, digest, &blob, err) != 0)
+		return -1;
+	query_bind_int(&q, blob);
+	query_bind_int(&q, id);
+	query_bind_int(&q, store_now_s());
+	return query_run(&q, err);
+}
+
+int store_blob_delete_unused(struct store_conn *tx, int64_t blob, uint64_t *ret_size,
+	bool *ret_deleted, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_BLOB_DELETE_UNUSED);
+	int row;
+
+	query_bind_int(&q, blob);
+	row = query_row(&q, err);
+	if (row < 0)
+		return -1;
+	*ret_deleted = row > 0;
+	if (row > 0)
+		*ret_size = (uint64_t)query_int(&q);
+	return 0;
+}
+
+static int unlink_from(struct store_conn *tx, int64_t repository, int64_t blob, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_REPOSITORY_BLOB_DELETE);
+
+	query_bind_int(&q, blob);
+	query_bind_int(&q, repository);
+	return query_run(&q, err);
+}
+
 int store_blob_delete(struct store_conn *tx, struct slice repository, const struct digest *digest,
 	struct error *err)
 {
-	CLEANUP(query_done) struct query q = query(tx, SQL_REPOSITORY_BLOB_DELETE);
 	int64_t id, blob;
+	uint64_t size;
+	bool deleted;
 
 	if (store_repository_find(tx, repository, &id, err) != 0 ||
 		store_blob_find(tx, id, digest, &blob, err) != 0)
 		return -1;
 	if (blob == 0)
 		return unknown(digest, repository, err);
-	query_bind_int(&q, id);
-	query_bind_int(&q, blob);
-	return query_run(&q, err);
+	if (unlink_from(tx, id, blob, err) != 0)
+		return -1;
+	return store_blob_delete_unused(tx, blob, &size, &deleted, err);
 }

@@ -11,7 +11,10 @@
 enum store_sql {
 	SQL_BLOB_OF_REPOSITORY,
 	SQL_BLOB_FIND,
+	SQL_BLOB_COMPARE,
+	SQL_BLOB_FILE_FIND,
 	SQL_BLOB_OF_REPOSITORY_FIND,
+	SQL_GC_PAGE,
 	SQL_REPOSITORY_FIND,
 	SQL_MANIFEST_BY_TAG,
 	SQL_MANIFEST_BY_DIGEST,
@@ -21,20 +24,38 @@ enum store_sql {
 	SQL_TAGS,
 	SQL_REPOSITORIES,
 	SQL_REFERRERS,
+	SQL_BLOB_FILES,
+	SQL_COPY_DATABASE,
+	SQL_INTEGRITY_CHECK,
+	SQL_REPOSITORY_NAME,
+	SQL_VERIFY_REFERENCES,
+	SQL_VERIFY_REFERENCES_OF,
+	SQL_VERIFY_LAST_MANIFEST,
+	SQL_VERIFY_NEXT_MANIFEST,
+	SQL_VERIFY_MANIFEST,
+	SQL_VERIFY_TAGS,
+	SQL_VERIFY_REPOSITORY_BLOBS,
+	SQL_VERIFY_BLOB,
+	SQL_MANIFEST_LAST,
+	SQL_MANIFEST_NEXT,
+	SQL_LAYOUT_TAGS,
+	SQL_LAYOUT_UNTAGGED,
 	SQL_READS_,
 	SQL_BEGIN = SQL_READS_,
 	SQL_COMMIT,
 	SQL_ROLLBACK,
 	SQL_REPOSITORY_ADD,
 	SQL_BLOB_ADD,
+	SQL_BLOB_REPLACE,
 	SQL_REPOSITORY_BLOB_ADD,
+	SQL_REPOSITORY_BLOB_TOUCH,
 	SQL_REPOSITORY_BLOB_DELETE,
+	SQL_REPOSITORY_BLOB_COLLECT,
+	SQL_BLOB_DELETE_UNUSED,
 	SQL_MANIFEST_ADD,
 	SQL_MANIFEST_DELETE,
-	SQL_MANIFEST_BLOB_ADD,
-	SQL_MANIFEST_BLOB_DELETE,
-	SQL_MANIFEST_CHILD_ADD,
-	SQL_MANIFEST_CHILD_DELETE,
+	SQL_REFERENCE_ADD,
+	SQL_REFERENCE_DELETE,
 	SQL_TAG_PUT,
 	SQL_TAG_DELETE,
 	SQL_TAGS_OF_MANIFEST_DELETE,
@@ -54,6 +75,13 @@ struct store_conn {
 	struct error broken; /* of the transaction: the first statement that failed in it */
 	struct store_conn *next_free;
 };
+
+/* A connection that reads, beside the pool's, for a statement that takes long: to the store's
+ * database, or to the copy of it at path. */
+int store_conn_open(
+	struct store_conn **ret, struct store *s, const char *path, struct error *err) MUST_CHECK;
+void store_conn_close(struct store_conn *c); /* NULL is fine */
+DEFINE_CLEANUP(struct store_conn, store_conn_close);
 
 /* Brings a new or older database to this program's schema; refuses a newer or foreign one before it
  * touches it. */
@@ -119,10 +147,49 @@ int store_manifest_find(struct store_conn *c, int64_t repository, const struct d
 
 /* The blob becomes the repository's, and new if nobody had it. bytes: as for store_blob_put(). */
 int store_blob_add(struct store_conn *tx, int64_t repository, const struct digest *digest,
-	uint64_t size, struct slice bytes, int64_t *ret, struct error *err) MUST_CHECK;
+	uint64_t size, struct slice bytes, struct error *err) MUST_CHECK;
+
+/* Refuses with ERROR_UNAVAILABLE a blob whose file, if it is to have one, is gone. In the write
+ * transaction that adds its row: garbage collection has to take one too, to remove a file. */
+int store_blob_check_file(
+	struct store *s, const struct digest *digest, uint64_t size, struct error *err) MUST_CHECK;
+/* The row goes if no repository has the blob. */
+int store_blob_delete_unused(struct store_conn *tx, int64_t blob, uint64_t *ret_size,
+	bool *ret_deleted, struct error *err) MUST_CHECK;
+
+/* blobs/<algorithm>/<first two digits>/<hex>, below the data folder. */
+#define STORE_BLOB_PATH_SIZE (sizeof("blobs/sha512/xx/") + 2 * DIGEST_BYTES_MAX)
+const char *store_blob_path(const struct digest *digest, char ret[STORE_BLOB_PATH_SIZE]);
+/* Reads the whole file, checks size and digest and, to >= 0, writes it there on the way. Whatever
+ * fails, some of it may be written. ERROR_NOT_FOUND: there is none. */
+int store_blob_copy_file(const struct store *s, const struct digest *digest, uint64_t size, int to,
+	struct error *err) MUST_CHECK;
+
+/* Adds or deletes (sql) the rows of what the manifest names. */
+int store_references(struct store_conn *tx, enum store_sql sql, int64_t repository,
+	int64_t manifest, const struct oci_manifest *m, struct error *err) MUST_CHECK;
+
+/* ---- blob files (blob_file.c) ---- */
+
+/* Which of them this process has found undamaged. */
+struct blob_files;
+int blob_files_new(struct blob_files **ret, struct error *err) MUST_CHECK;
+void blob_files_free(struct blob_files *f);
+struct blob_files *store_blob_files(struct store *s);
+
+/* ERROR_INTERNAL when it is missing or not of that size. */
+int store_blob_open_file(struct store *s, const struct digest *digest, uint64_t size, int *ret,
+	struct error *err) MUST_CHECK;
+
+int store_hash_file(int fd, uint64_t size, enum digest_algorithm algorithm, struct digest *ret,
+	struct error *err) MUST_CHECK;
+
+/* Sets the error of bytes that are not what was stored. Returns -1. */
+int store_damaged(const struct digest *digest, struct error *err);
 
 /* Do the bytes match the digest that they are stored under? */
-int store_verify(const struct digest *digest, struct slice bytes, struct error *err) MUST_CHECK;
+int store_check_digest(
+	const struct digest *digest, struct slice bytes, struct error *err) MUST_CHECK;
 
 int64_t store_now_s(void); /* for the pushed_at columns */
 

@@ -74,7 +74,7 @@ static int read_referrer(struct query *q, struct store_referrer *ret, struct err
 	ret->media_type = query_slice(q);
 	ret->artifact_type = query_slice(q);
 	ret->bytes = query_slice(q);
-	return store_verify(&ret->digest, ret->bytes, err);
+	return store_check_digest(&ret->digest, ret->bytes, err);
 }
 
 int store_referrers(struct store_conn *c, struct slice repository, const struct digest *subject,

@@ -69,7 +69,7 @@ static int read_row(struct query *q, struct store_manifest *ret, struct error *e
 	if (media_type.n >= sizeof(ret->media_type))
 		return error_set(err, ERROR_INTERNAL,
 			"the registry's database is damaged: a media type is too long");
-	if (store_verify(&digest, bytes, err) != 0)
+	if (store_check_digest(&digest, bytes, err) != 0)
 		return -1;
 	buf_add(&ret->bytes, bytes);
 	if (buf_check(&ret->bytes, err) != 0)
@@ -127,15 +127,31 @@ int store_manifest_find(struct store_conn *c, int64_t repository, const struct d
 	return query_id(&q, ret, err);
 }
 
-/* ---- deleting ---- */
+/* ---- references ---- */
 
-static int run_with(struct store_conn *tx, enum store_sql sql, int64_t id, struct error *err)
+static int refer(struct store_conn *tx, enum store_sql sql, int64_t repository, int64_t manifest,
+	const struct oci_descriptor *to, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(tx, sql);
 
-	query_bind_int(&q, id);
+	query_bind_int(&q, repository);
+	query_bind_digest(&q, &to->digest);
+	query_bind_int(&q, manifest);
 	return query_run(&q, err);
 }
+
+int store_references(struct store_conn *tx, enum store_sql sql, int64_t repository,
+	int64_t manifest, const struct oci_manifest *m, struct error *err)
+{
+	if (m->kind == OCI_IMAGE && refer(tx, sql, repository, manifest, &m->config, err) != 0)
+		return -1;
+	for (size_t i = 0; i < m->n_children; i++)
+		if (refer(tx, sql, repository, manifest, &m->children[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+/* ---- deleting ---- */
 
 static int delete_tags_of(
 	struct store_conn *tx, int64_t repository, int64_t manifest, struct error *err)
@@ -147,9 +163,28 @@ static int delete_tags_of(
 	return query_run(&q, err);
 }
 
+/* Of a manifest whose bytes are damaged, references stay: they protect too much, never too little.
+ */
+static int delete_references(struct store_conn *tx, int64_t repository, int64_t manifest,
+	struct slice name, const struct digest *digest, struct error *err)
+{
+	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
+	CLEANUP(store_manifest_done) struct store_manifest stored;
+	struct error ignored = ERROR_INIT;
+	char text[DIGEST_TEXT_SIZE];
+
+	store_manifest_init(&stored);
+	if (store_manifest_get(
+		    tx, name, slice_of(digest_format(digest, text)), &stored, &ignored) != 0 ||
+		oci_manifest_parse(&m, buf_slice(&stored.bytes), &ignored) != 0)
+		return 0;
+	return store_references(tx, SQL_REFERENCE_DELETE, repository, manifest, m, err);
+}
+
 int store_manifest_delete(struct store_conn *tx, struct slice repository,
 	const struct digest *digest, struct error *err)
 {
+	CLEANUP(query_done) struct query q = query(tx, SQL_MANIFEST_DELETE);
 	int64_t id, manifest;
 
 	if (store_repository_find(tx, repository, &id, err) != 0 ||
@@ -158,10 +193,10 @@ int store_manifest_delete(struct store_conn *tx, struct slice repository,
 	if (manifest == 0)
 		return unknown_digest(repository, digest, err);
 	if (delete_tags_of(tx, id, manifest, err) != 0 ||
-		run_with(tx, SQL_MANIFEST_BLOB_DELETE, manifest, err) != 0 ||
-		run_with(tx, SQL_MANIFEST_CHILD_DELETE, manifest, err) != 0)
+		delete_references(tx, id, manifest, repository, digest, err) != 0)
 		return -1;
-	return run_with(tx, SQL_MANIFEST_DELETE, manifest, err);
+	query_bind_int(&q, manifest);
+	return query_run(&q, err);
 }
 
 int store_tag_delete(

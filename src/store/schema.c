@@ -60,19 +60,54 @@ static const char *const migrations[] = {
 	" manifest INTEGER NOT NULL,"
 	" immutable INTEGER NOT NULL,"
 	" PRIMARY KEY(repository, name)) WITHOUT ROWID;",
+
+	/* What each manifest names, there or not: config and layers of an image, manifests of an
+	 * index. By digest, so that a blob is protected also when it comes after its manifest. */
+	"CREATE TABLE reference("
+	" repository INTEGER NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" manifest INTEGER NOT NULL,"
+	" PRIMARY KEY(repository, digest, manifest)) WITHOUT ROWID;"
+	"INSERT INTO reference SELECT m.repository, b.digest, m.id FROM manifest_blob mb"
+	" JOIN manifest m ON m.id = mb.manifest JOIN blob b ON b.id = mb.blob;"
+	"INSERT INTO reference SELECT m.repository, mc.digest, m.id FROM manifest_child mc"
+	" JOIN manifest m ON m.id = mc.manifest WHERE true ON CONFLICT DO NOTHING;"
+	"DROP TABLE manifest_blob;"
+	"DROP TABLE manifest_child;"
+	/* Ordered by blob, to see who else has one. */
+	"ALTER TABLE repository_blob RENAME TO old_repository_blob;"
+	"CREATE TABLE repository_blob("
+	" blob INTEGER NOT NULL,"
+	" repository INTEGER NOT NULL,"
+	" pushed_at INTEGER NOT NULL,"
+	" PRIMARY KEY(blob, repository)) WITHOUT ROWID;"
+	"INSERT INTO repository_blob SELECT blob, repository, pushed_at FROM old_repository_blob;"
+	"DROP TABLE old_repository_blob;",
 };
 
 #define REPOSITORY_ID(parameter) "(SELECT id FROM repository WHERE name = " parameter ")"
+#define BLOB_DIGEST(parameter) "(SELECT digest FROM blob WHERE id = " parameter ")"
+#define REFERENCED(repository, digest) \
+	"EXISTS (SELECT 1 FROM reference WHERE repository = " repository " AND digest = " digest ")"
 
 const char *const store_sql[SQL_ALL_] = {
 	[SQL_BLOB_OF_REPOSITORY] =
-		"SELECT b.size, b.data FROM blob b JOIN repository_blob rb"
-		" ON rb.repository = " REPOSITORY_ID("?1") " AND rb.blob = b.id"
-							   " WHERE b.digest = ?2",
-	[SQL_BLOB_FIND] = "SELECT id, size FROM blob WHERE digest = ?1",
+		"SELECT b.size, rb.pushed_at, b.data FROM blob b JOIN repository_blob rb"
+		" ON rb.blob = b.id AND rb.repository = " REPOSITORY_ID(
+			"?1") " WHERE b.digest = ?2",
+	[SQL_BLOB_FIND] = "SELECT id FROM blob WHERE digest = ?1",
+	[SQL_BLOB_FILE_FIND] = "SELECT id FROM blob WHERE digest = ?1 AND data IS NULL",
+	[SQL_BLOB_COMPARE] = "SELECT id, data IS ?2 FROM blob WHERE digest = ?1",
 	[SQL_BLOB_OF_REPOSITORY_FIND] =
 		"SELECT b.id FROM blob b JOIN repository_blob rb"
-		" ON rb.repository = ?1 AND rb.blob = b.id WHERE b.digest = ?2",
+		" ON rb.blob = b.id AND rb.repository = ?1 WHERE b.digest = ?2",
+	[SQL_GC_PAGE] = "SELECT rb.blob, rb.repository, rb.pushed_at <= ?3 AND NOT " REFERENCED(
+		"rb.repository",
+		BLOB_DIGEST("rb.blob")) ","
+					" (SELECT size FROM blob WHERE id = rb.blob)"
+					" FROM repository_blob rb WHERE (rb.blob, rb.repository) > "
+					"(?1, ?2)"
+					" ORDER BY rb.blob, rb.repository LIMIT ?4",
 	[SQL_REPOSITORY_FIND] = "SELECT id FROM repository WHERE name = ?1",
 	[SQL_MANIFEST_BY_TAG] = "SELECT m.digest, m.media_type, m.bytes FROM tag t JOIN manifest m"
 				" ON m.id = t.manifest"
@@ -95,26 +130,82 @@ const char *const store_sql[SQL_ALL_] = {
 				  "?1") " AND subject = ?2 AND id > ?3"
 					" AND (?4 IS NULL OR artifact_type = ?4) ORDER BY id",
 
+	[SQL_BLOB_FILES] = "SELECT digest, size FROM blob WHERE data IS NULL ORDER BY id",
+	[SQL_COPY_DATABASE] = "VACUUM INTO ?1",
+	[SQL_INTEGRITY_CHECK] = "PRAGMA integrity_check",
+	[SQL_REPOSITORY_NAME] = "SELECT name FROM repository WHERE id = ?1",
+	[SQL_VERIFY_REFERENCES] =
+		"SELECT f.repository, f.digest, f.manifest, m.id IS NULL, f.digest FROM reference f"
+		" LEFT JOIN manifest m ON m.id = f.manifest AND m.repository = f.repository"
+		" WHERE (f.repository, f.digest, f.manifest) > (?1, ?2, ?3)"
+		" ORDER BY f.repository, f.digest, f.manifest LIMIT ?4",
+	[SQL_VERIFY_REFERENCES_OF] =
+		"SELECT digest FROM reference WHERE repository = ?1 AND manifest = ?2",
+	[SQL_VERIFY_LAST_MANIFEST] = "SELECT max(id) FROM manifest",
+	[SQL_VERIFY_NEXT_MANIFEST] = "SELECT min(id) FROM manifest WHERE id > ?1",
+	[SQL_VERIFY_MANIFEST] =
+		"SELECT m.id, m.repository, m.digest, m.subject, m.bytes, r.id IS NULL"
+		" FROM manifest m LEFT JOIN repository r ON r.id = m.repository"
+		" WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT 1",
+	[SQL_VERIFY_TAGS] =
+		"SELECT t.repository, t.name, m.id IS NULL FROM tag t"
+		" LEFT JOIN manifest m ON m.id = t.manifest AND m.repository = t.repository"
+		" WHERE (t.repository, t.name) > (?1, ?2) ORDER BY t.repository, t.name LIMIT ?3",
+	[SQL_VERIFY_REPOSITORY_BLOBS] =
+		"SELECT rb.blob, rb.repository, b.id IS NULL OR r.id IS NULL"
+		" FROM repository_blob rb LEFT JOIN blob b ON b.id = rb.blob"
+		" LEFT JOIN repository r ON r.id = rb.repository"
+		" WHERE (rb.blob, rb.repository) > (?1, ?2)"
+		" ORDER BY rb.blob, rb.repository LIMIT ?3",
+	[SQL_VERIFY_BLOB] = "SELECT id, size, data, digest FROM blob WHERE id > ?1"
+			    " ORDER BY id LIMIT 1",
+	[SQL_MANIFEST_LAST] = "SELECT max(id) FROM manifest",
+	[SQL_MANIFEST_NEXT] = "SELECT digest, bytes FROM manifest"
+			      " WHERE repository = ?1 AND digest > ?2 AND +id <= ?3"
+			      " ORDER BY digest LIMIT 1",
+	[SQL_LAYOUT_TAGS] = "SELECT t.name, t.name, t.immutable, m.digest, m.media_type,"
+			    " m.artifact_type, length(m.bytes) FROM tag t"
+			    " JOIN manifest m ON m.id = t.manifest"
+			    " WHERE t.repository = ?1 AND t.name > ?2 AND m.id <= ?3"
+			    " ORDER BY t.name LIMIT ?4",
+	/* Those that no index names, either. */
+	[SQL_LAYOUT_UNTAGGED] =
+		"SELECT m.digest, NULL, 0, m.digest, m.media_type, m.artifact_type,"
+		" length(m.bytes) FROM manifest m"
+		" WHERE m.repository = ?1 AND m.digest > ?2 AND +m.id <= ?3"
+		" AND m.id NOT IN (SELECT manifest FROM tag WHERE repository = ?1)"
+		" AND NOT EXISTS (SELECT 1 FROM reference r JOIN manifest p ON p.id = r.manifest"
+		" WHERE r.repository = ?1 AND r.digest = m.digest AND p.id <= ?3"
+		" AND p.media_type IN ('" OCI_MEDIA_INDEX "', '" DOCKER_MEDIA_LIST "'))"
+		" ORDER BY m.digest LIMIT ?4",
+
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
 	[SQL_REPOSITORY_ADD] = "INSERT INTO repository(name) VALUES(?1)",
+	[SQL_BLOB_REPLACE] = "UPDATE blob SET size = ?2, data = ?3 WHERE id = ?1",
 	[SQL_BLOB_ADD] = "INSERT INTO blob(digest, size, data) VALUES(?1, ?2, ?3)",
 	[SQL_REPOSITORY_BLOB_ADD] =
-		"INSERT INTO repository_blob(repository, blob, pushed_at) VALUES(?1, ?2, ?3)"
+		"INSERT INTO repository_blob(blob, repository, pushed_at) VALUES(?1, ?2, ?3)"
 		" ON CONFLICT DO UPDATE SET pushed_at = excluded.pushed_at",
+	[SQL_REPOSITORY_BLOB_TOUCH] =
+		"UPDATE repository_blob SET pushed_at = ?3 WHERE blob = ?1 AND repository = ?2",
 	[SQL_REPOSITORY_BLOB_DELETE] =
-		"DELETE FROM repository_blob WHERE repository = ?1 AND blob = ?2",
+		"DELETE FROM repository_blob WHERE blob = ?1 AND repository = ?2",
+	[SQL_REPOSITORY_BLOB_COLLECT] =
+		"DELETE FROM repository_blob WHERE blob = ?1 AND repository = ?2"
+		" AND pushed_at <= ?3 AND NOT " REFERENCED("?2", BLOB_DIGEST("?1")),
+	[SQL_BLOB_DELETE_UNUSED] = "DELETE FROM blob WHERE id = ?1"
+				   " AND NOT EXISTS (SELECT 1 FROM repository_blob WHERE blob = ?1)"
+				   " RETURNING size",
 	[SQL_MANIFEST_ADD] =
 		"INSERT INTO manifest(repository, digest, media_type, artifact_type, subject,"
 		" pushed_at, bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[SQL_MANIFEST_DELETE] = "DELETE FROM manifest WHERE id = ?1",
-	[SQL_MANIFEST_BLOB_ADD] =
-		"INSERT INTO manifest_blob(manifest, blob) VALUES(?1, ?2) ON CONFLICT DO NOTHING",
-	[SQL_MANIFEST_BLOB_DELETE] = "DELETE FROM manifest_blob WHERE manifest = ?1",
-	[SQL_MANIFEST_CHILD_ADD] = "INSERT INTO manifest_child(manifest, digest) VALUES(?1, ?2)"
-				   " ON CONFLICT DO NOTHING",
-	[SQL_MANIFEST_CHILD_DELETE] = "DELETE FROM manifest_child WHERE manifest = ?1",
+	[SQL_REFERENCE_ADD] = "INSERT INTO reference(repository, digest, manifest)"
+			      " VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
+	[SQL_REFERENCE_DELETE] = "DELETE FROM reference WHERE repository = ?1 AND digest = ?2"
+				 " AND manifest = ?3",
 	/* A tag that was immutable once stays so. */
 	[SQL_TAG_PUT] =
 		"INSERT INTO tag(repository, name, manifest, immutable) VALUES(?1, ?2, ?3, ?4)"

@@ -12,13 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WAL_PAGES 4000      /* checkpoint from here, 16 MiB, */
-#define WAL_PAGES_MORE 1000 /* and again each time it has grown so much */
-#define BUSY_MS 5000        /* somebody looks into the file with another program */
+#define WAL_PAGES 4000       /* checkpoint from here, 16 MiB, */
+#define WAL_PAGES_MORE 1000  /* and again each time it has grown so much */
+#define PROGRESS_STEPS 10000 /* of a long statement, between looks at whether to go on */
+#define BUSY_MS 5000         /* somebody looks into the file with another program */
 
 struct store {
 	char *dir;
 	int lock_fd;
+	_Atomic bool interrupted;
+	struct blob_files *blob_files;
 
 	/* Who writes: tickets are drawn in order of arrival. */
 	pthread_mutex_t write_lock;
@@ -57,7 +60,8 @@ static int prepare(struct store_conn *c, struct error *err)
 }
 
 /* On failure the caller closes it. */
-static int conn_open(struct store_conn *c, struct store *s, bool writes, struct error *err)
+static int conn_open(
+	struct store_conn *c, struct store *s, const char *path, bool writes, struct error *err)
 {
 	/* The writer checkpoints on its own terms, the readers never. */
 	const char *setup = writes ? "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
@@ -65,10 +69,7 @@ static int conn_open(struct store_conn *c, struct store *s, bool writes, struct 
 				     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384"
 				   : "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -4096";
 	int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-	AUTO_FREE char *path = NULL;
 
-	if (asprintf(&path, "%s/registry.db", s->dir) < 0)
-		return error_no_memory(err);
 	*c = (struct store_conn){.store = s, .writes = writes};
 	if (sqlite3_open_v2(path, &c->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return c->db == NULL ? error_no_memory(err) : store_db_error(c->db, err);
@@ -81,6 +82,17 @@ static int conn_open(struct store_conn *c, struct store *s, bool writes, struct 
 	if (sqlite3_exec(c->db, setup, NULL, NULL, NULL) != SQLITE_OK)
 		return store_db_error(c->db, err);
 	return prepare(c, err);
+}
+
+static int main_conn_open(struct store_conn *c, struct store *s, bool writes, struct error *err)
+{
+	AUTO_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/registry.db", s->dir) < 0) {
+		path = NULL;
+		return error_no_memory(err);
+	}
+	return conn_open(c, s, path, writes, err);
 }
 
 static int wal_grew(void *arg, sqlite3 *db UNUSED, const char *name UNUSED, int pages)
@@ -184,7 +196,7 @@ static int open_all(struct store *s, size_t n_readers, struct error *err)
 	s->writer = calloc(1, sizeof(*s->writer));
 	if (s->writer == NULL)
 		return error_no_memory(err);
-	if (conn_open(s->writer, s, true, err) != 0)
+	if (main_conn_open(s->writer, s, true, err) != 0)
 		return -1;
 	sqlite3_wal_hook(s->writer->db, wal_grew, s);
 	/* The database's own name must be durable before anything in it is acknowledged. */
@@ -192,7 +204,7 @@ static int open_all(struct store *s, size_t n_readers, struct error *err)
 	while (s->n_readers < n_readers) {
 		struct store_conn *c = &s->readers[s->n_readers++];
 
-		if (conn_open(c, s, false, err) != 0)
+		if (main_conn_open(c, s, false, err) != 0)
 			return -1;
 		c->next_free = s->free_readers;
 		s->free_readers = c;
@@ -218,6 +230,8 @@ int store_open(struct store **ret, const char *dir, size_t n_readers, struct err
 	s->dir = slice_dup(slice_of(dir));
 	if (s->dir == NULL)
 		return error_no_memory(err);
+	if (blob_files_new(&s->blob_files, err) != 0)
+		return -1;
 	if (open_all(s, n_readers, err) != 0)
 		return -1;
 	*ret = TAKE_PTR(s);
@@ -241,6 +255,7 @@ void store_close(struct store *s)
 	AZ(pthread_mutex_destroy(&s->readers_lock));
 	AZ(pthread_cond_destroy(&s->write_turn));
 	AZ(pthread_mutex_destroy(&s->write_lock));
+	blob_files_free(s->blob_files);
 	free(s->dir);
 	free(s);
 }
@@ -248,6 +263,24 @@ void store_close(struct store *s)
 const char *store_dir(const struct store *s)
 {
 	return s->dir;
+}
+
+void store_interrupt(struct store *s)
+{
+	s->interrupted = true;
+}
+
+int store_interrupted(const struct store *s, struct error *err)
+{
+	if (!s->interrupted)
+		return 0;
+	return error_set(
+		err, ERROR_UNAVAILABLE, "the server is stopping; try again when it is back");
+}
+
+struct blob_files *store_blob_files(struct store *s)
+{
+	return s->blob_files;
 }
 
 int64_t store_now_s(void)
@@ -284,6 +317,38 @@ void store_reader_done(struct store_conn *c)
 	s->free_readers = c;
 	AZ(pthread_cond_signal(&s->reader_free));
 	AZ(pthread_mutex_unlock(&s->readers_lock));
+}
+
+/* The process is ending: the statement fails. */
+static int progress(void *arg)
+{
+	struct error ignored = ERROR_INIT;
+
+	return store_interrupted(arg, &ignored) != 0;
+}
+
+int store_conn_open(struct store_conn **ret, struct store *s, const char *path, struct error *err)
+{
+	struct store_conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return error_no_memory(err);
+	if ((path == NULL ? main_conn_open(c, s, false, err) : conn_open(c, s, path, false, err)) !=
+		0) {
+		store_conn_close(c);
+		return -1;
+	}
+	sqlite3_progress_handler(c->db, PROGRESS_STEPS, progress, s);
+	*ret = c;
+	return 0;
+}
+
+void store_conn_close(struct store_conn *c)
+{
+	if (c == NULL)
+		return;
+	conn_close(c);
+	free(c);
 }
 
 /* ---- the writer ---- */

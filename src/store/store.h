@@ -37,6 +37,11 @@ DEFINE_CLEANUP(struct store, store_close);
 
 const char *store_dir(const struct store *s);
 
+/* The process is about to end: long work on the store (gc, verify, layout, backup) ends at its next
+ * step, where it asks store_interrupted(): ERROR_UNAVAILABLE. Any thread. */
+void store_interrupt(struct store *s);
+int store_interrupted(const struct store *s, struct error *err) MUST_CHECK;
+
 /* A read-only connection, for one thread; waits until one is free. */
 struct store_conn *store_reader(struct store *s);
 void store_reader_done(struct store_conn *c); /* NULL is fine */
@@ -57,8 +62,9 @@ void store_rollback(struct store *s);
 
 struct store_blob {
 	uint64_t size;
-	int fd;          /* >= 0: the file, of that size; else */
-	struct buf data; /* the bytes, verified */
+	int64_t pushed_at; /* seconds since 1970: when it was last said to be there */
+	int fd;            /* >= 0: the file, of that size; else */
+	struct buf data;   /* the bytes, verified */
 };
 void store_blob_init(struct store_blob *b);
 void store_blob_done(struct store_blob *b);
@@ -66,6 +72,11 @@ void store_blob_done(struct store_blob *b);
 /* A blob that this repository may serve: by push or mount. */
 int store_blob_get(struct store_conn *c, struct slice repository, const struct digest *digest,
 	struct store_blob *ret, struct error *err) MUST_CHECK;
+
+/* Hashes a blob file, unless this process has and it has not changed since; without a connection,
+ * as it may take long. ERROR_INTERNAL: it is damaged. */
+int store_blob_verify(struct store *s, const struct digest *digest, const struct store_blob *b,
+	struct error *err) MUST_CHECK;
 
 /* Writes a blob file from memory, in place and durable. The row comes later. */
 int store_blob_write_file(struct store *s, const struct digest *digest, struct slice bytes,
@@ -75,13 +86,17 @@ int store_blob_adopt_file(struct store *s, const struct digest *digest, const ch
 	struct error *err) MUST_CHECK;
 
 /* Makes it a blob of the repository. bytes: the content, up to LIMIT_BLOB_IN_ROW; a larger one is
- * in its file already. */
+ * in its file already. ERROR_UNAVAILABLE: garbage collection took the file before; push again. */
 int store_blob_put(struct store_conn *tx, struct slice repository, const struct digest *digest,
 	uint64_t size, struct slice bytes, struct error *err) MUST_CHECK;
 /* Takes a blob that is in "from", or anywhere when from is SLICE_NONE, into the repository. */
 int store_blob_mount(struct store_conn *tx, struct slice repository, struct slice from,
 	const struct digest *digest, struct error *err) MUST_CHECK;
-/* Takes it out of the repository; the content stays until nobody has it. */
+/* It was said to be there: its age counts from now (store/gc.h). A missing one is no error. */
+int store_blob_touch(struct store_conn *tx, struct slice repository, const struct digest *digest,
+	struct error *err) MUST_CHECK;
+/* Takes it out of the repository. The content goes when nobody else has it; its file, with the next
+ * garbage collection. */
 int store_blob_delete(struct store_conn *tx, struct slice repository, const struct digest *digest,
 	struct error *err) MUST_CHECK;
 
@@ -107,8 +122,10 @@ int store_tag_get(struct store_conn *c, struct slice repository, struct slice ta
 
 struct store_push {
 	struct slice repository;
-	struct slice tag; /* SLICE_NONE: by digest only */
-	bool tag_is_new;  /* refuse when it names another manifest; it never moves again */
+	size_t n_tags; /* 0: by digest only */
+	const struct slice *tags;
+	bool tags_are_new; /* refuse when one names another manifest; they never move again */
+	bool sparse;       /* what it names may be missing */
 	struct slice media_type;
 	struct slice bytes;
 	struct digest digest;
@@ -116,9 +133,9 @@ struct store_push {
 	size_t n_blobs; /* stored with it; those above LIMIT_BLOB_IN_ROW are files already */
 	const struct push_blob *blobs;
 };
-/* ERROR_CONFLICT: the tag is immutable, or new, and names something else. ERROR_NOT_FOUND: a
- * blob or manifest that it references is not in the repository (a subject need not be).
- * ERROR_INVALID: it is not a manifest. */
+/* ERROR_CONFLICT: a tag is immutable, or new, and names something else. ERROR_NOT_FOUND: not
+ * sparse, and a blob or manifest that it names (but for the subject) is not in the repository.
+ * ERROR_INVALID: it is not a manifest. ERROR_UNAVAILABLE: as for store_blob_put(). */
 int store_manifest_put(
 	struct store_conn *tx, const struct store_push *push, struct error *err) MUST_CHECK;
 /* With the tags that name it. */

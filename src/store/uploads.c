@@ -259,6 +259,48 @@ void upload_drop(struct upload *up)
 	upload_free(up);
 }
 
+/* Takes the idle ones out of the table; under the lock. */
+static struct upload *take_idle(
+	struct uploads *u, uint64_t idle_ms, bool dry_run, size_t *ret_n, uint64_t *ret_bytes)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	struct upload *taken = NULL;
+
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct upload **at = &u->buckets[i], *up; (up = *at) != NULL;) {
+			bool idle = !up->claimed && now_ms - up->idle_since_ms >= idle_ms;
+
+			*ret_n += idle;
+			*ret_bytes += idle ? up->offset : 0;
+			if (!idle || dry_run) {
+				at = &up->next;
+				continue;
+			}
+			*at = up->next;
+			u->n--;
+			up->next = taken;
+			taken = up;
+		}
+	}
+	return taken;
+}
+
+size_t uploads_sweep(struct uploads *u, uint64_t idle_ms, bool dry_run, uint64_t *ret_bytes)
+{
+	struct upload *idle;
+	size_t n = 0;
+
+	*ret_bytes = 0;
+	AZ(pthread_mutex_lock(&u->lock));
+	idle = take_idle(u, idle_ms, dry_run, &n, ret_bytes);
+	AZ(pthread_mutex_unlock(&u->lock));
+	for (struct upload *next; idle != NULL; idle = next) {
+		next = idle->next;
+		upload_free(idle);
+	}
+	return n;
+}
+
 const char *upload_id(const struct upload *up)
 {
 	return up->id;

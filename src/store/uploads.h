@@ -29,6 +29,10 @@ int uploads_claim(struct uploads *u, struct slice repository, struct slice id, s
 int uploads_offset(struct uploads *u, struct slice repository, struct slice id, uint64_t *ret,
 	struct error *err) MUST_CHECK;
 
+/* Drops the sessions that nobody has written to for so long, or only counts them. Returns how many
+ * they are, and in *ret_bytes what had come of them. Blocks. */
+size_t uploads_sweep(struct uploads *u, uint64_t idle_ms, bool dry_run, uint64_t *ret_bytes);
+
 /* Ends the claim: the session stays, or is gone with its bytes (blocks). */
 void upload_release(struct upload *up);
 void upload_drop(struct upload *up);

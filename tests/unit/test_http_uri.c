@@ -189,7 +189,7 @@ static void byte_ranges_follow_the_rfc(void **state UNUSED)
 		{"bytes=-0", 100, HTTP_RANGE_UNSATISFIABLE, 0, 0},
 		{"bytes=0-", 0, HTTP_RANGE_UNSATISFIABLE, 0, 0},
 		{"bytes=-5", 0, HTTP_RANGE_NONE, 0, 0},
-		{"bytes=5-4", 100, HTTP_RANGE_NONE, 0, 0},
+		{"bytes=5-4", 100, HTTP_RANGE_UNSATISFIABLE, 0, 0},
 		{"bytes=-", 100, HTTP_RANGE_NONE, 0, 0},
 		{"bytes=", 100, HTTP_RANGE_NONE, 0, 0},
 		{"bytes=5", 100, HTTP_RANGE_NONE, 0, 0},

@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 
 #include "store/db.h"
+#include "store/gc.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -73,8 +74,9 @@ static int put_manifest_in(struct store_conn *tx, const struct artifact *a, stru
 {
 	struct store_push push = {
 		.repository = REPOSITORY,
-		.tag = tag,
-		.tag_is_new = is_new,
+		.n_tags = tag.p != NULL,
+		.tags = &tag,
+		.tags_are_new = is_new,
 		.media_type = SLICE(OCI_MEDIA_MANIFEST),
 		.bytes = buf_slice(&a->manifest),
 		.digest = a->digest,
@@ -126,6 +128,20 @@ static char *big_bytes(size_t n)
 	return p;
 }
 
+/* Changes bytes of the file that holds the blob. */
+static void damage_file(struct fixture *f, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE], path[256];
+	const char *hex = strchr(digest_format(digest, text), ':') + 1;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/blobs/sha256/%.2s/%s", f->dir, hex, hex);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "damage", 6, 1000), 6);
+	close(fd);
+}
+
 /* ---- the folder ---- */
 
 static void a_second_process_is_refused(void **state)
@@ -162,6 +178,50 @@ static void data_of_a_newer_program_is_refused_untouched(void **state)
 	exec(f->dir, "PRAGMA user_version = 99");
 	assert_refused(store_open(&newer, f->dir, 1, &err), ERROR_INTERNAL);
 	assert_non_null(strstr(err.text, "newer gsq (schema 99"));
+}
+
+/* What the first schema had in place of `reference`, filled from it. */
+static const char to_version_1[] =
+	"CREATE TABLE manifest_blob(manifest INTEGER NOT NULL, blob INTEGER NOT NULL,"
+	" PRIMARY KEY(manifest, blob)) WITHOUT ROWID;"
+	"CREATE TABLE manifest_child(manifest INTEGER NOT NULL, digest BLOB NOT NULL,"
+	" PRIMARY KEY(manifest, digest)) WITHOUT ROWID;"
+	"INSERT INTO manifest_blob SELECT r.manifest, b.id FROM reference r"
+	" JOIN blob b ON b.digest = r.digest;"
+	"INSERT INTO manifest_child SELECT manifest, digest FROM reference"
+	" WHERE digest NOT IN (SELECT digest FROM blob);"
+	"DROP TABLE reference;"
+	"ALTER TABLE repository_blob RENAME TO new;"
+	"CREATE TABLE repository_blob(repository INTEGER NOT NULL, blob INTEGER NOT NULL,"
+	" pushed_at INTEGER NOT NULL, PRIMARY KEY(repository, blob)) WITHOUT ROWID;"
+	"INSERT INTO repository_blob SELECT repository, blob, pushed_at FROM new;"
+	"DROP TABLE new;"
+	"PRAGMA user_version = 1";
+
+static void data_of_an_older_program_is_upgraded_with_all_that_it_has(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct gc_options options = {.grace_s = 0};
+	struct gc_report report;
+	CLEANUP(artifact_done) struct artifact a;
+	CLEANUP(store_blob_done) struct store_blob blob;
+	struct digest got, unused = digest_of(SLICE("unused"));
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	put_manifest(f, &a, SLICE("v1"), true);
+	put_blob(f, REPOSITORY, SLICE("unused"));
+	store_close(f->store);
+	f->store = NULL;
+	exec(f->dir, to_version_1);
+	assert_ok(store_open(&f->store, f->dir, 2, &err));
+	assert_ok(store_gc(f->store, &options, &report, &err));
+	assert_int_equal(report.unlinked, 1);
+	store_blob_init(&blob);
+	assert_refused(get_blob(f, REPOSITORY, &unused, &blob, &err), ERROR_NOT_FOUND);
+	assert_ok(get_blob(f, REPOSITORY, &a.blobs[1].digest, &blob, &err));
+	assert_ok(get_tag(f, SLICE("v1"), &got, &err));
+	assert_true(digest_eq(&got, &a.digest));
 }
 
 static void another_programs_database_is_refused(void **state)
@@ -265,6 +325,50 @@ static void a_damaged_row_is_an_error_and_never_wrong_bytes(void **state)
 	assert_int_equal(b.data.len, 0);
 }
 
+static void a_damaged_file_is_found_also_after_it_was_good_once(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(store_blob_done) struct store_blob blob;
+	char *bytes = big_bytes(LIMIT_BLOB_IN_ROW + 1);
+	struct slice content = {bytes, LIMIT_BLOB_IN_ROW + 1};
+	struct digest digest = digest_of(content);
+
+	store_blob_init(&blob);
+	put_blob(f, REPOSITORY, content);
+	assert_ok(get_blob(f, REPOSITORY, &digest, &blob, &err));
+	assert_ok(store_blob_verify(f->store, &digest, &blob, &err));
+	damage_file(f, &digest);
+	assert_refused(store_blob_verify(f->store, &digest, &blob, &err), ERROR_INTERNAL);
+	reopen(f);
+	assert_refused(store_blob_verify(f->store, &digest, &blob, &err), ERROR_INTERNAL);
+	test_free(bytes);
+}
+
+static void a_damaged_blob_is_healed_by_pushing_it_again(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(store_blob_done) struct store_blob blob;
+	char *bytes = big_bytes(LIMIT_BLOB_IN_ROW + 1);
+	struct slice content = {bytes, LIMIT_BLOB_IN_ROW + 1};
+	struct digest big = digest_of(content), small = digest_of(SLICE("small"));
+
+	store_blob_init(&blob);
+	put_blob(f, REPOSITORY, content);
+	put_blob(f, REPOSITORY, SLICE("small"));
+	damage_file(f, &big);
+	exec(f->dir, "UPDATE blob SET data = 'smell' WHERE data = CAST('small' AS BLOB)");
+	assert_refused(get_blob(f, REPOSITORY, &small, &blob, &err), ERROR_INTERNAL);
+	put_blob(f, REPOSITORY, content);
+	put_blob(f, REPOSITORY, SLICE("small"));
+	assert_ok(get_blob(f, REPOSITORY, &small, &blob, &err));
+	store_blob_done(&blob);
+	assert_ok(get_blob(f, REPOSITORY, &big, &blob, &err));
+	assert_ok(store_blob_verify(f->store, &big, &blob, &err));
+	test_free(bytes);
+}
+
 static void a_blob_file_that_was_cut_or_lost_is_an_error(void **state)
 {
 	struct fixture *f = *state;
@@ -365,8 +469,10 @@ static void a_manifest_whose_blobs_are_missing_leaves_nothing(void **state)
 	CLEANUP(store_names_done) struct store_names names;
 	CLEANUP(store_reader_donep) struct store_conn *c = NULL;
 	struct store_conn *tx;
+	struct slice tag = SLICE("v1");
 	struct store_push push = {.repository = REPOSITORY,
-		.tag = SLICE("v1"),
+		.n_tags = 1,
+		.tags = &tag,
 		.media_type = SLICE(OCI_MEDIA_MANIFEST)};
 
 	artifact_init(&a, SLICE("layer"), NULL);
@@ -591,11 +697,14 @@ int main(void)
 		TEST(a_second_process_is_refused),
 		TEST(what_was_committed_is_there_after_a_restart),
 		TEST(data_of_a_newer_program_is_refused_untouched),
+		TEST(data_of_an_older_program_is_upgraded_with_all_that_it_has),
 		TEST(another_programs_database_is_refused),
 		TEST(files_of_uploads_are_removed_at_start),
 		TEST(small_blobs_are_rows_and_big_ones_are_files),
 		TEST(a_blob_is_served_only_by_repositories_that_have_it),
 		TEST(a_damaged_row_is_an_error_and_never_wrong_bytes),
+		TEST(a_damaged_file_is_found_also_after_it_was_good_once),
+		TEST(a_damaged_blob_is_healed_by_pushing_it_again),
 		TEST(a_blob_file_that_was_cut_or_lost_is_an_error),
 		TEST(a_manifest_is_found_by_tag_and_digest_with_its_media_type),
 		TEST(a_damaged_manifest_is_an_error),

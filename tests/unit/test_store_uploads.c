@@ -175,6 +175,49 @@ static void the_number_of_open_uploads_is_bounded(void **state)
 		uploads_start(f->uploads, REPOSITORY, DIGEST_SHA256, &up, &err), ERROR_TOO_MANY);
 }
 
+static void a_sweep_drops_what_is_idle_with_its_file_and_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *bytes = test_calloc(2, LIMIT_BLOB_IN_ROW);
+	struct upload *idle = start(f), *small = start(f), *busy = start(f);
+	char id[UPLOAD_ID_SIZE];
+	uint64_t swept;
+
+	memcpy(id, upload_id(idle), sizeof(id));
+	assert_ok(upload_write(idle, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err));
+	assert_ok(upload_write(small, SLICE("12345"), &err));
+	assert_ok(upload_write(busy, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err));
+	upload_release(idle);
+	upload_release(small);
+
+	assert_int_equal(uploads_sweep(f->uploads, 3600 * 1000, false, &swept), 0);
+	assert_int_equal(swept, 0);
+	assert_int_equal(uploads_sweep(f->uploads, 0, true, &swept), 2);
+	assert_int_equal(swept, 2 * LIMIT_BLOB_IN_ROW + 5);
+	assert_int_equal(n_files(f), 2);
+	assert_int_equal(uploads_sweep(f->uploads, 0, false, &swept), 2);
+	assert_int_equal(swept, 2 * LIMIT_BLOB_IN_ROW + 5);
+	assert_int_equal(n_files(f), 1);
+	assert_refused(
+		uploads_claim(f->uploads, REPOSITORY, slice_of(id), &idle, &err), ERROR_NOT_FOUND);
+	assert_int_equal(uploads_sweep(f->uploads, 0, false, &swept), 0);
+	upload_drop(busy);
+	test_free(bytes);
+}
+
+static void a_sweep_makes_room_for_new_uploads(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t swept;
+
+	for (int i = 0; i < LIMIT_UPLOADS; i++)
+		upload_release(start(f));
+	assert_int_equal(uploads_sweep(f->uploads, 0, false, &swept), LIMIT_UPLOADS);
+	for (int i = 0; i < LIMIT_UPLOADS; i++)
+		upload_release(start(f));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -185,6 +228,8 @@ int main(void)
 		TEST(a_session_belongs_to_one_repository_and_one_request),
 		TEST(what_is_no_id_is_unknown),
 		TEST(the_number_of_open_uploads_is_bounded),
+		TEST(a_sweep_drops_what_is_idle_with_its_file_and_nothing_else),
+		TEST(a_sweep_makes_room_for_new_uploads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

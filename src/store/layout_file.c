@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/layout_file.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+const char *layout_path(const struct digest *digest, char ret[LAYOUT_PATH_SIZE])
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	snprintf(ret, LAYOUT_PATH_SIZE, "blobs/%s", digest_format(digest, text));
+	*strchr(ret, ':') = '/';
+	return ret;
+}
+
+int layout_damaged(const struct digest *digest, const char *how, struct error *err)
+{
+	char path[LAYOUT_PATH_SIZE];
+
+	return error_set(err, ERROR_INVALID, "the layout is damaged: %s %s; copy it again",
+		layout_path(digest, path), how);
+}
+
+int layout_open(
+	int dir, const struct digest *digest, int *ret, uint64_t *ret_size, struct error *err)
+{
+	char path[LAYOUT_PATH_SIZE];
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	/* Not to wait for who might write to a named pipe. */
+	fd = openat(dir, layout_path(digest, path), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot open %s of the layout", path);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
+		return layout_damaged(digest, "is not a file", err);
+	*ret_size = fd < 0 ? 0 : (uint64_t)st.st_size;
+	*ret = fd;
+	fd = -1;
+	return 0;
+}
+
+static int check(const struct digest *got, const struct digest *digest, struct error *err)
+{
+	return digest_eq(got, digest)
+		       ? 0
+		       : layout_damaged(digest, "has bytes that do not match its name", err);
+}
+
+int layout_read(
+	int fd, const struct digest *digest, size_t size, struct buf *ret, struct error *err)
+{
+	struct digest got;
+	char *room = buf_room(ret, size);
+
+	if (room == NULL)
+		return buf_check(ret, err);
+	for (size_t at = 0; at < size;) {
+		ssize_t n = read(fd, room + at, size - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(err, errno, "cannot read the layout");
+		if (n == 0)
+			return layout_damaged(digest, "is cut off", err);
+		at += (size_t)n;
+	}
+	buf_claim(ret, size);
+	got = digest_of_as(digest->algorithm, buf_slice(ret));
+	return check(&got, digest, err);
+}
+
+int layout_copy(int fd, const struct digest *digest, int to, struct error *err)
+{
+	CLEANUP(hasher_done) struct hasher h = {0};
+	AUTO_FREE char *chunk = malloc(LIMIT_FILE_CHUNK);
+	struct digest got;
+
+	if (chunk == NULL)
+		return error_no_memory(err);
+	if (hasher_init(&h, digest->algorithm, err) != 0)
+		return -1;
+	for (;;) {
+		ssize_t n = read(fd, chunk, LIMIT_FILE_CHUNK);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(err, errno, "cannot read the layout");
+		if (n == 0)
+			break;
+		hasher_update(&h, (struct slice){chunk, (size_t)n});
+		if (file_write_all(to, chunk, (size_t)n, err) != 0)
+			return -1;
+	}
+	got = hasher_finish(&h);
+	return check(&got, digest, err);
+}
