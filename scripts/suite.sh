@@ -104,3 +104,7 @@ has_go() {
 build_tools() {
 	if has_go; then tests/tools/build; fi
 }
+
+has_tool() {
+	[ -x "${GSQ_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/gsq/tools}/bin/$1" ]
+}
