@@ -93,6 +93,7 @@
 #define LIMIT_UPLOADS 4096            /* open upload sessions */
 #define LIMIT_UPLOAD_IDLE_MS 3600000  /* then an upload may make room for another */
 #define LIMIT_UPLOAD_CHUNK (64 * KIB) /* body bytes handed to a worker at a time */
+#define LIMIT_RUN_HERE (4 * KIB)      /* bodies hashed and parsed on the event loop itself */
 #define LIMIT_GROUP 256               /* outside writes in one transaction */
 #define LIMIT_LIST_PAGE 1000
 #define LIMIT_WORKER_QUEUE 20000

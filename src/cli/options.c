@@ -150,9 +150,15 @@ static struct slice in_short(const char *summary)
 			   : (struct slice){summary, (size_t)(end + 1 - summary)};
 }
 
+/* The name of the program itself is empty. */
+static const char *space_before(const struct verb *group)
+{
+	return group->name[0] == '\0' ? "" : " ";
+}
+
 static void help_group(const struct verb *group, FILE *out)
 {
-	const char *space = group->name[0] == '\0' ? "" : " ";
+	const char *space = space_before(group);
 
 	fprintf(out, "Usage: gsq%s%s VERB [OPTION]...\n\n%s\n\nVerbs:\n", space, group->name,
 		group->summary);
@@ -179,24 +185,41 @@ static bool is_help(const char *word)
 	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
-int cli_run(const struct verb *verb, int argc, char **argv)
+static const struct verb *find_verb(const struct verb *group, const char *word)
 {
-	const char *word = argc > 0 ? argv[0] : "";
-
-	if (verb->verbs == NULL)
-		return verb->run(verb, argc, argv);
-	for (const struct verb *const *v = verb->verbs; *v != NULL; v++)
+	for (const struct verb *const *v = group->verbs; *v != NULL; v++)
 		if (strcmp(word, last_word((*v)->name)) == 0)
-			return cli_run(*v, argc - 1, argv + 1);
+			return *v;
+	return NULL;
+}
+
+/* The word is none of the group's verbs. */
+static int run_group(const struct verb *group, const char *word)
+{
 	if (is_help(word)) {
-		help_group(verb, stdout);
+		help_group(group, stdout);
 		return EXIT_OK;
 	}
 	if (*word != '\0')
-		fprintf(stderr, "gsq%s%s: unknown verb %s\n\n", verb->name[0] == '\0' ? "" : " ",
-			verb->name, word);
-	help_group(verb, stderr);
+		fprintf(stderr, "gsq%s%s: unknown verb %s\n\n", space_before(group), group->name,
+			word);
+	help_group(group, stderr);
 	return EXIT_USAGE;
+}
+
+int cli_run(const struct verb *verb, int argc, char **argv)
+{
+	while (verb->verbs != NULL) {
+		const char *word = argc > 0 ? argv[0] : "";
+		const struct verb *one = find_verb(verb, word);
+
+		if (one == NULL)
+			return run_group(verb, word);
+		verb = one;
+		argc--;
+		argv++;
+	}
+	return verb->run(verb, argc, argv);
 }
 
 int cli_failed(const struct verb *verb, const struct error *err)

@@ -117,7 +117,8 @@ static int report_job(const struct verb *verb, const char *data_dir, const char 
 	CLEANUP(buf_done) struct buf report = BUF_INIT(LIMIT_JOB_REPORT);
 	int result = run_job(verb, data_dir, job, args, &report, err);
 
-	fwrite(report.data, 1, report.len, stdout);
+	if (report.len > 0)
+		fwrite(report.data, 1, report.len, stdout);
 	if (fflush(stdout) != 0 && result == 0)
 		return error_set_errno(err, errno, "cannot write the report");
 	return result;
@@ -174,9 +175,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 static const struct verb verb_gc = {
 	.name = "registry gc",
-	.summary = "Remove blobs that no manifest names, and uploads that were given up. A server "
-		   "does "
-		   "it by itself (gsq serve --gc-interval).",
+	.summary = "Remove blobs that no manifest names, and uploads that were given up. "
+		   "A server does it by itself (gsq serve --gc-interval).",
 	.options = gc_options,
 	.run = run,
 };
@@ -190,9 +190,8 @@ static const struct verb verb_verify = {
 
 static const struct verb verb_backup = {
 	.name = "registry backup",
-	.summary =
-		"Write a tar file of the whole data folder at one moment. To restore it, unpack it "
-		"into an empty folder and start the server there.",
+	.summary = "Write a tar file of the whole data folder at one moment. "
+		   "To restore it, unpack it into an empty folder and start the server there.",
 	.argument = "FILE",
 	.options = plain_options,
 	.run = run,
@@ -200,9 +199,8 @@ static const struct verb verb_backup = {
 
 static const struct verb verb_export = {
 	.name = "registry export",
-	.summary = "Write repositories as an OCI image layout, which oras, skopeo and crane read, "
-		   "into "
-		   "a new folder.",
+	.summary =
+		"Write an OCI image layout, which oras, skopeo and crane read, into a new folder.",
 	.argument = "DIR",
 	.options = export_options,
 	.run = run,
@@ -210,10 +208,9 @@ static const struct verb verb_export = {
 
 static const struct verb verb_import = {
 	.name = "registry import",
-	.summary =
-		"Read an OCI image layout, from export or another program. Makes the data folder "
-		"where there is none. Under a running server nothing goes to gitops-squared/, "
-		"which only its API writes.",
+	.summary = "Read an OCI image layout, from export or another program. "
+		   "Makes the data folder where there is none. Under a running server nothing goes "
+		   "below gitops-squared/, which only its API writes.",
 	.argument = "DIR",
 	.options = import_options,
 	.run = run,
@@ -224,8 +221,7 @@ static const struct verb *const verbs[] = {
 
 const struct verb verb_registry = {
 	.name = "registry",
-	.summary =
-		"Look after the embedded registry: garbage, verification, backup, export, import. "
-		"A server that runs on the folder does the work; give paths that it can reach.",
+	.summary = "Look after the embedded registry: garbage, verification, copies. "
+		   "Where a server runs on the data folder it does the work, as its own user.",
 	.verbs = verbs,
 };

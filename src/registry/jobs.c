@@ -3,7 +3,6 @@
 
 #include "registry/embedded_private.h"
 #include "store/backup.h"
-#include "store/gc.h"
 #include "store/layout.h"
 #include "store/verify.h"
 
@@ -16,17 +15,11 @@ int job_collect_garbage(struct embedded *e, bool dry_run, uint64_t grace_s, stru
 {
 	struct gc_options options = {.dry_run = dry_run, .grace_s = grace_s};
 	struct gc_totals t;
-	struct gc_report r;
 
 	ASSERT(grace_s <= LIMIT_DURATION_S);
 	t.uploads = uploads_sweep(e->uploads, grace_s * 1000, dry_run, &t.upload_bytes);
-	if (store_gc(e->store, &options, &r, err) != 0)
+	if (store_gc(e->store, &options, &t.store, err) != 0)
 		return -1;
-	t.unlinked = r.unlinked;
-	t.blobs = r.blobs;
-	t.blob_bytes = r.blob_bytes;
-	t.files = r.files;
-	t.file_bytes = r.file_bytes;
 	*ret = t;
 	return 0;
 }
@@ -38,11 +31,11 @@ static int gc(
 
 	if (job_collect_garbage(e, args->dry_run, args->grace_s, &t, err) != 0)
 		return -1;
-	buf_printf(report, "blobs taken out of repositories: %" PRIu64 "\n", t.unlinked);
-	buf_printf(
-		report, "blobs removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.blobs, t.blob_bytes);
-	buf_printf(report, "stray files removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.files,
-		t.file_bytes);
+	buf_printf(report, "blobs taken out of repositories: %" PRIu64 "\n", t.store.unlinked);
+	buf_printf(report, "blobs removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.store.blobs,
+		t.store.blob_bytes);
+	buf_printf(report, "stray files removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.store.files,
+		t.store.file_bytes);
 	buf_printf(report, "abandoned uploads removed: %" PRIu64 " (%" PRIu64 " bytes)\n",
 		t.uploads, t.upload_bytes);
 	if (args->dry_run)
@@ -51,6 +44,17 @@ static int gc(
 }
 
 /* ---- verification ---- */
+
+static void report_verified(struct buf *report, const struct verify_report *r)
+{
+	buf_printf(report,
+		"verified: %" PRIu64 " manifests, %" PRIu64 " tags, %" PRIu64 " blobs, %" PRIu64
+		" bytes\n",
+		r->manifests, r->tags, r->blobs, r->bytes);
+	if (r->unused_files > 0)
+		buf_printf(report, "stray files, which gc removes: %" PRIu64 "\n", r->unused_files);
+	buf_printf(report, "problems: %" PRIu64 "\n", r->problems);
+}
 
 static int verify(struct embedded *e, const struct job_args *args UNUSED, struct buf *report,
 	struct error *err)
@@ -61,15 +65,11 @@ static int verify(struct embedded *e, const struct job_args *args UNUSED, struct
 	verify_report_init(&r);
 	result = store_verify_all(e->store, &r, err);
 	buf_add(report, buf_slice(&r.text));
-	buf_printf(report,
-		"verified: %" PRIu64 " manifests, %" PRIu64 " tags, %" PRIu64 " blobs, %" PRIu64
-		" bytes\n",
-		r.manifests, r.tags, r.blobs, r.bytes);
-	if (r.unused_files > 0)
-		buf_printf(report, "stray files, which gc removes: %" PRIu64 "\n", r.unused_files);
-	buf_printf(report, "problems: %" PRIu64 "\n", r.problems);
-	if (result != 0 || r.problems == 0)
-		return result;
+	if (result != 0)
+		return -1;
+	report_verified(report, &r);
+	if (r.problems == 0)
+		return 0;
 	return error_set(err, ERROR_INTERNAL,
 		"%" PRIu64 " problems found: restore from a backup what the report names, or push "
 		"it again",
@@ -100,11 +100,12 @@ static void report_layout(struct buf *report, const char *verb, const struct lay
 static int export(
 	struct embedded *e, const struct job_args *args, struct buf *report, struct error *err)
 {
-	struct layout_report r = {0};
-	int result = layout_export(e->store, args->path, args->repository, &r, err);
+	struct layout_report r;
 
+	if (layout_export(e->store, args->path, args->repository, &r, err) != 0)
+		return -1;
 	report_layout(report, "exported", &r);
-	return result;
+	return 0;
 }
 
 static int import(
@@ -112,11 +113,12 @@ static int import(
 {
 	struct layout_import options = {
 		.dir = args->path, .repository = args->repository, .live = args->live};
-	struct layout_report r = {0};
-	int result = layout_import(e->store, &options, &r, err);
+	struct layout_report r;
 
+	if (layout_import(e->store, &options, &r, err) != 0)
+		return -1;
 	report_layout(report, "imported", &r);
-	return result;
+	return 0;
 }
 
 /* ---- the table ---- */

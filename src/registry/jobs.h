@@ -9,6 +9,7 @@
 #define REGISTRY_JOBS_H
 
 #include "registry/embedded.h"
+#include "store/gc.h"
 
 struct job_args {
 	bool dry_run;           /* gc */
@@ -21,8 +22,8 @@ struct job_args {
 struct job {
 	const char *name; /* "gc", "verify", "backup", "export", "import" */
 	bool needs_path;
-	/* Appends to *report what it did, in lines of UTF-8 for people, also when it fails.
-	 * Verification that found problems is a failure. Blocks; one at a time on a store. */
+	/* Appends to *report what it did, in lines of UTF-8 for people. Verification that found
+	 * problems is a failure, with a report. Blocks; one at a time on a store. */
 	int (*run)(struct embedded *e, const struct job_args *args, struct buf *report,
 		struct error *err);
 };
@@ -32,10 +33,8 @@ const struct job *job_find(struct slice name);
 
 /* What gc removed, or would. */
 struct gc_totals {
-	uint64_t unlinked;
-	uint64_t blobs, blob_bytes;
-	uint64_t files, file_bytes;
-	uint64_t uploads, upload_bytes;
+	struct gc_report store;
+	uint64_t uploads, upload_bytes; /* given up */
 };
 /* The job "gc", for its numbers. */
 int job_collect_garbage(struct embedded *e, bool dry_run, uint64_t grace_s, struct gc_totals *ret,

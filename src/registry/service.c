@@ -295,13 +295,25 @@ int call_write(
 	return 0;
 }
 
+static void submit(struct http_exchange *x, struct call *c)
+{
+	if (leave(x, c, answer))
+		committer_submit(c->e->committer, &c->write);
+}
+
 void call_commit(struct http_exchange *x, struct call *c,
 	int (*apply)(struct call *c, struct store_conn *tx, struct error *err))
 {
-	if (!leave(x, c, answer))
-		return;
 	call_write(c, apply);
-	committer_submit(c->e->committer, &c->write);
+	submit(x, c);
+}
+
+void call_run_here(struct http_exchange *x, struct call *c)
+{
+	if (c->route->run(c, &c->err) == 0 && c->apply != NULL)
+		submit(x, c);
+	else
+		call_answer(x, c);
 }
 
 /* ---- helpers ---- */

@@ -7,6 +7,8 @@
  *   committer     apply()  writes, in a transaction that others share; fills the reply
  *   event loop             answers
  *
+ * Bodies up to LIMIT_RUN_HERE skip the worker: the loop itself runs what they need.
+ *
  * A call is in one place at a time. It outlives its exchange when the connection breaks meanwhile.
  */
 #ifndef REGISTRY_SERVICE_H
@@ -72,6 +74,8 @@ struct call {
 
 /* Runs the route on a worker; answers. */
 void call_run(struct http_exchange *x, struct call *c);
+/* Runs the route here: for what neither blocks nor takes long. */
+void call_run_here(struct http_exchange *x, struct call *c);
 /* Runs work on a worker, which ends with call_return(), then "then" here; x == NULL: gone. */
 void call_work(struct http_exchange *x, struct call *c, void (*work)(struct call *c),
 	void (*then)(struct http_exchange *x, struct call *c));

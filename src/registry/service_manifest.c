@@ -55,7 +55,7 @@ static void collected(struct http_exchange *x, struct slice body, void *arg)
 	buf_add(&c->body, body);
 	if (buf_check(&c->body, &c->err) != 0)
 		return call_answer(x, c);
-	call_run(x, c);
+	(body.n <= LIMIT_RUN_HERE ? call_run_here : call_run)(x, c);
 }
 
 void manifest_collect(struct http_exchange *x, struct call *c)

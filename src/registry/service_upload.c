@@ -130,8 +130,11 @@ static void on_end(struct http_exchange *x, void *arg)
 	struct call *c = arg;
 
 	c->ended = true;
-	if (!c->draining_now)
-		call_run(x, c);
+	if (c->draining_now)
+		return;
+	/* Most blobs are small: no worker need be woken to hash them. */
+	(upload_offset(c->upload) + c->filling.len <= LIMIT_RUN_HERE ? call_run_here : call_run)(
+		x, c);
 }
 
 /* The exchange frees the call, which leaves or drops the upload. */
@@ -144,7 +147,7 @@ static void stream(struct http_exchange *x, struct call *c)
 	static const struct http_sink sink = {.data = on_data, .end = on_end, .gone = on_gone};
 
 	if (http_exchange_head(x)->framing == HTTP_NO_BODY)
-		return call_run(x, c);
+		return on_end(x, c);
 	http_exchange_stream(x, &sink, c);
 }
 

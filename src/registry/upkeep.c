@@ -40,11 +40,13 @@ static void plan_gc(struct upkeep *u)
 
 static void log_garbage(const struct gc_totals *t, uint64_t began_ms)
 {
-	if (t->unlinked + t->blobs + t->files + t->uploads == 0)
+	const struct gc_report *r = &t->store;
+
+	if (r->unlinked + r->blobs + r->files + t->uploads == 0)
 		return;
-	log_info("collected garbage", LOG_NUM("unlinked", t->unlinked), LOG_NUM("blobs", t->blobs),
-		LOG_NUM("blob_bytes", t->blob_bytes), LOG_NUM("files", t->files),
-		LOG_NUM("file_bytes", t->file_bytes), LOG_NUM("uploads", t->uploads),
+	log_info("collected garbage", LOG_NUM("unlinked", r->unlinked), LOG_NUM("blobs", r->blobs),
+		LOG_NUM("blob_bytes", r->blob_bytes), LOG_NUM("files", r->files),
+		LOG_NUM("file_bytes", r->file_bytes), LOG_NUM("uploads", t->uploads),
 		LOG_NUM("upload_bytes", t->upload_bytes),
 		LOG_NUM("ms", clock_monotonic_ms() - began_ms));
 }

@@ -41,12 +41,13 @@ static void backup_done(struct backup *b)
 static int vacuum_into(struct store_conn *c, const char *path, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(c, SQL_COPY_DATABASE);
+	int result;
 
 	query_bind_text(&q, slice_of(path));
-	if (query_run(&q, err) == 0)
-		return 0;
-	(void)!store_interrupted(c->store, err); /* then that is why */
-	return -1;
+	result = query_run(&q, err);
+	if (result != 0 && store_interrupted(c->store, err) != 0)
+		return -1; /* that is why */
+	return result;
 }
 
 static int copy_database(struct backup *b, struct error *err)

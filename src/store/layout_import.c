@@ -20,6 +20,34 @@
 /* Only the server's own API writes below it. */
 #define OWN_REPOSITORIES SLICE("gitops-squared/")
 
+/* A descriptor: of index.json, or in an index below. */
+struct entry {
+	struct slice repository;
+	struct slice tag; /* p == NULL: none */
+	bool immutable;
+	struct slice media_type;
+	struct digest digest;
+	uint64_t size; /* of index.json */
+};
+
+struct loaded {
+	struct buf bytes;
+	struct oci_manifest *parsed;
+};
+
+static void loaded_done(struct loaded *l)
+{
+	buf_done(&l->bytes);
+	oci_manifest_free(l->parsed);
+}
+
+/* A manifest whose children are being imported. */
+struct level {
+	struct entry entry;
+	struct loaded loaded;
+	size_t next; /* child */
+};
+
 struct import {
 	const struct layout_import *options;
 	struct store *store;
@@ -28,6 +56,8 @@ struct import {
 	bool sparse;          /* the layout says that blobs were missing in the store it is from */
 	json_t *repositories; /* a set: those that the layout names */
 	json_t *seen;         /* a set: manifests below the current descriptor */
+	size_t n_levels;      /* from the current descriptor down */
+	struct level levels[LIMIT_LAYOUT_DEPTH + 1];
 	struct layout_batch batch;
 	struct layout_report report;
 };
@@ -40,6 +70,8 @@ static void import_free(struct import *x)
 	json_decref(x->index);
 	json_decref(x->repositories);
 	json_decref(x->seen);
+	while (x->n_levels > 0)
+		loaded_done(&x->levels[--x->n_levels].loaded);
 	layout_batch_done(&x->batch);
 	free(x);
 }
@@ -57,16 +89,6 @@ static int add_to_set(json_t *set, struct slice key, bool *ret_new, struct error
 }
 
 /* ---- descriptors of index.json ---- */
-
-/* Slices are those of index.json. */
-struct entry {
-	struct slice repository;
-	struct slice tag; /* p == NULL: none */
-	bool immutable;
-	struct slice media_type;
-	struct digest digest;
-	uint64_t size;
-};
 
 static struct slice string_of(const json_t *object, const char *key)
 {
@@ -314,17 +336,6 @@ static int is_stored(const struct import *x, struct slice repository, const stru
 	return 0;
 }
 
-struct loaded {
-	struct buf bytes;
-	struct oci_manifest *parsed;
-};
-
-static void loaded_done(struct loaded *l)
-{
-	buf_done(&l->bytes);
-	oci_manifest_free(l->parsed);
-}
-
 static int load(
 	int fd, uint64_t size, const struct digest *digest, struct loaded *ret, struct error *err)
 {
@@ -365,54 +376,35 @@ static int put_manifest(
 	return layout_batch_add(&x->batch, &change, err);
 }
 
-static int import_child(struct import *x, struct slice repository, const struct oci_descriptor *d,
-	size_t depth, struct error *err);
+/* ---- trees of indexes ---- */
 
-/* What it names, then the manifest itself. */
-static int import_manifest(
-	struct import *x, const struct entry *e, struct loaded *l, size_t depth, struct error *err)
+/* Takes over what was loaded. */
+static int push_level(struct import *x, const struct entry *e, struct loaded *l, struct error *err)
 {
-	const struct oci_manifest *m = l->parsed;
-
-	if (m->kind == OCI_IMAGE && import_part(x, e->repository, &m->config, err) != 0)
-		return -1;
-	for (size_t i = 0; i < m->n_children; i++) {
-		const struct oci_descriptor *d = &m->children[i];
-		int result = m->kind == OCI_IMAGE
-				     ? import_part(x, e->repository, d, err)
-				     : import_child(x, e->repository, d, depth + 1, err);
-
-		if (result != 0)
-			return -1;
-	}
-	return put_manifest(x, e, l, err);
-}
-
-static int is_new_child(struct import *x, const struct digest *digest, bool *ret, struct error *err)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	return add_to_set(x->seen, slice_of(digest_format(digest, text)), ret, err);
+	if (x->n_levels == ARRAY_SIZE(x->levels))
+		return error_set(err, ERROR_INVALID,
+			"the layout has more than %d levels of indexes", LIMIT_LAYOUT_DEPTH);
+	x->levels[x->n_levels++] = (struct level){.entry = *e, .loaded = *l};
+	*l = (struct loaded){.parsed = NULL};
+	return 0;
 }
 
 /* What an index names: a manifest, or anything else, as a blob. It may be missing: an index may
  * name platforms that were not copied. */
 static int import_child(struct import *x, struct slice repository, const struct oci_descriptor *d,
-	size_t depth, struct error *err)
+	struct error *err)
 {
 	struct entry e = {.repository = repository,
 		.digest = d->digest,
 		.media_type = slice_of(d->media_type)};
 	CLEANUP(loaded_done) struct loaded l = {.parsed = NULL};
+	char text[DIGEST_TEXT_SIZE];
 	AUTO_CLOSE int fd = -1;
 	struct error failure = ERROR_INIT;
 	bool is_new, found;
 	uint64_t size;
 
-	if (depth > LIMIT_LAYOUT_DEPTH)
-		return error_set(err, ERROR_INVALID,
-			"the layout has more than %d levels of indexes", LIMIT_LAYOUT_DEPTH);
-	if (is_new_child(x, &d->digest, &is_new, err) != 0)
+	if (add_to_set(x->seen, slice_of(digest_format(&d->digest, text)), &is_new, err) != 0)
 		return -1;
 	if (!is_new)
 		return 0;
@@ -421,11 +413,51 @@ static int import_child(struct import *x, struct slice repository, const struct 
 	if (fd < 0)
 		return 0;
 	if (load(fd, size, &d->digest, &l, &failure) == 0)
-		return import_manifest(x, &e, &l, depth, err);
+		return push_level(x, &e, &l, err);
 	if (!is_manifest_type(e.media_type))
 		return import_blob(x, repository, &d->digest, &found, err);
 	*err = failure;
 	return -1;
+}
+
+static int import_parts(
+	struct import *x, struct slice repository, const struct oci_manifest *m, struct error *err)
+{
+	if (import_part(x, repository, &m->config, err) != 0)
+		return -1;
+	for (size_t i = 0; i < m->n_children; i++)
+		if (import_part(x, repository, &m->children[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+/* Everything below it is in. */
+static int finish_level(struct import *x, struct level *level, struct error *err)
+{
+	const struct oci_manifest *m = level->loaded.parsed;
+
+	if (m->kind == OCI_IMAGE && import_parts(x, level->entry.repository, m, err) != 0)
+		return -1;
+	if (put_manifest(x, &level->entry, &level->loaded, err) != 0)
+		return -1;
+	loaded_done(&level->loaded);
+	x->n_levels--;
+	return 0;
+}
+
+static int import_levels(struct import *x, struct error *err)
+{
+	while (x->n_levels > 0) {
+		struct level *top = &x->levels[x->n_levels - 1];
+		const struct oci_manifest *m = top->loaded.parsed;
+		bool has_child = m->kind == OCI_INDEX && top->next < m->n_children;
+
+		if ((has_child ? import_child(
+					 x, top->entry.repository, &m->children[top->next++], err)
+			       : finish_level(x, top, err)) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- index.json ---- */
@@ -448,7 +480,7 @@ static int import_entry(struct import *x, const struct entry *e, struct error *e
 		return layout_damaged(&e->digest, "has another size than index.json says", err);
 	if (load(fd, size, &e->digest, &l, err) != 0)
 		return -1;
-	return import_manifest(x, e, &l, 0, err);
+	return push_level(x, e, &l, err) == 0 ? import_levels(x, err) : -1;
 }
 
 static int do_nothing(

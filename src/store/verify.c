@@ -695,6 +695,8 @@ static int each_entry(struct verify *v, const struct place *in, entry_fn *each, 
 	const struct dirent *entry;
 	int result = 0;
 
+	if (dir == NULL && errno == ENOMEM)
+		return error_no_memory(err);
 	if (dir == NULL) {
 		problem(v, "cannot read the folder blobs/%s/%s: %s", in->algorithm, in->folder,
 			strerror(errno));
@@ -764,5 +766,5 @@ int store_verify_all(struct store *s, struct verify_report *ret, struct error *e
 		problem(&v, "%s", err->text);
 		*err = (struct error)ERROR_INIT;
 	}
-	return 0;
+	return buf_check(&ret->text, err);
 }

@@ -22,6 +22,8 @@ FLAGS = {
     "--data-dir": "DATA_DIR",
     "--init": "GSQ_INIT",
     "--namespaces": "NAMESPACES",
+    "--gc-interval": "GC_INTERVAL",
+    "--gc-grace": "GC_GRACE",
 }
 
 
@@ -35,7 +37,7 @@ def test_help_lists_the_verbs(args):
     result = run(*args)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("Usage: gsq")
-    for verb in ("serve", "rebuild", "version"):
+    for verb in ("serve", "registry", "rebuild", "version"):
         assert re.search(rf"^  {verb}  ", result.stdout, re.M)
 
 
@@ -44,11 +46,11 @@ def test_help_of_serve_lists_every_flag_with_its_variable_and_default():
     assert (result.returncode, result.stderr) == (0, "")
     for flag, variable in FLAGS.items():
         assert re.search(rf"^  {flag}\b.*\({variable}\)", result.stdout, re.M), flag
-    for initial in (":8080", ":5000", "default"):
+    for initial in (":8080", ":5000", "default", "1h"):
         assert f"default {initial}" in result.stdout
 
 
-@pytest.mark.parametrize("verb", ["rebuild", "version"])
+@pytest.mark.parametrize("verb", ["registry", "rebuild", "version"])
 def test_each_verb_has_help(verb):
     result = run(verb, "--help")
     assert result.returncode == 0
@@ -88,6 +90,8 @@ def test_wrong_usage_exits_with_2_and_a_hint(args, said):
     (("--registry", "ftp://example.com"), "registry's address"),
     (("--registry", "https://"), "registry's address"),
     (("--data-dir", "/dev/null/data"), "/dev/null"),
+    (("--gc-interval", "10"), "--gc-interval"),
+    (("--gc-grace", "soon"), "--gc-grace"),
 ])
 def test_a_wrong_value_ends_it_with_an_error_that_says_which(tmp_path, args, said):
     good = ("--listen", f"127.0.0.1:{free_port()}", "--registry-listen", f"127.0.0.1:{free_port()}",
