@@ -518,15 +518,16 @@ def test_many_clients_push_and_pull_at_once(client, repository):
 # ---- names that lead elsewhere ----
 
 BAD_NAMES = [
-    "..", "../etc", "a/..", "a/../b", "../../../../etc/passwd", "a//b", "/a", "a/", "//", ".", "./a", "a/./b", "a/.hidden",
-    "UPPER", "a/Upper", "-a", "a-", "a.", "a..b", "a___b", "_a", "a.-b", "a" * 256, "/".join(["a"] * 129),
+    "..", "../etc", "a/..", "a/../b", "../../../../etc/passwd", "a//b", "/a", "a/", "//", ".", "./a", "a/./b",
+    "a/.hidden", "UPPER", "a/Upper", "-a", "a-", "a.", "a..b", "a___b", "_a", "a.-b", "a" * 256, "/".join(["a"] * 129),
     "%2e%2e", "%2e%2e/b", "a%2fb", "a%2f..%2fb", "..%2f..%2fx", "%2fetc", "a%00b", "a%00", "%00", "a%20b", "a%", "a%zz",
     "a\\b", "..\\..\\x", "a%5cb", "a:b", "a@b", "~", "a;b", "%c0%ae%c0%ae", "%c3%a9",
 ]
 BAD_LAST = [
     "..", ".", "sha256:../../x", "sha256:..%2f..%2fx", "..%2f..%2fregistry.db", "%2e%2e", "%2e%2e%2fregistry.db", "%00",
     "x%00", "sha256:%00", "\\..\\x", "sha256:" + "0" * 63, "sha256:" + "0" * 65, "sha256:" + "A" * 64,
-    "sha256:" + "0" * 62 + "%2f0", "sha256%3a..%2f" + "0" * 61, "sha512:" + "0" * 64, "sha256:", ":", "x" * 10_000, "%", "%zz",
+    "sha256:" + "0" * 62 + "%2f0", "sha256%3a..%2f" + "0" * 61, "sha512:" + "0" * 64, "sha256:", ":",
+    "x" * 10_000, "%", "%zz",
 ]
 
 
@@ -592,8 +593,8 @@ def test_a_bad_digest_or_upload_id_is_refused_and_touches_nothing(server, client
 
 def test_paths_of_random_bytes_are_refused(server, client):
     before, bytes_of = outside(server), random.Random(1)
-    pieces = ["/v2/", "a", "/", "..", ".", "%2e", "%2f", "%00", "\\", "blobs/", "manifests/", "uploads/", "tags/list", ":",
-              "sha256:", "0" * 64, "?", "&", "digest=", "%", "_catalog", "referrers/", "\xff", "#"]
+    pieces = ["/v2/", "a", "/", "..", ".", "%2e", "%2f", "%00", "\\", "blobs/", "manifests/", "uploads/", "tags/list",
+              ":", "sha256:", "0" * 64, "?", "&", "digest=", "%", "_catalog", "referrers/", "\xff", "#"]
     for _ in range(3000):
         target = "/v2/" + "".join(bytes_of.choices(pieces, k=bytes_of.randrange(1, 8)))
         answer = plainly(client.host, bytes_of.choice(["GET", "HEAD", "DELETE", "PATCH", "PUT"]), target)

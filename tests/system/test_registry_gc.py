@@ -305,7 +305,8 @@ def test_collecting_without_any_grace_refuses_a_push_or_leaves_it_whole(server):
             # From here on its blobs are named, and so protected.
             assert client.push_manifest(repository, f"v{i}", manifest).status == 201
             for part in (EMPTY, content):
-                while (answer := client("POST", f"{repository}/blobs/uploads/?digest={sha256(part)}", part)).status != 201:
+                path = f"{repository}/blobs/uploads/?digest={sha256(part)}"
+                while (answer := client("POST", path, part)).status != 201:
                     refused.append(answer)
                     assert answer.status == 503 and answer.headers["Retry-After"], answer
             client.assert_whole(repository, f"v{i}", manifest)

@@ -642,8 +642,8 @@ def syncs(server, tmp_path):
         pytest.skip("strace is not installed")
     log = tmp_path / "syncs"
     tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", log, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=20000",
-         "-p", str(server.process.pid)], stderr=subprocess.PIPE, text=True)
+        ["strace", "-f", "-qq", "-o", log, "-e", "trace=fsync,fdatasync",
+         "-e", "inject=fsync,fdatasync:delay_enter=20000", "-p", str(server.process.pid)], stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: tracer.poll() is not None or is_traced(server.process.pid), "strace")
         if tracer.poll() is not None:
