@@ -96,6 +96,8 @@
 #define LIMIT_RUN_HERE (4 * KIB)      /* bodies hashed and parsed on the event loop itself */
 #define LIMIT_GROUP 256               /* outside writes in one transaction */
 #define LIMIT_LIST_PAGE 1000
+#define LIMIT_CACHED_PAGES 256             /* of _catalog */
+#define LIMIT_CACHED_PAGE_BYTES (16 * MIB) /* all of them together */
 #define LIMIT_WORKER_QUEUE 20000
 #define LIMIT_LAYOUT_INDEX (256 * MIB)        /* index.json of an image layout to import */
 #define LIMIT_LAYOUT_BATCH (16 * MIB)         /* what an import holds for its next transaction */

@@ -101,9 +101,9 @@ static int parameter(struct slice query, const char *name, char **ret, struct er
 	return 0;
 }
 
-static int parse_grace(const char *text, uint64_t *ret, struct error *err)
+static int parse_grace(const char *text, uint64_t otherwise_s, uint64_t *ret, struct error *err)
 {
-	uint64_t grace_s = 0;
+	uint64_t grace_s = otherwise_s;
 
 	if (text != NULL && (!slice_to_u64(slice_of(text), &grace_s) || grace_s > LIMIT_DURATION_S))
 		return error_set(err, ERROR_INVALID,
@@ -114,7 +114,8 @@ static int parse_grace(const char *text, uint64_t *ret, struct error *err)
 	return 0;
 }
 
-static int parse_args(struct asking *a, struct slice query, struct error *err)
+static int parse_args(
+	struct asking *a, const struct embedded *e, struct slice query, struct error *err)
 {
 	struct job_args *args = &a->request.args;
 	AUTO_FREE char *dry_run = NULL;
@@ -124,7 +125,7 @@ static int parse_args(struct asking *a, struct slice query, struct error *err)
 		parameter(query, "grace", &grace, err) != 0 ||
 		parameter(query, "path", &a->path, err) != 0 ||
 		parameter(query, "repository", &a->repository, err) != 0 ||
-		parse_grace(grace, &args->grace_s, err) != 0)
+		parse_grace(grace, e->gc_grace_s, &args->grace_s, err) != 0)
 		return -1;
 	args->live = true;
 	args->dry_run = dry_run != NULL && strcmp(dry_run, "true") == 0;
@@ -156,7 +157,7 @@ static int ask(struct embedded *e, struct http_exchange *x, struct error *err)
 	if (a == NULL)
 		return error_no_memory(err);
 	if (find_job(x, &a->request.job, err) != 0 ||
-		parse_args(a, http_exchange_query(x), err) != 0)
+		parse_args(a, e, http_exchange_query(x), err) != 0)
 		return -1;
 	a->request.done = done;
 	a->handle = http_exchange_handle(x);

@@ -7,7 +7,8 @@
  *   POST /v1/jobs/<name>?dry-run=true&grace=SECONDS&path=...&repository=...
  *   200 {"report":"..."}, or an error status and {"report":"...","error":"..."}
  *
- * The answer comes when the job has ended. A job goes on when the one who asked has gone.
+ * Without grace= it is the server's own. The answer comes when the job has ended. A job goes on
+ * when the one who asked has gone.
  */
 #ifndef REGISTRY_ADMIN_H
 #define REGISTRY_ADMIN_H

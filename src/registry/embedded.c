@@ -2,15 +2,18 @@
 #include "registry/embedded_private.h"
 
 #define WORKERS 4
-#define READERS (WORKERS + 2) /* and the publisher, and the jobs */
+#define READERS (WORKERS + 3) /* and the checker, the publisher, the jobs */
 
 static int open_all(struct embedded *e, const char *data_dir, struct error *err)
 {
 	if (store_open(&e->store, data_dir, READERS, err) != 0 ||
 		uploads_new(&e->uploads, e->store, err) != 0 ||
-		committer_new(&e->committer, e->store, err) != 0)
+		committer_new(&e->committer, e->store, err) != 0 ||
+		page_cache_new(&e->catalog_pages, err) != 0)
 		return -1;
-	return workers_new(&e->workers, "registry", WORKERS, err);
+	if (workers_new(&e->workers, "registry", WORKERS, err) != 0)
+		return -1;
+	return workers_new(&e->checker, "registry-check", 1, err);
 }
 
 int embedded_new(struct embedded **ret, const char *data_dir, struct error *err)
@@ -35,7 +38,7 @@ int embedded_start_upkeep(
 	ASSERT(e->upkeep == NULL);
 	if (upkeep_new(&e->upkeep, e, options, err) != 0)
 		return -1;
-	e->renew_after_s = options->gc_grace_s / 2;
+	e->gc_grace_s = options->gc_grace_s;
 	e->upkeep_runs = true;
 	return 0;
 }
@@ -57,8 +60,10 @@ void embedded_free(struct embedded *e)
 		AZ(pthread_cond_wait(&e->no_calls, &e->lock));
 	AZ(pthread_mutex_unlock(&e->lock));
 	upkeep_free(e->upkeep);
+	workers_free(e->checker);
 	workers_free(e->workers);
 	committer_free(e->committer);
+	page_cache_free(e->catalog_pages);
 	uploads_free(e->uploads);
 	store_close(e->store);
 	AZ(pthread_cond_destroy(&e->no_calls));

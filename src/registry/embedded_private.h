@@ -5,6 +5,7 @@
 
 #include "base/workers.h"
 #include "registry/embedded.h"
+#include "registry/page_cache.h"
 #include "registry/upkeep.h"
 #include "store/committer.h"
 #include "store/store.h"
@@ -16,10 +17,12 @@ struct embedded {
 	struct store *store;
 	struct committer *committer;
 	struct uploads *uploads;
+	struct page_cache *catalog_pages;
 	struct workers *workers; /* whatever blocks: the event loops must not */
+	struct workers *checker; /* one thread, for what takes long: hashing big files */
 	struct upkeep *upkeep;   /* NULL: not a server */
 	bool upkeep_runs;
-	uint64_t renew_after_s; /* a HEAD makes a blob young again that is older than this */
+	uint64_t gc_grace_s;
 
 	pthread_mutex_t lock; /* guards n_calls */
 	pthread_cond_t no_calls;

@@ -34,7 +34,7 @@ static int gc(
 	buf_printf(report, "blobs taken out of repositories: %" PRIu64 "\n", t.store.unlinked);
 	buf_printf(report, "blobs removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.store.blobs,
 		t.store.blob_bytes);
-	buf_printf(report, "stray files removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.store.files,
+	buf_printf(report, "blob files removed: %" PRIu64 " (%" PRIu64 " bytes)\n", t.store.files,
 		t.store.file_bytes);
 	buf_printf(report, "abandoned uploads removed: %" PRIu64 " (%" PRIu64 " bytes)\n",
 		t.uploads, t.upload_bytes);

@@ -17,7 +17,7 @@
 /* clang-format off */
 static const struct route routes[] = {
 	{"GET", "/v2/", NULL, "UNSUPPORTED", "UNSUPPORTED", NULL, version_get},
-	{"GET", "/v2/_catalog", NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, catalog_get},
+	{"GET", "/v2/_catalog", NULL, "NAME_UNKNOWN", "UNSUPPORTED", catalog_start, catalog_get},
 	{"GET", "/v2/<name>/tags/list", NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, tags_get},
 	{"GET", "/v2/<name>/referrers/<digest>", NULL, "MANIFEST_UNKNOWN", "UNSUPPORTED", NULL, referrers_get},
 
@@ -268,11 +268,15 @@ static void committed(void *arg, const struct error *err)
 
 static void run_route(struct call *c)
 {
-	if (c->route->run(c, &c->err) == 0 && c->apply != NULL) {
-		committer_submit(c->e->committer, &c->write);
-		return;
-	}
-	call_return(c);
+	bool on_checker = c->on_checker;
+
+	if (c->route->run(c, &c->err) != 0)
+		return call_return(c);
+	if (c->apply != NULL)
+		return committer_submit(c->e->committer, &c->write);
+	if (c->on_checker == on_checker ||
+		workers_submit(c->e->checker, on_worker, c, &c->err) != 0)
+		call_return(c);
 }
 
 void call_run(struct http_exchange *x, struct call *c)

@@ -49,6 +49,8 @@ struct call {
 	int (*apply)(struct call *c, struct store_conn *tx, struct error *err);
 	struct write write; /* of apply, when run() has asked for it */
 
+	bool on_checker; /* run() has asked to be run once more, there */
+
 	struct digest digest; /* of what the request is about */
 
 	/* pushed manifests */
@@ -128,6 +130,7 @@ void upload_abandon(struct call *c); /* the call ends while it has an upload cla
 
 /* service_list.c */
 int version_get(struct call *c, struct error *err);
+void catalog_start(struct http_exchange *x, struct call *c);
 int catalog_get(struct call *c, struct error *err);
 int tags_get(struct call *c, struct error *err);
 int referrers_get(struct call *c, struct error *err);

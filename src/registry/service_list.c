@@ -12,6 +12,8 @@
 /* Room for one more descriptor, which is smaller than the manifest it is made of, escapes aside. */
 #define REFERRERS_MAX (16 * LIMIT_MANIFEST)
 
+#define CATALOG "_catalog"
+
 int version_get(struct call *c, struct error *err UNUSED)
 {
 	http_reply_header(&c->reply, "Content-Type", "application/json");
@@ -69,10 +71,9 @@ static void add_link(
 		c->reply.headers.failed = link.failed;
 }
 
-static void add_names(struct call *c, const char *key, const char *path, const struct page *page,
-	const struct store_names *names)
+/* Returns the name that a next page goes on after, if there is one. */
+static struct slice add_names(struct buf *b, const char *key, const struct store_names *names)
 {
-	struct buf *b = &c->reply.body;
 	struct slice name = SLICE_NONE;
 
 	json_key(b, key);
@@ -82,9 +83,40 @@ static void add_names(struct call *c, const char *key, const char *path, const s
 		json_add_string(b, name);
 	}
 	json_end_array(b);
-	if (names->more && names->n > 0)
-		add_link(c, path, page->n, name, NULL);
+	return names->more ? name : SLICE_NONE;
+}
+
+/* next: from add_names(). */
+static void add_page_headers(
+	struct call *c, const char *path, const struct page *page, struct slice next)
+{
+	if (next.n > 0)
+		add_link(c, path, page->n, next, NULL);
 	http_reply_header(&c->reply, "Content-Type", "application/json");
+}
+
+/* ---- the catalog ---- */
+
+static bool catalog_from_cache(struct call *c, const struct page *page)
+{
+	CLEANUP(buf_done) struct buf next = BUF_INIT(LIMIT_REPOSITORY);
+
+	if (!page_cache_get(c->e->catalog_pages, store_repositories_generation(c->e->store),
+		    page_last(page), page->n, &c->reply.body, &next))
+		return false;
+	add_page_headers(c, CATALOG, page, buf_slice(&next));
+	return true;
+}
+
+/* A page that is there already needs no worker. */
+void catalog_start(struct http_exchange *x, struct call *c)
+{
+	CLEANUP(page_done) struct page page = {0};
+
+	if (parse_page(c, &page, &c->err) != 0 || catalog_from_cache(c, &page))
+		call_answer(x, c);
+	else
+		call_run(x, c);
 }
 
 int catalog_get(struct call *c, struct error *err)
@@ -92,18 +124,29 @@ int catalog_get(struct call *c, struct error *err)
 	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
 	CLEANUP(store_names_done) struct store_names names;
 	CLEANUP(page_done) struct page page = {0};
+	struct buf *b = &c->reply.body;
+	uint64_t generation;
+	struct slice next;
 
 	store_names_init(&names);
 	if (parse_page(c, &page, err) != 0)
 		return -1;
+	generation = store_repositories_generation(c->e->store); /* before the query */
 	reader = store_reader(c->e->store);
 	if (store_repositories(reader, page_last(&page), page.n, &names, err) != 0)
 		return -1;
-	json_begin_object(&c->reply.body);
-	add_names(c, "repositories", "_catalog", &page, &names);
-	json_end_object(&c->reply.body);
+	json_begin_object(b);
+	next = add_names(b, "repositories", &names);
+	json_end_object(b);
+	if (buf_check(b, err) != 0)
+		return -1;
+	page_cache_put(
+		c->e->catalog_pages, generation, page_last(&page), page.n, buf_slice(b), next);
+	add_page_headers(c, CATALOG, &page, next);
 	return 0;
 }
+
+/* ---- tags ---- */
 
 int tags_get(struct call *c, struct error *err)
 {
@@ -111,6 +154,8 @@ int tags_get(struct call *c, struct error *err)
 	CLEANUP(store_names_done) struct store_names names;
 	CLEANUP(page_done) struct page page = {0};
 	char path[LIMIT_REPOSITORY + sizeof("/tags/list")];
+	struct buf *b = &c->reply.body;
+	struct slice next;
 
 	store_names_init(&names);
 	if (parse_page(c, &page, err) != 0)
@@ -119,10 +164,11 @@ int tags_get(struct call *c, struct error *err)
 	if (store_tags(reader, slice_of(c->repository), page_last(&page), page.n, &names, err) != 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/tags/list", c->repository);
-	json_begin_object(&c->reply.body);
-	json_member_cstr(&c->reply.body, "name", c->repository);
-	add_names(c, "tags", path, &page, &names);
-	json_end_object(&c->reply.body);
+	json_begin_object(b);
+	json_member_cstr(b, "name", c->repository);
+	next = add_names(b, "tags", &names);
+	json_end_object(b);
+	add_page_headers(c, path, &page, next);
 	return 0;
 }
 

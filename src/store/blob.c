@@ -223,7 +223,7 @@ int store_blob_touch(struct store_conn *tx, struct slice repository, const struc
 }
 
 int store_blob_delete_unused(struct store_conn *tx, int64_t blob, uint64_t *ret_size,
-	bool *ret_deleted, struct error *err)
+	bool *ret_deleted, bool *ret_file, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(tx, SQL_BLOB_DELETE_UNUSED);
 	int row;
@@ -233,8 +233,10 @@ int store_blob_delete_unused(struct store_conn *tx, int64_t blob, uint64_t *ret_
 	if (row < 0)
 		return -1;
 	*ret_deleted = row > 0;
-	if (row > 0)
+	if (row > 0) {
 		*ret_size = (uint64_t)query_int(&q);
+		*ret_file = query_int(&q) != 0;
+	}
 	return 0;
 }
 
@@ -252,7 +254,7 @@ int store_blob_delete(struct store_conn *tx, struct slice repository, const stru
 {
 	int64_t id, blob;
 	uint64_t size;
-	bool deleted;
+	bool deleted, is_file;
 
 	if (store_repository_find(tx, repository, &id, err) != 0 ||
 		store_blob_find(tx, id, digest, &blob, err) != 0)
@@ -261,5 +263,5 @@ int store_blob_delete(struct store_conn *tx, struct slice repository, const stru
 		return unknown(digest, repository, err);
 	if (unlink_from(tx, id, blob, err) != 0)
 		return -1;
-	return store_blob_delete_unused(tx, blob, &size, &deleted, err);
+	return store_blob_delete_unused(tx, blob, &size, &deleted, &is_file, err);
 }

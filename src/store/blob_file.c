@@ -85,41 +85,47 @@ static void set_verified(struct blob_files *f, const struct verified *v)
 	AZ(pthread_mutex_unlock(&f->lock));
 }
 
-/* blobs/<algorithm>/<first two digits>/<hex>; *ret_name is where the last component starts. */
-static int file_path(const struct store *s, const struct digest *digest, char **ret,
-	size_t *ret_name, struct error *err)
+const char *store_blob_path(const struct digest *digest, char ret[STORE_BLOB_PATH_SIZE])
 {
 	char text[DIGEST_TEXT_SIZE];
 	struct slice hex = slice_of(digest_format(digest, text));
 	struct slice algorithm = slice_cut(&hex, ':');
-	int n = asprintf(
-		ret, "%s/blobs/%.*s/%.2s/%s", store_dir(s), SLICE_ARG(algorithm), hex.p, hex.p);
 
-	if (n < 0) {
-		*ret = NULL;
-		return error_no_memory(err);
-	}
-	*ret_name = (size_t)n - hex.n;
-	return 0;
+	snprintf(ret, STORE_BLOB_PATH_SIZE, "blobs/%.*s/%.2s/%s", SLICE_ARG(algorithm), hex.p,
+		hex.p);
+	return ret;
 }
 
-int store_blob_open_file(
-	struct store *s, const struct digest *digest, uint64_t size, int *ret, struct error *err)
+/* With the data folder. */
+static char *full_path(const struct store *s, const struct digest *digest)
 {
-	AUTO_FREE char *path = NULL;
-	AUTO_CLOSE int fd = -1;
-	char text[DIGEST_TEXT_SIZE];
-	struct stat st;
-	size_t name;
+	char relative[STORE_BLOB_PATH_SIZE];
+	char *path;
 
-	if (file_path(s, digest, &path, &name, err) != 0)
-		return -1;
+	return asprintf(&path, "%s/%s", store_dir(s), store_blob_path(digest, relative)) < 0 ? NULL
+											     : path;
+}
+
+int store_blob_open_file(const struct store *s, const struct digest *digest, uint64_t size,
+	int *ret, struct error *err)
+{
+	AUTO_FREE char *path = full_path(s, digest);
+	AUTO_CLOSE int fd = -1;
+	char relative[STORE_BLOB_PATH_SIZE];
+	struct stat st;
+
+	if (path == NULL)
+		return error_no_memory(err);
+	store_blob_path(digest, relative);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, ERROR_INTERNAL, "the file %s is missing", relative);
 	if (fd < 0 || fstat(fd, &st) != 0)
-		return error_set_errno(
-			err, errno, "cannot open the file of blob %s", digest_format(digest, text));
+		return error_set_errno(err, errno, "cannot open the file %s", relative);
 	if ((uint64_t)st.st_size != size)
-		return store_damaged(digest, err);
+		return error_set(err, ERROR_INTERNAL,
+			"the file %s has %lld bytes in place of %llu", relative,
+			(long long)st.st_size, (unsigned long long)size);
 	*ret = fd;
 	fd = -1;
 	return 0;
@@ -128,22 +134,23 @@ int store_blob_open_file(
 int store_blob_adopt_file(
 	struct store *s, const struct digest *digest, const char *path, struct error *err)
 {
-	AUTO_FREE char *folder = NULL;
+	AUTO_FREE char *folder = full_path(s, digest);
 	AUTO_CLOSE int fd = -1;
 	struct verified v;
 	struct stat st;
-	size_t name;
+	char *name;
 
-	if (file_path(s, digest, &folder, &name, err) != 0)
-		return -1;
-	folder[name - 1] = '\0';
+	if (folder == NULL)
+		return error_no_memory(err);
+	name = strrchr(folder, '/');
+	*name++ = '\0';
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Garbage collection goes by the time; a file that is there already has the same bytes. */
 	if (fd < 0 || utimensat(AT_FDCWD, path, NULL, 0) != 0 ||
-		renameat(AT_FDCWD, path, fd, folder + name) != 0)
+		renameat(AT_FDCWD, path, fd, name) != 0)
 		return error_set_errno(err, errno, "cannot store a blob");
 	/* The writer has hashed what it wrote. */
-	if (fstatat(fd, folder + name, &st, 0) == 0) {
+	if (fstatat(fd, name, &st, 0) == 0) {
 		v = verified_of(digest, &st);
 		set_verified(store_blob_files(s), &v);
 	}
@@ -171,17 +178,17 @@ int store_blob_write_file(
 }
 
 int store_blob_check_file(
-	struct store *s, const struct digest *digest, uint64_t size, struct error *err)
+	const struct store *s, const struct digest *digest, uint64_t size, struct error *err)
 {
 	AUTO_FREE char *path = NULL;
 	char text[DIGEST_TEXT_SIZE];
 	struct stat st;
-	size_t name;
 
 	if (size <= LIMIT_BLOB_IN_ROW)
 		return 0;
-	if (file_path(s, digest, &path, &name, err) != 0)
-		return -1;
+	path = full_path(s, digest);
+	if (path == NULL)
+		return error_no_memory(err);
 	if (stat(path, &st) == 0 && (uint64_t)st.st_size == size)
 		return 0;
 	return error_set(err, ERROR_UNAVAILABLE,
@@ -189,49 +196,104 @@ int store_blob_check_file(
 		digest_format(digest, text));
 }
 
-int store_hash_file(int fd, uint64_t size, enum digest_algorithm algorithm, struct digest *ret,
+/* ---- reading from end to end ---- */
+
+/* At most size bytes: 0 at the end of the file, -1 with an error. */
+static ssize_t read_chunk(int fd, char *chunk, uint64_t size, struct error *err)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, chunk, size < LIMIT_FILE_CHUNK ? (size_t)size : LIMIT_FILE_CHUNK);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? error_set_errno(err, errno, "cannot read a blob's file") : n;
+}
+
+static int copy(const struct store *s, int fd, struct hasher *hasher, uint64_t size, int to,
 	struct error *err)
 {
-	CLEANUP(hasher_done) struct hasher h = {0};
 	AUTO_FREE char *chunk = malloc(LIMIT_FILE_CHUNK);
+	ssize_t n;
 
 	if (chunk == NULL)
 		return error_no_memory(err);
-	if (hasher_init(&h, algorithm, err) != 0)
-		return -1;
-	for (uint64_t at = 0; at < size;) {
-		uint64_t left = size - at;
-		size_t want = left < LIMIT_FILE_CHUNK ? (size_t)left : LIMIT_FILE_CHUNK;
-		ssize_t n = pread(fd, chunk, want, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_set_errno(err, n < 0 ? errno : EIO, "cannot read a file");
-		hasher_update(&h, (struct slice){chunk, (size_t)n});
-		at += (uint64_t)n;
+	while ((n = read_chunk(fd, chunk, size, err)) > 0) {
+		hasher_update(hasher, (struct slice){chunk, (size_t)n});
+		if (store_interrupted(s, err) != 0 ||
+			(to >= 0 && file_write_all(to, chunk, (size_t)n, err) != 0))
+			return -1;
+		size -= (uint64_t)n;
 	}
-	*ret = hasher_finish(&h);
+	return n < 0 ? -1 : 0;
+}
+
+int store_copy(const struct store *s, int fd, const struct digest *digest, uint64_t size, int to,
+	bool *ret_same, struct error *err)
+{
+	CLEANUP(hasher_done) struct hasher hasher = {0};
+	struct digest got;
+
+	if (hasher_init(&hasher, digest->algorithm, err) != 0 ||
+		copy(s, fd, &hasher, size, to, err) != 0)
+		return -1;
+	got = hasher_finish(&hasher);
+	*ret_same = digest_eq(&got, digest);
 	return 0;
+}
+
+int store_blob_copy_file(const struct store *s, const struct digest *digest, uint64_t size, int to,
+	struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+	char relative[STORE_BLOB_PATH_SIZE];
+	bool same;
+
+	if (store_blob_open_file(s, digest, size, &fd, err) != 0 ||
+		store_copy(s, fd, digest, size, to, &same, err) != 0)
+		return -1;
+	if (same)
+		return 0;
+	return error_set(err, ERROR_INTERNAL,
+		"the file %s is damaged: its bytes do not match the digest",
+		store_blob_path(digest, relative));
+}
+
+/* ---- before it is sent ---- */
+
+static int state_of(const struct digest *digest, const struct store_blob *b, struct verified *ret,
+	struct error *err)
+{
+	struct stat st;
+
+	if (fstat(b->fd, &st) != 0)
+		return error_set_errno(err, errno, "cannot read a blob's file");
+	*ret = verified_of(digest, &st);
+	return 0;
+}
+
+bool store_blob_is_verified(
+	struct store *s, const struct digest *digest, const struct store_blob *b)
+{
+	struct error ignored = ERROR_INIT;
+	struct verified v;
+
+	return b->fd < 0 ||
+	       (state_of(digest, b, &v, &ignored) == 0 && is_verified(store_blob_files(s), &v));
 }
 
 int store_blob_verify(
 	struct store *s, const struct digest *digest, const struct store_blob *b, struct error *err)
 {
 	struct verified v;
-	struct digest got;
-	struct stat st;
+	bool same;
 
-	if (b->fd < 0)
-		return 0; /* a row: was checked as it was read */
-	if (fstat(b->fd, &st) != 0)
-		return error_set_errno(err, errno, "cannot read a blob");
-	v = verified_of(digest, &st);
-	if (is_verified(store_blob_files(s), &v))
+	if (store_blob_is_verified(s, digest, b))
 		return 0;
-	if (store_hash_file(b->fd, b->size, digest->algorithm, &got, err) != 0)
+	/* The state before the bytes: what changes meanwhile is hashed again next time. */
+	if (state_of(digest, b, &v, err) != 0 ||
+		store_copy(s, b->fd, digest, b->size, -1, &same, err) != 0)
 		return -1;
-	if (!digest_eq(&got, digest))
+	if (!same)
 		return store_damaged(digest, err);
 	set_verified(store_blob_files(s), &v);
 	return 0;

@@ -19,6 +19,8 @@ enum store_sql {
 	SQL_MANIFEST_BY_TAG,
 	SQL_MANIFEST_BY_DIGEST,
 	SQL_MANIFEST_FIND,
+	SQL_MANIFEST_ANY,
+	SQL_MANIFEST_COMPARE,
 	SQL_TAG_DIGEST,
 	SQL_TAG_FIND,
 	SQL_TAGS,
@@ -53,6 +55,7 @@ enum store_sql {
 	SQL_REPOSITORY_BLOB_COLLECT,
 	SQL_BLOB_DELETE_UNUSED,
 	SQL_MANIFEST_ADD,
+	SQL_MANIFEST_REPLACE,
 	SQL_MANIFEST_DELETE,
 	SQL_REFERENCE_ADD,
 	SQL_REFERENCE_DELETE,
@@ -72,7 +75,8 @@ struct store_conn {
 	sqlite3 *db;
 	sqlite3_stmt *statements[SQL_ALL_];
 	bool writes;
-	struct error broken; /* of the transaction: the first statement that failed in it */
+	struct error broken;       /* of the transaction: the first statement that failed in it */
+	bool repositories_changed; /* in the transaction: which of them hold a manifest */
 	struct store_conn *next_free;
 };
 
@@ -151,19 +155,16 @@ int store_blob_add(struct store_conn *tx, int64_t repository, const struct diges
 
 /* Refuses with ERROR_UNAVAILABLE a blob whose file, if it is to have one, is gone. In the write
  * transaction that adds its row: garbage collection has to take one too, to remove a file. */
-int store_blob_check_file(
-	struct store *s, const struct digest *digest, uint64_t size, struct error *err) MUST_CHECK;
+int store_blob_check_file(const struct store *s, const struct digest *digest, uint64_t size,
+	struct error *err) MUST_CHECK;
 /* The row goes if no repository has the blob. */
 int store_blob_delete_unused(struct store_conn *tx, int64_t blob, uint64_t *ret_size,
-	bool *ret_deleted, struct error *err) MUST_CHECK;
+	bool *ret_deleted, bool *ret_file, struct error *err) MUST_CHECK;
 
-/* blobs/<algorithm>/<first two digits>/<hex>, below the data folder. */
-#define STORE_BLOB_PATH_SIZE (sizeof("blobs/sha512/xx/") + 2 * DIGEST_BYTES_MAX)
-const char *store_blob_path(const struct digest *digest, char ret[STORE_BLOB_PATH_SIZE]);
-/* Reads the whole file, checks size and digest and, to >= 0, writes it there on the way. Whatever
- * fails, some of it may be written. ERROR_NOT_FOUND: there is none. */
-int store_blob_copy_file(const struct store *s, const struct digest *digest, uint64_t size, int to,
-	struct error *err) MUST_CHECK;
+/* Before a manifest is added, and after one is deleted: when the repository has no other, the
+ * repositories that hold a manifest change with this transaction. */
+int store_note_if_no_manifest(
+	struct store_conn *tx, int64_t repository, struct error *err) MUST_CHECK;
 
 /* Adds or deletes (sql) the rows of what the manifest names. */
 int store_references(struct store_conn *tx, enum store_sql sql, int64_t repository,
@@ -177,12 +178,20 @@ int blob_files_new(struct blob_files **ret, struct error *err) MUST_CHECK;
 void blob_files_free(struct blob_files *f);
 struct blob_files *store_blob_files(struct store *s);
 
+/* blobs/<algorithm>/<first two digits>/<hex>, below the data folder. */
+#define STORE_BLOB_PATH_SIZE (sizeof("blobs/sha512/xx/") + 2 * DIGEST_BYTES_MAX)
+const char *store_blob_path(const struct digest *digest, char ret[STORE_BLOB_PATH_SIZE]);
 /* ERROR_INTERNAL when it is missing or not of that size. */
-int store_blob_open_file(struct store *s, const struct digest *digest, uint64_t size, int *ret,
+int store_blob_open_file(const struct store *s, const struct digest *digest, uint64_t size,
+	int *ret, struct error *err) MUST_CHECK;
+/* Reads the whole file, checks size and digest and, to >= 0, writes it there on the way. Whatever
+ * fails, some of it may be written. */
+int store_blob_copy_file(const struct store *s, const struct digest *digest, uint64_t size, int to,
 	struct error *err) MUST_CHECK;
-
-int store_hash_file(int fd, uint64_t size, enum digest_algorithm algorithm, struct digest *ret,
-	struct error *err) MUST_CHECK;
+/* The same with any open file, from where it stands, UINT64_MAX: to its end; *ret_same: the digest
+ * is right. */
+int store_copy(const struct store *s, int fd, const struct digest *digest, uint64_t size, int to,
+	bool *ret_same, struct error *err) MUST_CHECK;
 
 /* Sets the error of bytes that are not what was stored. Returns -1. */
 int store_damaged(const struct digest *digest, struct error *err);

@@ -27,6 +27,12 @@ static int end(const struct collection *c, struct error *err)
 	return 0;
 }
 
+static void count_file(struct collection *c, uint64_t size)
+{
+	c->report.files++;
+	c->report.file_bytes += size;
+}
+
 /* ---- blobs of repositories ---- */
 
 struct link {
@@ -80,19 +86,21 @@ static int collect_link(
 	struct collection *c, struct store_conn *tx, const struct link *link, struct error *err)
 {
 	uint64_t size;
-	bool unlinked, deleted;
+	bool unlinked, deleted, is_file;
 
 	if (unlink_blob(tx, link, c->cutoff, &unlinked, err) != 0)
 		return -1;
 	if (!unlinked)
 		return 0;
 	c->report.unlinked++;
-	if (store_blob_delete_unused(tx, link->blob, &size, &deleted, err) != 0)
+	if (store_blob_delete_unused(tx, link->blob, &size, &deleted, &is_file, err) != 0)
 		return -1;
-	if (deleted) {
-		c->report.blobs++;
-		c->report.blob_bytes += size;
-	}
+	if (!deleted)
+		return 0;
+	c->report.blobs++;
+	c->report.blob_bytes += size;
+	if (is_file && c->options->dry_run) /* else it is counted when it goes */
+		count_file(c, size);
 	return 0;
 }
 
@@ -226,8 +234,7 @@ static int move_away(struct collection *c, struct folder *f, struct store_conn *
 		return 0;
 	if (!c->options->dry_run && renameat(dirfd(f->dir), name, AT_FDCWD, to) != 0)
 		return error_set_errno(err, errno, "cannot remove the file of blob %s", text);
-	c->report.files++;
-	c->report.file_bytes += (uint64_t)st.st_size;
+	count_file(c, (uint64_t)st.st_size);
 	return 0;
 }
 
@@ -293,10 +300,10 @@ static int collect_files(struct collection *c, enum digest_algorithm algorithm, 
 int store_gc(
 	struct store *s, const struct gc_options *options, struct gc_report *ret, struct error *err)
 {
-	struct collection c = {.store = s,
-		.options = options,
-		.cutoff = store_now_s() - (int64_t)options->grace_s};
+	struct collection c = {.store = s, .options = options};
 
+	/* Times are whole seconds: an age of n of them may be a moment short of n. */
+	c.cutoff = store_now_s() - (int64_t)options->grace_s - (options->grace_s > 0);
 	if (collect_links(&c, err) != 0 || collect_files(&c, DIGEST_SHA256, err) != 0 ||
 		collect_files(&c, DIGEST_SHA512, err) != 0)
 		return -1;

@@ -3,7 +3,8 @@
  * Garbage collection: gives back what nothing refers to, once it has been so for a grace period.
  *
  *   - a blob of a repository where no manifest names it leaves that repository. Its age counts from
- *     the last time that a client was told it is there: push, mount, or a HEAD that found it;
+ *     the last time that a client was told it is there: push, mount, or a HEAD that found it (which
+ *     counts once half of the server's grace has passed, so that most need not write);
  *   - a blob that no repository has is gone, row or file;
  *   - a blob file that no row names, as a crash leaves it, is removed.
  *
@@ -27,7 +28,7 @@ struct gc_report {
 	uint64_t unlinked;   /* blobs that left a repository */
 	uint64_t blobs;      /* contents that are gone with that, */
 	uint64_t blob_bytes; /* and their size */
-	uint64_t files;      /* blob files that no row named, */
+	uint64_t files;      /* files removed: of those, or of a crash, */
 	uint64_t file_bytes; /* and their size */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/layout_file.h"
+#include "store/db.h"
 
 #include "base/file.h"
 
@@ -44,11 +45,9 @@ int layout_open(
 	return 0;
 }
 
-static int check(const struct digest *got, const struct digest *digest, struct error *err)
+static int damaged(const struct digest *digest, struct error *err)
 {
-	return digest_eq(got, digest)
-		       ? 0
-		       : layout_damaged(digest, "has bytes that do not match its name", err);
+	return layout_damaged(digest, "has bytes that do not match its name", err);
 }
 
 int layout_read(
@@ -72,32 +71,15 @@ int layout_read(
 	}
 	buf_claim(ret, size);
 	got = digest_of_as(digest->algorithm, buf_slice(ret));
-	return check(&got, digest, err);
+	return digest_eq(&got, digest) ? 0 : damaged(digest, err);
 }
 
-int layout_copy(int fd, const struct digest *digest, int to, struct error *err)
+int layout_copy(
+	const struct store *s, int fd, const struct digest *digest, int to, struct error *err)
 {
-	CLEANUP(hasher_done) struct hasher h = {0};
-	AUTO_FREE char *chunk = malloc(LIMIT_FILE_CHUNK);
-	struct digest got;
+	bool same;
 
-	if (chunk == NULL)
-		return error_no_memory(err);
-	if (hasher_init(&h, digest->algorithm, err) != 0)
+	if (store_copy(s, fd, digest, UINT64_MAX, to, &same, err) != 0)
 		return -1;
-	for (;;) {
-		ssize_t n = read(fd, chunk, LIMIT_FILE_CHUNK);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set_errno(err, errno, "cannot read the layout");
-		if (n == 0)
-			break;
-		hasher_update(&h, (struct slice){chunk, (size_t)n});
-		if (file_write_all(to, chunk, (size_t)n, err) != 0)
-			return -1;
-	}
-	got = hasher_finish(&h);
-	return check(&got, digest, err);
+	return same ? 0 : damaged(digest, err);
 }

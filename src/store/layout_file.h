@@ -3,8 +3,7 @@
 #ifndef STORE_LAYOUT_FILE_H
 #define STORE_LAYOUT_FILE_H
 
-#include "base/buf.h"
-#include "oci/digest.h"
+#include "store/store.h"
 
 #define LAYOUT_VERSION "1.0.0"
 
@@ -26,7 +25,8 @@ int layout_open(int dir, const struct digest *digest, int *ret, uint64_t *ret_si
 /* Appends the whole of a small file, verified; or copies a large one, likewise. */
 int layout_read(int fd, const struct digest *digest, size_t size, struct buf *ret,
 	struct error *err) MUST_CHECK;
-int layout_copy(int fd, const struct digest *digest, int to, struct error *err) MUST_CHECK;
+int layout_copy(const struct store *s, int fd, const struct digest *digest, int to,
+	struct error *err) MUST_CHECK;
 
 /* "the layout is damaged: blobs/... <how>" */
 int layout_damaged(const struct digest *digest, const char *how, struct error *err);

@@ -195,7 +195,7 @@ static int adopt_blob(struct import *x, int from, const struct digest *digest, s
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot store a blob");
-	if (layout_copy(from, digest, fd, err) == 0 && file_sync(fd, err) == 0 &&
+	if (layout_copy(x->store, from, digest, fd, err) == 0 && file_sync(fd, err) == 0 &&
 		store_blob_adopt_file(x->store, digest, path, err) == 0)
 		return 0;
 	unlink(path);
@@ -466,7 +466,7 @@ static int import_entry(struct import *x, const struct entry *e, struct error *e
 {
 	CLEANUP(loaded_done) struct loaded l = {.parsed = NULL};
 	AUTO_CLOSE int fd = -1;
-	bool is_new;
+	bool is_new = false;
 	uint64_t size;
 
 	AZ(json_object_clear(x->seen));

@@ -127,6 +127,19 @@ int store_manifest_find(struct store_conn *c, int64_t repository, const struct d
 	return query_id(&q, ret, err);
 }
 
+int store_note_if_no_manifest(struct store_conn *tx, int64_t repository, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_MANIFEST_ANY);
+	int64_t manifest;
+
+	query_bind_int(&q, repository);
+	if (query_id(&q, &manifest, err) != 0)
+		return -1;
+	if (manifest == 0)
+		tx->repositories_changed = true;
+	return 0;
+}
+
 /* ---- references ---- */
 
 static int refer(struct store_conn *tx, enum store_sql sql, int64_t repository, int64_t manifest,
@@ -196,7 +209,7 @@ int store_manifest_delete(struct store_conn *tx, struct slice repository,
 		delete_references(tx, id, manifest, repository, digest, err) != 0)
 		return -1;
 	query_bind_int(&q, manifest);
-	return query_run(&q, err);
+	return query_run(&q, err) == 0 ? store_note_if_no_manifest(tx, id, err) : -1;
 }
 
 int store_tag_delete(

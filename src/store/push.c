@@ -6,7 +6,8 @@ struct putting {
 	struct store_conn *tx;
 	const struct store_push *push;
 	int64_t repository; /* 0: not yet */
-	int64_t manifest;   /* 0: not yet; else only the tags move */
+	int64_t manifest;   /* 0: not yet */
+	bool damaged;       /* what is stored of it; else only the tags move */
 	const struct oci_manifest *parsed;
 	struct oci_manifest *own_parsed; /* when the push had none */
 };
@@ -17,6 +18,19 @@ static void putting_done(struct putting *p)
 }
 
 /* ---- what may be refused; nothing is written yet ---- */
+
+static int find_manifest(struct putting *p, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(p->tx, SQL_MANIFEST_COMPARE);
+
+	query_bind_int(&q, p->repository);
+	query_bind_digest(&q, &p->push->digest);
+	query_bind_blob(&q, p->push->bytes);
+	if (query_id(&q, &p->manifest, err) != 0)
+		return -1;
+	p->damaged = p->manifest != 0 && query_int(&q) == 0;
+	return 0;
+}
 
 static int check_tag(const struct putting *p, struct slice tag, struct error *err)
 {
@@ -144,6 +158,8 @@ static int add_manifest(struct putting *p, struct error *err)
 	const struct oci_manifest *m = p->parsed;
 	struct slice none = SLICE_NONE;
 
+	if (store_note_if_no_manifest(p->tx, p->repository, err) != 0)
+		return -1;
 	query_bind_int(&q, p->repository);
 	query_bind_digest(&q, &p->push->digest);
 	query_bind_text(&q, p->push->media_type);
@@ -155,6 +171,15 @@ static int add_manifest(struct putting *p, struct error *err)
 		return -1;
 	p->manifest = sqlite3_last_insert_rowid(p->tx->db);
 	return store_references(p->tx, SQL_REFERENCE_ADD, p->repository, p->manifest, m, err);
+}
+
+static int heal_manifest(const struct putting *p, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(p->tx, SQL_MANIFEST_REPLACE);
+
+	query_bind_int(&q, p->manifest);
+	query_bind_blob(&q, p->push->bytes);
+	return query_run(&q, err);
 }
 
 static int put_tag(const struct putting *p, struct slice tag, struct error *err)
@@ -181,8 +206,7 @@ int store_manifest_put(struct store_conn *tx, const struct store_push *push, str
 	CLEANUP(putting_done) struct putting p = {.tx = tx, .push = push};
 
 	if (store_repository_find(tx, push->repository, &p.repository, err) != 0 ||
-		check_tags(&p, err) != 0 ||
-		store_manifest_find(tx, p.repository, &push->digest, &p.manifest, err) != 0)
+		check_tags(&p, err) != 0 || find_manifest(&p, err) != 0)
 		return -1;
 	if (p.manifest == 0 && check_manifest(&p, err) != 0)
 		return -1;
@@ -195,6 +219,8 @@ int store_manifest_put(struct store_conn *tx, const struct store_push *push, str
 	if (put_blobs(&p, err) != 0)
 		return -1;
 	if (p.manifest == 0 && add_manifest(&p, err) != 0)
+		return -1;
+	if (p.damaged && heal_manifest(&p, err) != 0)
 		return -1;
 	return put_tags(&p, err);
 }

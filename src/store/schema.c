@@ -114,7 +114,10 @@ const char *const store_sql[SQL_ALL_] = {
 				" WHERE t.repository = " REPOSITORY_ID("?1") " AND t.name = ?2",
 	[SQL_MANIFEST_BY_DIGEST] = "SELECT digest, media_type, bytes FROM manifest"
 				   " WHERE repository = " REPOSITORY_ID("?1") " AND digest = ?2",
+	[SQL_MANIFEST_COMPARE] = "SELECT id, bytes IS ?3 FROM manifest"
+				 " WHERE repository = ?1 AND digest = ?2",
 	[SQL_MANIFEST_FIND] = "SELECT id FROM manifest WHERE repository = ?1 AND digest = ?2",
+	[SQL_MANIFEST_ANY] = "SELECT id FROM manifest WHERE repository = ?1 LIMIT 1",
 	[SQL_TAG_DIGEST] = "SELECT m.digest FROM tag t JOIN manifest m ON m.id = t.manifest"
 			   " WHERE t.repository = " REPOSITORY_ID("?1") " AND t.name = ?2",
 	[SQL_TAG_FIND] =
@@ -197,10 +200,11 @@ const char *const store_sql[SQL_ALL_] = {
 		" AND pushed_at <= ?3 AND NOT " REFERENCED("?2", BLOB_DIGEST("?1")),
 	[SQL_BLOB_DELETE_UNUSED] = "DELETE FROM blob WHERE id = ?1"
 				   " AND NOT EXISTS (SELECT 1 FROM repository_blob WHERE blob = ?1)"
-				   " RETURNING size",
+				   " RETURNING size, data IS NULL",
 	[SQL_MANIFEST_ADD] =
 		"INSERT INTO manifest(repository, digest, media_type, artifact_type, subject,"
 		" pushed_at, bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_MANIFEST_REPLACE] = "UPDATE manifest SET bytes = ?2 WHERE id = ?1",
 	[SQL_MANIFEST_DELETE] = "DELETE FROM manifest WHERE id = ?1",
 	[SQL_REFERENCE_ADD] = "INSERT INTO reference(repository, digest, manifest)"
 			      " VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",

@@ -30,6 +30,7 @@ struct store {
 	struct store_conn *writer; /* of the ticket being served */
 	int wal_pages;             /* at its last commit */
 	int wal_tried;             /* at the last checkpoint, in this WAL */
+	_Atomic uint64_t repositories_generation;
 
 	pthread_mutex_t readers_lock;
 	pthread_cond_t reader_free;
@@ -420,6 +421,7 @@ int store_begin(struct store *s, struct store_conn **ret, struct error *err)
 		write_unlock(s);
 		return -1;
 	}
+	s->writer->repositories_changed = false;
 	*ret = s->writer;
 	return 0;
 }
@@ -430,6 +432,8 @@ int store_commit(struct store *s, struct error *err)
 
 	if (result != 0)
 		undo(s->writer);
+	else if (s->writer->repositories_changed)
+		s->repositories_generation++;
 	write_unlock(s);
 	return result;
 }
@@ -438,4 +442,9 @@ void store_rollback(struct store *s)
 {
 	undo(s->writer);
 	write_unlock(s);
+}
+
+uint64_t store_repositories_generation(const struct store *s)
+{
+	return s->repositories_generation;
 }

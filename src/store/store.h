@@ -73,8 +73,11 @@ void store_blob_done(struct store_blob *b);
 int store_blob_get(struct store_conn *c, struct slice repository, const struct digest *digest,
 	struct store_blob *ret, struct error *err) MUST_CHECK;
 
-/* Hashes a blob file, unless this process has and it has not changed since; without a connection,
- * as it may take long. ERROR_INTERNAL: it is damaged. */
+/* Rows are verified as they are read; a file when this process has hashed it, and it has not
+ * changed since. The other makes it so: without a connection, as it may take long. ERROR_INTERNAL:
+ * damaged. */
+bool store_blob_is_verified(
+	struct store *s, const struct digest *digest, const struct store_blob *b);
 int store_blob_verify(struct store *s, const struct digest *digest, const struct store_blob *b,
 	struct error *err) MUST_CHECK;
 
@@ -163,6 +166,14 @@ int store_tags(struct store_conn *c, struct slice repository, struct slice last,
 /* Repositories that hold a manifest. */
 int store_repositories(struct store_conn *c, struct slice last, size_t n, struct store_names *ret,
 	struct error *err) MUST_CHECK;
+/*
+ * Grows with every commit that changes which repositories those are. Any thread.
+ *
+ * A list that is kept with the number read before its query, and used only while that is still the
+ * number, is never stale: it grows after the change is visible, so the list has every change that
+ * is counted; and before store_commit() returns, so what anybody was told of is counted.
+ */
+uint64_t store_repositories_generation(const struct store *s);
 
 struct store_referrer {
 	int64_t position; /* grows; names the place where a list goes on */

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -499,6 +500,13 @@ def test_repositories_are_listed_in_pages(client, repository):
     answer = client("GET", f"_catalog?n=2&last={repository}")
     assert json.loads(answer.body) == {"repositories": [f"{repository}/a", f"{repository}/b"]}
     assert json.loads(client("GET", next_page(answer)).body)["repositories"][0] == f"{repository}/c"
+    again = client("GET", f"_catalog?n=2&last={repository}")
+    assert again.body == answer.body
+    assert all(again.headers[name] == answer.headers[name] for name in ("Link", "Content-Type", "Content-Length"))
+    head = client("HEAD", f"_catalog?n=2&last={repository}")
+    assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", answer.headers["Content-Length"])
+    assert json.loads(client("GET", f"_catalog?n=1&last={repository}").body)["repositories"] == [f"{repository}/a"]
+    assert client("GET", "_catalog?n=x").status == 400
 
 
 # ---- under load ----
@@ -513,6 +521,41 @@ def test_many_clients_push_and_pull_at_once(client, repository):
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(work, range(160)))
     assert len(json.loads(client("GET", f"{repository}/0/tags/list").body)["tags"]) == 32
+
+
+@pytest.mark.concurrent
+def test_the_catalog_has_what_was_acknowledged_while_others_list_it(client, server, repository):
+    path, done = f"_catalog?last={repository}/", threading.Event()
+
+    def listed(connection, name):
+        answer = connection("GET", path)
+        assert answer.status == 200
+        return name in json.loads(answer.body)["repositories"]
+
+    def list_all_the_time():
+        connection, n = Client(server.registry_host, kept=True), 0
+        while not done.is_set():
+            listed(connection, repository)
+            n += 1
+        return n
+
+    def push_and_delete(number):
+        connection = Client(server.registry_host, kept=True)
+        for round_ in range(25):
+            name = f"{repository}/{number}-{round_ % 5}"
+            manifest = connection.push(name, "v1")
+            assert listed(connection, name), name
+            assert connection("DELETE", f"{name}/manifests/{sha256(manifest)}").status == 202
+            assert not listed(connection, name), name
+
+    with ThreadPoolExecutor(6) as pool:
+        listers = [pool.submit(list_all_the_time) for _ in range(4)]
+        try:
+            for pusher in [pool.submit(push_and_delete, number) for number in range(2)]:
+                pusher.result()
+        finally:
+            done.set()
+        assert all(lister.result() > 0 for lister in listers)
 
 
 # ---- names that lead elsewhere ----

@@ -169,6 +169,9 @@ static void a_dry_run_counts_the_same_and_takes_nothing(void **state)
 	assert_int_equal(dry.unlinked, wet.unlinked);
 	assert_int_equal(dry.blobs, wet.blobs);
 	assert_int_equal(dry.blob_bytes, wet.blob_bytes);
+	assert_int_equal(dry.files, 1);
+	assert_int_equal(dry.files, wet.files);
+	assert_int_equal(dry.file_bytes, wet.file_bytes);
 }
 
 static void a_deleted_manifest_frees_its_blobs(void **state)

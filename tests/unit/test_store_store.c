@@ -593,6 +593,60 @@ static void only_repositories_with_a_manifest_are_listed(void **state)
 	assert_false(names.more);
 }
 
+static void delete_manifest(struct fixture *f, const struct artifact *a)
+{
+	struct error err = ERROR_INIT;
+	struct store_conn *tx;
+
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_manifest_delete(tx, REPOSITORY, &a->digest, &err));
+	assert_ok(store_commit(f->store, &err));
+}
+
+static void the_generation_grows_when_a_repository_gets_its_first_or_loses_its_last_manifest(
+	void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(artifact_done) struct artifact a, b;
+	uint64_t start = store_repositories_generation(f->store);
+
+	artifact_init(&a, SLICE("one"), NULL);
+	artifact_init(&b, SLICE("two"), NULL);
+	put_blob(f, REPOSITORY, SLICE("bytes"));
+	assert_int_equal(store_repositories_generation(f->store), start);
+	put_manifest(f, &a, SLICE("v1"), false);
+	assert_int_equal(store_repositories_generation(f->store), start + 1);
+	put_manifest(f, &a, SLICE("v2"), false);
+	put_manifest(f, &b, SLICE("v2"), false);
+	delete_manifest(f, &a);
+	assert_int_equal(store_repositories_generation(f->store), start + 1);
+	delete_manifest(f, &b);
+	assert_int_equal(store_repositories_generation(f->store), start + 2);
+	put_manifest(f, &b, SLICE("v3"), false);
+	assert_int_equal(store_repositories_generation(f->store), start + 3);
+}
+
+static void the_generation_grows_with_the_commit_and_not_without_it(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(artifact_done) struct artifact a;
+	struct store_conn *tx;
+	uint64_t start = store_repositories_generation(f->store);
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(put_manifest_in(tx, &a, SLICE("v1"), false, &err));
+	store_rollback(f->store);
+	put_blob(f, REPOSITORY, SLICE("bytes")); /* the next commit is another's */
+	assert_int_equal(store_repositories_generation(f->store), start);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(put_manifest_in(tx, &a, SLICE("v1"), false, &err));
+	assert_int_equal(store_repositories_generation(f->store), start);
+	assert_ok(store_commit(f->store, &err));
+	assert_int_equal(store_repositories_generation(f->store), start + 1);
+}
+
 static int count_referrer(
 	const struct store_referrer *r UNUSED, void *arg, struct error *err UNUSED)
 {
@@ -623,6 +677,25 @@ static void referrers_are_found_by_subject_and_artifact_type(void **state)
 	assert_int_equal(all, 1);
 	assert_int_equal(of_type, 1);
 	assert_int_equal(of_other, 0);
+}
+
+static void a_damaged_manifest_is_healed_by_pushing_it_again(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(artifact_done) struct artifact a;
+	CLEANUP(store_manifest_done) struct store_manifest m;
+	CLEANUP(store_reader_donep) struct store_conn *c = NULL;
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	put_manifest(f, &a, SLICE("v1"), true);
+	exec(f->dir, "UPDATE manifest SET bytes = 'damaged'");
+	store_manifest_init(&m);
+	c = store_reader(f->store);
+	assert_refused(store_manifest_get(c, REPOSITORY, SLICE("v1"), &m, &err), ERROR_INTERNAL);
+	put_manifest(f, &a, SLICE("v1"), true);
+	assert_ok(store_manifest_get(c, REPOSITORY, SLICE("v1"), &m, &err));
+	assert_int_equal(m.bytes.len, a.manifest.len);
 }
 
 /* ---- transactions ---- */
@@ -708,12 +781,15 @@ int main(void)
 		TEST(a_blob_file_that_was_cut_or_lost_is_an_error),
 		TEST(a_manifest_is_found_by_tag_and_digest_with_its_media_type),
 		TEST(a_damaged_manifest_is_an_error),
+		TEST(a_damaged_manifest_is_healed_by_pushing_it_again),
 		TEST(a_tag_moves_unless_it_was_new),
 		TEST(a_manifest_whose_blobs_are_missing_leaves_nothing),
 		TEST(an_index_needs_its_manifests),
 		TEST(deleting_a_manifest_takes_its_tags),
 		TEST(lists_come_in_byte_order_page_by_page),
 		TEST(only_repositories_with_a_manifest_are_listed),
+		TEST(the_generation_grows_when_a_repository_gets_its_first_or_loses_its_last_manifest),
+		TEST(the_generation_grows_with_the_commit_and_not_without_it),
 		TEST(referrers_are_found_by_subject_and_artifact_type),
 		TEST(nothing_is_visible_before_the_commit),
 		TEST(a_full_disk_undoes_the_whole_transaction_and_passes),
