@@ -87,17 +87,26 @@ static void conn_free(struct conn *c)
 	free(c);
 }
 
-/* Stops reading when a window is full, and starts again when half of it is used up: reading only as
- * much as was just used would end in very many very small reads. */
+/* Reading only as much as was just used would end in very many very small reads. So it stops when a
+ * window is full, and starts again when half of it is used up. What comes while the service has
+ * paused stays in the kernel, where receive_now() finds it. */
+static bool wants_input(const struct conn *c)
+{
+	size_t max = c->stopped ? LIMIT_HTTP_WINDOW / 2 : LIMIT_HTTP_WINDOW;
+
+	if (c->state == CONN_SERVICE && c->x->paused)
+		return false;
+	return evbuffer_get_length(c->input) < max;
+}
+
 static void regulate_input(struct conn *c)
 {
-	size_t waiting = evbuffer_get_length(c->input);
-	bool full = waiting >= (c->full ? LIMIT_HTTP_WINDOW / 2 : LIMIT_HTTP_WINDOW);
+	bool stop = !wants_input(c);
 
-	if (full == c->full)
+	if (stop == c->stopped)
 		return;
-	c->full = full;
-	if (full)
+	c->stopped = stop;
+	if (stop)
 		bufferevent_disable(c->bev, EV_READ);
 	else if (!c->eof && bufferevent_enable(c->bev, EV_READ) != 0)
 		conn_set_state(c, CONN_DEAD);
@@ -109,6 +118,7 @@ void conns_run(struct loop *loop)
 
 	while ((c = STAILQ_FIRST(&loop->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&loop->ready, in_ready);
+		c->received = 0;
 		while (states[c->state].step(c))
 			;
 		c->is_ready = false;

@@ -41,7 +41,7 @@ struct conn {
 	struct bufferevent *bev;
 	struct evbuffer *input, *output; /* bev's */
 	bool eof;                        /* the client has said its last byte */
-	bool full;                       /* not reading: enough of it waits for us */
+	bool stopped;                    /* not reading: enough waits, or the service has paused */
 	bool keep;                       /* another request may follow this one */
 	size_t scanned;                  /* bytes of an incomplete head without a new line's end */
 
@@ -54,6 +54,7 @@ struct conn {
 	uint64_t body_since_ms;  /* its rate is judged from here; 0: nobody has asked for it yet */
 	uint64_t body_paused_ms; /* how long we did not want any of it since, */
 	uint64_t body_bytes;     /* and how much of it has come */
+	size_t received;         /* of it, past the input buffer, in this turn */
 
 	/* the answer */
 	struct http_reply reply;

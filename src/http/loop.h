@@ -46,7 +46,7 @@ struct loop {
 	size_t n_handles;
 	struct http_exchange *spare; /* kept for the next request, or NULL */
 	struct buf head;             /* the head of the answer being sent */
-	struct buf piece;            /* the piece of a source being sent */
+	struct buf piece;            /* the piece of a body being sent or received */
 	time_t date_s;
 	char date[CLOCK_HTTP_DATE_SIZE];
 };

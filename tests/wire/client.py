@@ -8,10 +8,16 @@ import socket
 import struct
 import subprocess
 import time
+import zlib
 
 PROGRAM = os.environ.get("GSQ_WIRE_SERVER", "build/tests/wire/server")
 DEADLINE_S = 20
 HOST = b"Host: wire\r\n"
+
+
+def counted(body):
+    """What /count answers to a body."""
+    return b"%d %d" % (len(body), zlib.adler32(body))
 
 
 class Closed(Exception):

@@ -21,6 +21,7 @@
 
 #define FILE_SIZE (8 * MIB)
 #define SLEEPERS 32
+#define ADLER_MOD 65521
 
 static struct workers *sleepers;
 static FILE *file; /* byte i is i % 251 */
@@ -105,9 +106,10 @@ static void post_echo(struct http_exchange *x)
 	http_exchange_collect(x, query_number(x, "max", MIB), echo, NULL);
 }
 
+/* The length and the Adler-32 checksum (RFC 1950) of a body: no byte is lost, doubled or moved. */
 struct count {
-	uint64_t bytes, sum;
-	unsigned pause_ms;
+	uint64_t bytes, a, b;
+	unsigned pause_ms, work_ms; /* for every piece */
 };
 
 static void count_resume(struct http_exchange *x, void *arg UNUSED)
@@ -123,8 +125,13 @@ static void count_data(struct http_exchange *x, struct slice data, void *arg)
 	struct count *count = arg;
 
 	count->bytes += data.n;
-	for (size_t i = 0; i < data.n; i++)
-		count->sum += (unsigned char)data.p[i];
+	for (size_t i = 0; i < data.n; i++) {
+		count->a += (unsigned char)data.p[i];
+		count->b += count->a;
+	}
+	count->a %= ADLER_MOD;
+	count->b %= ADLER_MOD;
+	usleep(1000 * count->work_ms);
 	if (count->pause_ms > 0) {
 		http_exchange_pause(x);
 		later(x, count->pause_ms, count_resume, NULL);
@@ -136,7 +143,8 @@ static void count_end(struct http_exchange *x, void *arg)
 	struct count *count = arg;
 	char text[100];
 
-	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, count->bytes, count->sum);
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, count->bytes,
+		count->b << 16 | count->a);
 	reply_text(x, 200, text);
 }
 
@@ -154,15 +162,22 @@ static void post_count(struct http_exchange *x)
 		reply_text(x, 503, "no memory");
 		return;
 	}
+	count->a = 1;
 	count->pause_ms = (unsigned)query_number(x, "pause_ms", 0);
+	count->work_ms = (unsigned)query_number(x, "work_ms", 0);
 	http_exchange_set_data(x, count, free);
 	http_exchange_stream(x, &sink, count);
 }
 
 /* Answers in the middle of the stream. */
-static void abort_data(struct http_exchange *x, struct slice data UNUSED, void *arg UNUSED)
+static void abort_data(struct http_exchange *x, struct slice data, void *arg)
 {
-	reply_text(x, 409, "enough");
+	uint64_t *left = arg;
+
+	if (data.n > *left)
+		reply_text(x, 409, "enough");
+	else
+		*left -= data.n;
 }
 
 static void never_end(struct http_exchange *x UNUSED, void *arg UNUSED)
@@ -178,8 +193,12 @@ static void never_gone(void *arg UNUSED)
 static void post_abort(struct http_exchange *x)
 {
 	static const struct http_sink sink = {abort_data, never_end, never_gone};
+	uint64_t *left = malloc(sizeof(*left));
 
-	http_exchange_stream(x, &sink, NULL);
+	AN(left != NULL);
+	*left = query_number(x, "after", 0);
+	http_exchange_set_data(x, left, free);
+	http_exchange_stream(x, &sink, left);
 }
 
 static void post_early(struct http_exchange *x)

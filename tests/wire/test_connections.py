@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.wire.client import HOST, Closed
+from tests.wire.client import HOST, Closed, counted
 
 
 def test_many_requests_share_a_connection(connection):
@@ -192,6 +192,31 @@ def test_drain_lets_an_open_request_finish_and_closes_the_idle(start):
     busy.socket.close()
     with pytest.raises(ConnectionError):
         server.connect()
+    server.stop()
+
+
+def test_drain_lets_a_large_body_come_to_its_end(start):
+    server = start()
+    body = b"x" * 3000000
+    with server.connect() as connection:
+        connection.send(b"POST /count?pause_ms=1 HTTP/1.1\r\n", HOST, b"Content-Length: 3000000\r\n\r\n",
+                        body[:2000000])
+        time.sleep(0.2)
+        server.terminate()
+        connection.send(body[2000000:])
+        answer = connection.answer()
+        assert answer.body == counted(body)
+        assert answer.closes
+    server.stop()
+
+
+def test_drain_cuts_a_large_body_that_takes_too_long(start):
+    server = start(drain_ms=200)
+    with server.connect() as connection:
+        connection.send(b"POST /count HTTP/1.1\r\n", HOST, b"Content-Length: 3000000\r\n\r\n", b"x" * 2000000)
+        time.sleep(0.2)
+        server.terminate()
+        assert connection.is_closed()
     server.stop()
 
 

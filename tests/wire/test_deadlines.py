@@ -90,6 +90,29 @@ def test_a_body_that_came_fast_and_then_stalls_is_answered_408_soon(start, targe
     assert 0.7 < took.seconds < 5
 
 
+@pytest.mark.parametrize("pause_ms", [0, 1])
+def test_a_large_body_that_stalls_is_answered_408(start, pause_ms):
+    server = start(body_grace_ms=400, body_rate=1000)
+    with server.connect() as connection, Timed() as took:
+        connection.send(f"POST /count?pause_ms={pause_ms} HTTP/1.1\r\n", HOST, b"Content-Length: 3000001\r\n\r\n",
+                        b"b" * 3000000)
+        answer = connection.answer()
+        assert answer.status == 408
+        assert answer.closes
+    assert took.seconds < 5
+
+
+def test_all_that_comes_of_a_large_body_counts_for_its_rate(start):
+    """By the 4 KiB that libevent reads at a time, it would be too slow."""
+    server = start(body_grace_ms=400, body_rate=100000)
+    with server.connect() as connection:
+        connection.send(b"POST /count HTTP/1.1\r\n", HOST, b"Content-Length: 1200000\r\n\r\n")
+        for _ in range(12):
+            connection.send(b"b" * 100000)
+            time.sleep(0.1)
+        assert connection.answer().status == 200
+
+
 def test_a_body_that_pauses_for_less_than_the_period_is_taken(start):
     server = start(body_grace_ms=1500, body_rate=100)
     with server.connect() as connection:
