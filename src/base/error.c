@@ -36,46 +36,13 @@ static const struct {
 	[ERROR_NO_SPACE] = {507, "insufficient_storage"},
 };
 
-static bool is_control(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0);
-}
-
-/* Texts go to terminals and into JSON. In place, as no character gets longer. cut: the last
- * character may lack its rest, and is dropped then. */
-static void make_printable(char *text, bool cut)
-{
-	struct slice rest = slice_of(text);
-	char *end = text;
-
-	while (rest.n > 0) {
-		const char *at = rest.p;
-		uint32_t c;
-
-		if (!utf8_next(&rest, &c)) {
-			if (cut && rest.n < 4 && (*at & 0xc0) == 0xc0)
-				break;
-			c = 0;
-			rest.p++;
-			rest.n--;
-		}
-		if (is_control(c)) {
-			*end++ = '?';
-			continue;
-		}
-		memmove(end, at, (size_t)(rest.p - at));
-		end += rest.p - at;
-	}
-	*end = '\0';
-}
-
 /* Appends to the text, and cuts what is too much. */
 static void add_text(struct error *err, const char *fmt, va_list ap)
 {
 	size_t len = strlen(err->text), room = sizeof(err->text) - len;
 	int n = vsnprintf(err->text + len, room, fmt, ap);
 
-	make_printable(err->text, n >= (int)room);
+	utf8_make_printable(err->text, n >= (int)room);
 }
 
 static void PRINTF_LIKE(2, 3) add(struct error *err, const char *fmt, ...)
@@ -115,7 +82,7 @@ int error_set_field(struct error *err, const char *field, const char *fmt, ...)
 	set(err, ERROR_INVALID, fmt, ap);
 	va_end(ap);
 	n = snprintf(err->field, sizeof(err->field), "%s", field);
-	make_printable(err->field, n >= (int)sizeof(err->field));
+	utf8_make_printable(err->field, n >= (int)sizeof(err->field));
 	return -1;
 }
 
@@ -128,6 +95,8 @@ int error_set_errno(struct error *err, int errnum, const char *fmt, ...)
 		code = ERROR_NO_SPACE;
 	else if (errnum == ENOMEM)
 		code = ERROR_NO_MEMORY;
+	else if (errnum == EMFILE || errnum == ENFILE)
+		code = ERROR_UNAVAILABLE; /* until others have closed theirs */
 	va_start(ap, fmt);
 	set(err, code, fmt, ap);
 	va_end(ap);

@@ -19,18 +19,24 @@ int file_read(const char *path, struct buf *ret, struct error *err)
 			return error_set(err, ERROR_NOT_FOUND, "%s does not exist", path);
 		return error_set_errno(err, errno, "cannot open %s", path);
 	}
-	for (;;) {
+	return file_read_fd(fd, path, ret, err);
+}
+
+int file_read_fd(int fd, const char *name, struct buf *ret, struct error *err)
+{
+	while (ret->failed == ERROR_NONE) {
 		char chunk[16 * 1024];
 		ssize_t n = read(fd, chunk, sizeof(chunk));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return error_set_errno(err, errno, "cannot read %s", path);
+			return error_set_errno(err, errno, "cannot read %s", name);
 		if (n == 0)
-			return buf_check(ret, err) == 0 ? 0 : error_wrap(err, "%s", path);
+			break;
 		buf_append(ret, chunk, (size_t)n);
 	}
+	return buf_check(ret, err) == 0 ? 0 : error_wrap(err, "%s", name);
 }
 
 int file_write_all(int fd, const void *p, size_t n, struct error *err)
@@ -48,6 +54,29 @@ int file_write_all(int fd, const void *p, size_t n, struct error *err)
 		n -= (size_t)written;
 	}
 	return 0;
+}
+
+int file_write_all_at(int fd, const void *p, size_t n, uint64_t at, struct error *err)
+{
+	const char *from = p;
+
+	while (n > 0) {
+		ssize_t written = pwrite(fd, from, n, (off_t)at);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return error_set_errno(err, errno, "cannot write");
+		from += written;
+		at += (uint64_t)written;
+		n -= (size_t)written;
+	}
+	return 0;
+}
+
+void file_start_writeback(int fd, uint64_t at, uint64_t n)
+{
+	(void)sync_file_range(fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
 }
 
 int file_make_dirs(const char *path, struct error *err)

@@ -17,9 +17,18 @@ static inline void closep(int *fd)
 
 /* Appends the file to *ret. A missing file is ERROR_NOT_FOUND. */
 int file_read(const char *path, struct buf *ret, struct error *err) MUST_CHECK;
+/* The same of an open file, from where it stands; the name is for errors. */
+int file_read_fd(int fd, const char *name, struct buf *ret, struct error *err) MUST_CHECK;
 
 /* Writes all n bytes, across short writes and EINTR. */
 int file_write_all(int fd, const void *p, size_t n, struct error *err) MUST_CHECK;
+
+/* As file_write_all(), from byte "at" of the file on; does not move the file's own offset. */
+int file_write_all_at(int fd, const void *p, size_t n, uint64_t at, struct error *err) MUST_CHECK;
+
+/* Has the kernel begin to write these bytes to the disk, so that a later file_sync() waits for
+ * less. A hint: only file_sync() says whether they are there. */
+void file_start_writeback(int fd, uint64_t at, uint64_t n);
 
 /* Creates the folder and its parents, mode 0700 where new. */
 int file_make_dirs(const char *path, struct error *err) MUST_CHECK;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 static char lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -88,6 +91,37 @@ bool utf8_next(struct slice *rest, uint32_t *ret)
 	return true;
 }
 
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
+void utf8_make_printable(char *text, bool cut)
+{
+	struct slice rest = slice_of(text);
+	char *end = text;
+
+	while (rest.n > 0) {
+		const char *at = rest.p;
+		uint32_t c;
+
+		if (!utf8_next(&rest, &c)) {
+			if (cut && rest.n < 4 && (*at & 0xc0) == 0xc0)
+				break;
+			c = 0;
+			rest.p++;
+			rest.n--;
+		}
+		if (is_control(c)) {
+			*end++ = '?';
+			continue;
+		}
+		memmove(end, at, (size_t)(rest.p - at));
+		end += rest.p - at;
+	}
+	*end = '\0';
+}
+
 bool slice_to_u64(struct slice s, uint64_t *ret)
 {
 	uint64_t value = 0;
@@ -115,4 +149,17 @@ char *slice_dup(struct slice s)
 		memcpy(copy, s.p, s.n);
 	copy[s.n] = '\0';
 	return copy;
+}
+
+/* What vasprintf() leaves in text when it fails depends on the C library. */
+char *str_printf(const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	return n < 0 ? NULL : text;
 }

@@ -40,10 +40,17 @@ struct slice slice_trim(struct slice s); /* spaces and tabs, both ends */
 /* Takes one character off the front; false at the end or where it is not valid UTF-8 (RFC 3629). */
 bool utf8_next(struct slice *rest, uint32_t *ret);
 
+/* For texts that go to terminals and into JSON: what is no printable UTF-8 character becomes "?".
+ * In place, as nothing gets longer. cut: the last character may lack its rest, and is dropped then.
+ */
+void utf8_make_printable(char *text, bool cut);
+
 /* Decimal digits only, no sign, no overflow. */
 bool slice_to_u64(struct slice s, uint64_t *ret);
 
 /* A NUL-terminated copy, or NULL without memory. */
 char *slice_dup(struct slice s) MUST_CHECK;
+/* The text, which the caller owns, or NULL without memory. */
+char *str_printf(const char *fmt, ...) PRINTF_LIKE(1, 2) MUST_CHECK;
 
 #endif

@@ -32,11 +32,11 @@ void backend_close(struct backend *s);
 	{ \
 		"data-dir", "DATA_DIR", "FOLDER", "data", "folder of the embedded registry" \
 	}
-#define BACKEND_OPTION_GC_GRACE(flag_) \
+#define BACKEND_OPTION_GC_GRACE(flag_, more_) \
 	{ \
 		flag_, "GC_GRACE", "DURATION", "1h", \
 			"how long nothing must have referred to a blob, or nobody written to an " \
-			"upload, before it is removed" \
+			"upload, before it is removed" more_ \
 	}
 
 #endif

@@ -40,6 +40,7 @@ struct cli_option {
  * initial one. A switch is "1" or NULL. Borrowed from argv, environ and the table. */
 struct cli_values {
 	const char *at[CLI_OPTIONS_MAX];
+	bool given[CLI_OPTIONS_MAX]; /* on the command line */
 	const char *argument;
 	bool help; /* asked for: the rest is not complete */
 };

@@ -53,6 +53,7 @@ static int parse_one(struct cli_values *v, const struct cli_option *options, int
 
 	if (o == NULL)
 		return error_set(err, ERROR_INVALID, "unknown option %s", argv[0]);
+	v->given[o - options] = true;
 	if (o->argument == NULL) {
 		if (rest.p != NULL)
 			return error_set(err, ERROR_INVALID, "--%s takes no value", o->flag);

@@ -23,7 +23,8 @@ static const struct cli_option plain_options[] = {BACKEND_OPTION_DATA_DIR, {NULL
 
 static const struct cli_option gc_options[] = {
 	BACKEND_OPTION_DATA_DIR,
-	BACKEND_OPTION_GC_GRACE("grace"),
+	BACKEND_OPTION_GC_GRACE("grace", "; a running server goes by its own --gc-grace "
+					 "unless this flag is given"),
 	{"dry-run", NULL, NULL, NULL, "remove nothing, only say what would be"},
 	{NULL},
 };
@@ -53,8 +54,8 @@ static int absolute(const char *path, char **ret, struct error *err)
 		if (here == NULL)
 			return error_set_errno(err, errno, "cannot find the current folder");
 	}
-	if (asprintf(&joined, "%s%s%s", here != NULL ? here : "", here != NULL ? "/" : "", path) <
-		0)
+	joined = str_printf("%s%s%s", here != NULL ? here : "", here != NULL ? "/" : "", path);
+	if (joined == NULL)
 		return error_no_memory(err);
 	*ret = joined;
 	return 0;
@@ -63,9 +64,9 @@ static int absolute(const char *path, char **ret, struct error *err)
 /* A mistyped folder must not become a new, empty registry. */
 static int check_there_is_one(const char *data_dir, struct error *err)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path = str_printf("%s/registry.db", data_dir);
 
-	if (asprintf(&path, "%s/registry.db", data_dir) < 0)
+	if (path == NULL)
 		return error_no_memory(err);
 	if (access(path, F_OK) != 0)
 		return error_set_errno(
@@ -126,23 +127,40 @@ static int report_job(const struct verb *verb, const char *data_dir, const char 
 
 /* ---- the verbs: each is the job of its name ---- */
 
+/* -1 when it is no option of this verb. */
+static int find_option(const struct verb *verb, const char *flag)
+{
+	for (int i = 0; verb->options[i].flag != NULL; i++)
+		if (strcmp(verb->options[i].flag, flag) == 0)
+			return i;
+	return -1;
+}
+
 /* NULL where it is not set, or no option of this verb. */
 static const char *value_of(const struct cli_values *v, const struct verb *verb, const char *flag)
 {
-	for (size_t i = 0; verb->options[i].flag != NULL; i++)
-		if (strcmp(verb->options[i].flag, flag) == 0)
-			return v->at[i];
-	return NULL;
+	int i = find_option(verb, flag);
+
+	return i < 0 ? NULL : v->at[i];
+}
+
+static int read_grace(const struct cli_values *v, const struct verb *verb, struct job_args *ret,
+	struct error *err)
+{
+	int i = find_option(verb, "grace");
+
+	if (i < 0)
+		return 0;
+	ret->grace_given = v->given[i];
+	return cli_duration("grace", v->at[i], &ret->grace_s, err);
 }
 
 static int read_args(const struct cli_values *v, const struct verb *verb, struct job_args *ret,
 	struct error *err)
 {
-	const char *grace = value_of(v, verb, "grace");
-
 	ret->dry_run = value_of(v, verb, "dry-run") != NULL;
 	ret->repository = value_of(v, verb, "repository");
-	return grace == NULL ? 0 : cli_duration("grace", grace, &ret->grace_s, err);
+	return read_grace(v, verb, ret, err);
 }
 
 static int run(const struct verb *verb, int argc, char **argv)

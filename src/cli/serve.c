@@ -38,7 +38,7 @@ static const struct cli_option options[] = {
 		"namespaces that exist in the cluster; no others are written to"},
 	[OPT_GC_INTERVAL] = {"gc-interval", "GC_INTERVAL", "DURATION", "1h",
 		"how often the embedded registry removes what nothing refers to; 0: never"},
-	[OPT_GC_GRACE] = BACKEND_OPTION_GC_GRACE("gc-grace"),
+	[OPT_GC_GRACE] = BACKEND_OPTION_GC_GRACE("gc-grace", ""),
 	{NULL},
 };
 
@@ -62,10 +62,11 @@ static int start_registry(struct serving *s, const struct cli_values *v, struct 
 	if (cli_duration("gc-interval", v->at[OPT_GC_INTERVAL], &upkeep.gc_interval_s, err) != 0 ||
 		cli_duration("gc-grace", v->at[OPT_GC_GRACE], &upkeep.gc_grace_s, err) != 0)
 		return -1;
-	if (http_server_new(&s->registry_server, s->loops, v->at[OPT_REGISTRY_LISTEN], &service,
-		    NULL, err) != 0)
+	/* First: requests read the grace that it sets. */
+	if (embedded_start_upkeep(embedded, &upkeep, err) != 0)
 		return -1;
-	if (embedded_start_upkeep(embedded, &upkeep, err) != 0 ||
+	if (http_server_new(&s->registry_server, s->loops, v->at[OPT_REGISTRY_LISTEN], &service,
+		    NULL, err) != 0 ||
 		admin_listen(&s->admin_server, s->loops, embedded, err) != 0)
 		return -1;
 	log_info("registry listens", LOG_STR("address", v->at[OPT_REGISTRY_LISTEN]),

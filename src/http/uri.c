@@ -213,3 +213,19 @@ int http_query_get(
 {
 	return http_query_next(&query, name, ret_found, ret, err);
 }
+
+int http_query_take(struct slice query, const char *name, char **ret, struct error *err)
+{
+	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
+	bool found;
+
+	if (http_query_get(query, name, &found, &value, err) != 0)
+		return -1;
+	if (!found)
+		return 0;
+	buf_puts(&value, ""); /* an empty value is not a missing one */
+	if (buf_check(&value, err) != 0)
+		return -1;
+	*ret = buf_take(&value);
+	return 0;
+}

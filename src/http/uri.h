@@ -30,6 +30,8 @@ int http_query_get(struct slice query, const char *name, bool *ret_found, struct
 	struct error *err) MUST_CHECK;
 int http_query_next(struct slice *query, const char *name, bool *ret_found, struct buf *ret,
 	struct error *err) MUST_CHECK;
+/* As http_query_get(), into a string of the caller's own; where it is missing, *ret stays. */
+int http_query_take(struct slice query, const char *name, char **ret, struct error *err) MUST_CHECK;
 
 /*
  * Range: bytes=... with one range (RFC 9110 section 14.1.2) over size bytes.

@@ -48,6 +48,35 @@ void oci_manifest_write(const struct oci_manifest_draft *draft, struct buf *ret)
 	json_end_object(ret);
 }
 
+/* ---- media types ---- */
+
+const char *oci_manifest_media_type(struct slice type, enum oci_manifest_kind *ret)
+{
+	static const struct {
+		const char *name;
+		enum oci_manifest_kind kind;
+	} types[] = {
+		{OCI_MEDIA_MANIFEST, OCI_IMAGE},
+		{DOCKER_MEDIA_MANIFEST, OCI_IMAGE},
+		{OCI_MEDIA_INDEX, OCI_INDEX},
+		{DOCKER_MEDIA_LIST, OCI_INDEX},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if (slice_eq(type, slice_of(types[i].name))) {
+			*ret = types[i].kind;
+			return types[i].name;
+		}
+	}
+	return NULL;
+}
+
+bool oci_descriptor_is_elsewhere(const struct oci_descriptor *d)
+{
+	return d->media_type != NULL && (strstr(d->media_type, ".nondistributable.") != NULL ||
+						strstr(d->media_type, ".foreign.") != NULL);
+}
+
 /* ---- reading ---- */
 
 /* A parsed manifest; its strings are those of the JSON document, which it keeps. */
@@ -166,19 +195,11 @@ static int read_children(struct parsed *p, const char *key, struct error *err)
  */
 static int read_kind(struct parsed *p, struct error *err)
 {
-	static const struct {
-		const char *media_type;
-		enum oci_manifest_kind kind;
-	} kinds[] = {
-		{OCI_MEDIA_MANIFEST, OCI_IMAGE},
-		{DOCKER_MEDIA_MANIFEST, OCI_IMAGE},
-		{OCI_MEDIA_INDEX, OCI_INDEX},
-		{DOCKER_MEDIA_LIST, OCI_INDEX},
-	};
 	bool like_image = json_object_get(p->root, "layers") != NULL ||
 			  json_object_get(p->root, "config") != NULL;
 	bool like_index = json_object_get(p->root, "manifests") != NULL;
 	struct oci_manifest *m = &p->manifest;
+	enum oci_manifest_kind kind;
 
 	if (read_string(&m->media_type, p->root, "mediaType", "", err) != 0)
 		return -1;
@@ -188,10 +209,8 @@ static int read_kind(struct parsed *p, struct error *err)
 	m->kind = like_image ? OCI_IMAGE : OCI_INDEX;
 	if (m->media_type == NULL)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (kinds[i].kind == m->kind && strcmp(m->media_type, kinds[i].media_type) == 0)
-			return 0;
-	}
+	if (oci_manifest_media_type(slice_of(m->media_type), &kind) != NULL && kind == m->kind)
+		return 0;
 	return error_set(err, ERROR_INVALID, "mediaType must be %s",
 		like_image ? OCI_MEDIA_MANIFEST " or " DOCKER_MEDIA_MANIFEST
 			   : OCI_MEDIA_INDEX " or " DOCKER_MEDIA_LIST);

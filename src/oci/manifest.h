@@ -42,6 +42,12 @@ void oci_manifest_write(const struct oci_manifest_draft *draft, struct buf *ret)
 
 enum oci_manifest_kind { OCI_IMAGE, OCI_INDEX };
 
+/* The kind of manifest that has this media type, and the type as a constant; NULL when none has. */
+const char *oci_manifest_media_type(struct slice type, enum oci_manifest_kind *ret);
+
+/* Is it a layer that is never pushed to a registry, by its media type (image-spec, layer.md)? */
+bool oci_descriptor_is_elsewhere(const struct oci_descriptor *d);
+
 struct oci_manifest {
 	enum oci_manifest_kind kind;
 	const char *media_type;       /* as in the document, or NULL */

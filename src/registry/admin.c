@@ -8,7 +8,6 @@
 #include "registry/embedded_private.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #define JOBS "/v1/jobs/"
 /* A byte of the report is at most six of JSON. */
@@ -17,9 +16,7 @@
 /* "<prefix><folder>/admin.sock" */
 static char *socket_path(const char *prefix, const char *data_dir)
 {
-	char *path;
-
-	return asprintf(&path, "%s%s/admin.sock", prefix, data_dir) < 0 ? NULL : path;
+	return str_printf("%s%s/admin.sock", prefix, data_dir);
 }
 
 /* ---- the server's side ---- */
@@ -84,26 +81,9 @@ static void done(struct job_request *r)
 	http_handle_post(TAKE_PTR(a->handle), back, a);
 }
 
-/* A parameter's value, or NULL where it is missing. */
-static int parameter(struct slice query, const char *name, char **ret, struct error *err)
+static int parse_grace(const char *text, uint64_t own_s, uint64_t *ret, struct error *err)
 {
-	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
-	bool found;
-
-	if (http_query_get(query, name, &found, &value, err) != 0)
-		return -1;
-	if (!found)
-		return 0;
-	buf_puts(&value, ""); /* an empty value is not a missing one */
-	if (buf_check(&value, err) != 0)
-		return -1;
-	*ret = buf_take(&value);
-	return 0;
-}
-
-static int parse_grace(const char *text, uint64_t otherwise_s, uint64_t *ret, struct error *err)
-{
-	uint64_t grace_s = otherwise_s;
+	uint64_t grace_s = own_s;
 
 	if (text != NULL && (!slice_to_u64(slice_of(text), &grace_s) || grace_s > LIMIT_DURATION_S))
 		return error_set(err, ERROR_INVALID,
@@ -121,10 +101,10 @@ static int parse_args(
 	AUTO_FREE char *dry_run = NULL;
 	AUTO_FREE char *grace = NULL;
 
-	if (parameter(query, "dry-run", &dry_run, err) != 0 ||
-		parameter(query, "grace", &grace, err) != 0 ||
-		parameter(query, "path", &a->path, err) != 0 ||
-		parameter(query, "repository", &a->repository, err) != 0 ||
+	if (http_query_take(query, "dry-run", &dry_run, err) != 0 ||
+		http_query_take(query, "grace", &grace, err) != 0 ||
+		http_query_take(query, "path", &a->path, err) != 0 ||
+		http_query_take(query, "repository", &a->repository, err) != 0 ||
 		parse_grace(grace, e->gc_grace_s, &args->grace_s, err) != 0)
 		return -1;
 	args->live = true;
@@ -202,7 +182,9 @@ static void add_parameter(struct buf *url, const char *name, const char *value)
 static int make_url(
 	struct buf *url, const char *job, const struct job_args *args, struct error *err)
 {
-	buf_printf(url, "http://localhost" JOBS "%s?grace=%" PRIu64, job, args->grace_s);
+	buf_printf(url, "http://localhost" JOBS "%s?", job);
+	if (args->grace_given)
+		buf_printf(url, "&grace=%" PRIu64, args->grace_s);
 	add_parameter(url, "dry-run", args->dry_run ? "true" : NULL);
 	add_parameter(url, "path", args->path);
 	add_parameter(url, "repository", args->repository);

@@ -43,14 +43,10 @@ static void credentials_done(struct credentials *c)
 static char *default_path(void)
 {
 	const char *folder = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
-	char *path;
-	int n;
 
 	if (folder != NULL && folder[0] != '\0')
-		n = asprintf(&path, "%s/config.json", folder);
-	else
-		n = asprintf(&path, "%s/.docker/config.json", home == NULL ? "" : home);
-	return n < 0 ? NULL : path;
+		return str_printf("%s/config.json", folder);
+	return str_printf("%s/.docker/config.json", home == NULL ? "" : home);
 }
 
 DEFINE_CLEANUP(struct credential_store, credential_store_free);

@@ -53,6 +53,9 @@ static void report_verified(struct buf *report, const struct verify_report *r)
 		r->manifests, r->tags, r->blobs, r->bytes);
 	if (r->unused_files > 0)
 		buf_printf(report, "stray files, which gc removes: %" PRIu64 "\n", r->unused_files);
+	if (r->incomplete > 0)
+		buf_printf(report, "incomplete manifests, which lack blobs: %" PRIu64 "\n",
+			r->incomplete);
 	buf_printf(report, "problems: %" PRIu64 "\n", r->problems);
 }
 
@@ -81,12 +84,19 @@ static int verify(struct embedded *e, const struct job_args *args UNUSED, struct
 static int backup(
 	struct embedded *e, const struct job_args *args, struct buf *report, struct error *err)
 {
-	uint64_t bytes;
+	CLEANUP(backup_report_done) struct backup_report r;
 
-	if (store_backup(e->store, args->path, &bytes, err) != 0)
+	backup_report_init(&r);
+	if (store_backup(e->store, args->path, &r, err) != 0)
 		return -1;
-	buf_printf(report, "backed up: %" PRIu64 " bytes\n", bytes);
-	return 0;
+	buf_add(report, buf_slice(&r.text));
+	buf_printf(report, "backed up: %" PRIu64 " bytes\n", r.bytes);
+	if (r.damaged == 0)
+		return 0;
+	return error_set(err, ERROR_INTERNAL,
+		"%s holds everything but the damaged blobs that the report names (%" PRIu64
+		"): push them again, or restore an older backup",
+		args->path, r.damaged);
 }
 
 static void report_layout(struct buf *report, const char *verb, const struct layout_report *r)

@@ -14,6 +14,7 @@
 struct job_args {
 	bool dry_run;           /* gc */
 	uint64_t grace_s;       /* gc; up to LIMIT_DURATION_S */
+	bool grace_given;       /* else a server that is asked takes its own */
 	const char *path;       /* backup: the file; export, import: the folder; absolute */
 	const char *repository; /* export, import; or NULL */
 	bool live;              /* a server is running on the store */

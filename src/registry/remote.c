@@ -79,15 +79,13 @@ static void read_init(struct read *read, struct remote *r, const char *method, s
 static int read_set_repository(
 	struct read *read, const char *repository, const char *actions, struct error *err)
 {
-	char *name, *scope;
-
-	if (asprintf(&name, "%s%s", read->request.remote->location.prefix, repository) < 0)
+	read->repository = str_printf("%s%s", read->request.remote->location.prefix, repository);
+	if (read->repository == NULL)
 		return error_no_memory(err);
-	read->repository = name;
-	if (asprintf(&scope, "repository:%s:%s", name, actions) < 0)
+	read->scope = str_printf("repository:%s:%s", read->repository, actions);
+	if (read->scope == NULL)
 		return error_no_memory(err);
-	read->scope = scope;
-	read->request.scope = scope;
+	read->request.scope = read->scope;
 	return 0;
 }
 

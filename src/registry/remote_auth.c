@@ -80,9 +80,9 @@ void auth_free(struct auth *auth)
 
 static int set_header(char **header, const char *scheme, const char *value, struct error *err)
 {
-	char *line;
+	char *line = str_printf("Authorization: %s%s", scheme, value);
 
-	if (asprintf(&line, "Authorization: %s%s", scheme, value) < 0)
+	if (line == NULL)
 		return error_no_memory(err);
 	free(*header);
 	*header = line;

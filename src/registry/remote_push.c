@@ -62,7 +62,8 @@ void remote_saw_tag(
 		return;
 	}
 	if (seen == NULL) {
-		if (asprintf(&name, "%s:%s", repository, tag) < 0)
+		name = str_printf("%s:%s", repository, tag);
+		if (name == NULL)
 			return;
 		seen = &r->seen[r->next_seen++ % REMOTE_SEEN_TAGS];
 		free(seen->name);
@@ -432,15 +433,10 @@ static void on_request_ended(struct request *req UNUSED, void *arg)
  * one token. */
 static char *make_scope(const struct upload *u)
 {
-	char *scope;
-	int n;
-
 	if (u->mount_from != NULL)
-		n = asprintf(&scope, "repository:%s:pull,push repository:%s:pull", u->repository,
-			u->mount_from);
-	else
-		n = asprintf(&scope, "repository:%s:pull,push", u->repository);
-	return n < 0 ? NULL : scope;
+		return str_printf(
+			"repository:%s:pull,push repository:%s:pull", u->repository, u->mount_from);
+	return str_printf("repository:%s:pull,push", u->repository);
 }
 
 static bool wants_mount(const struct upload *u)
@@ -465,10 +461,9 @@ static int upload_init(struct upload *u, struct remote *r, struct push *push)
 	u->push = push;
 	u->retry = remote_retry(r);
 	request_init(&u->request, r, REQUEST_ERROR_BODY);
-	if (asprintf(&u->repository, "%s%s", r->location.prefix, push->repository) < 0) {
-		u->repository = NULL;
+	u->repository = str_printf("%s%s", r->location.prefix, push->repository);
+	if (u->repository == NULL)
 		return error_no_memory(err);
-	}
 	if (wants_mount(u)) {
 		u->mount_from = strdup(r->empty_at);
 		if (u->mount_from == NULL)

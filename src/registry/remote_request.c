@@ -69,9 +69,9 @@ static unsigned timeout_of(const struct request *req)
 
 static int set_content_type(struct request *req, struct error *err)
 {
-	char *line;
+	char *line = str_printf("Content-Type: %s", req->content_type);
 
-	if (asprintf(&line, "Content-Type: %s", req->content_type) < 0)
+	if (line == NULL)
 		return error_no_memory(err);
 	free(req->content_type_line);
 	req->content_type_line = line;

@@ -36,9 +36,6 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
-/* The API is the only author of what lies below. */
-#define OWN_REPOSITORIES SLICE("gitops-squared/")
-
 /* ---- errors ---- */
 
 /* Where the spec has no code for it, the error's own name is one. */
@@ -261,6 +258,9 @@ static void committed(void *arg, const struct error *err)
 	struct call *c = arg;
 
 	c->err = *err;
+	/* A HEAD wants no more than to keep the blob: on a full disk no push can end anyway. */
+	if (c->head && err->code == ERROR_NO_SPACE)
+		c->err.code = ERROR_NONE;
 	if (c->upload != NULL)
 		upload_drop(TAKE_PTR(c->upload));
 	call_return(c);
@@ -324,18 +324,7 @@ void call_run_here(struct http_exchange *x, struct call *c)
 
 int call_query(const struct call *c, const char *name, char **ret, struct error *err)
 {
-	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
-	bool found;
-
-	if (http_query_get(slice_of(c->query), name, &found, &value, err) != 0)
-		return -1;
-	if (!found)
-		return 0;
-	buf_puts(&value, ""); /* an empty value is not a missing one */
-	if (buf_check(&value, err) != 0)
-		return -1;
-	*ret = buf_take(&value);
-	return 0;
+	return http_query_take(slice_of(c->query), name, ret, err);
 }
 
 int call_digest(struct call *c, struct slice text, struct digest *ret, struct error *err)
@@ -438,12 +427,12 @@ static int set_reference(struct call *c, struct slice reference, struct error *e
 static int check_author(const struct call *c, struct error *err)
 {
 	if (strcmp(c->route->method, "GET") == 0 ||
-		!slice_starts(slice_of(c->repository), OWN_REPOSITORIES))
+		!slice_starts(slice_of(c->repository), SLICE(STORE_OWN_REPOSITORIES)))
 		return 0;
 	return error_set(err, ERROR_DENIED,
-		"only the API writes below %.*s: declare the resource there, or push to another "
+		"only the API writes below %s: declare the resource there, or push to another "
 		"repository",
-		SLICE_ARG(OWN_REPOSITORIES));
+		STORE_OWN_REPOSITORIES);
 }
 
 static int prepare(struct call *c, struct slice name, struct slice reference, struct error *err)

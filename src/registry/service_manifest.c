@@ -63,21 +63,13 @@ void manifest_collect(struct http_exchange *x, struct call *c)
 	http_exchange_collect(x, LIMIT_MANIFEST, collected, c);
 }
 
-static const struct {
-	const char *media_type;
-	enum oci_manifest_kind kind;
-} known_types[] = {
-	{OCI_MEDIA_MANIFEST, OCI_IMAGE},
-	{OCI_MEDIA_INDEX, OCI_INDEX},
-	{DOCKER_MEDIA_MANIFEST, OCI_IMAGE},
-	{DOCKER_MEDIA_LIST, OCI_INDEX},
-};
-
 /* What the header, or else the document, or else its form says; all must agree. */
 static int media_type(
 	const struct call *c, const struct oci_manifest *m, struct slice *ret, struct error *err)
 {
 	struct slice type = SLICE_NONE;
+	enum oci_manifest_kind kind;
+	const char *known;
 
 	if (c->header != NULL) {
 		struct slice rest = slice_of(c->header);
@@ -96,12 +88,10 @@ static int media_type(
 	}
 	if (type.n == 0)
 		type = m->kind == OCI_IMAGE ? SLICE(OCI_MEDIA_MANIFEST) : SLICE(OCI_MEDIA_INDEX);
-	for (size_t i = 0; i < ARRAY_SIZE(known_types); i++) {
-		if (slice_eq(type, slice_of(known_types[i].media_type)) &&
-			m->kind == known_types[i].kind) {
-			*ret = slice_of(known_types[i].media_type);
-			return 0;
-		}
+	known = oci_manifest_media_type(type, &kind);
+	if (known != NULL && kind == m->kind) {
+		*ret = slice_of(known);
+		return 0;
 	}
 	return error_set(err, ERROR_INVALID,
 		"the media type %.*s does not fit the manifest: an image has %s, an index %s",

@@ -5,7 +5,8 @@
  *
  * A body flows through two buffers: one is filled by the loop while a worker hashes and writes the
  * other. When both are full the connection is paused. An upload that fails is dropped with what it
- * has taken of the disk; one whose connection breaks during a PATCH can be continued.
+ * has taken of the disk; one whose connection breaks during a PATCH can be continued after the last
+ * byte that came.
  */
 #include "registry/service.h"
 
@@ -52,15 +53,49 @@ static void drop_job(void *arg)
 	upload_drop(arg);
 }
 
-void upload_abandon(struct call *c)
+/* An upload to be continued, and what it has not written yet. */
+struct leftover {
+	struct upload *upload;
+	struct buf first, second;
+};
+
+static void keep_job(void *arg)
 {
+	AUTO_FREE struct leftover *left = arg;
 	struct error err = ERROR_INIT;
 
-	if (!c->drop_when_cut)
-		upload_release(c->upload);
-	else if (workers_submit(c->e->workers, drop_job, c->upload, &err) != 0)
-		upload_drop(c->upload);
+	if (upload_write(left->upload, buf_slice(&left->first), &err) == 0 &&
+		upload_write(left->upload, buf_slice(&left->second), &err) == 0)
+		upload_release(left->upload, &err);
+	else
+		upload_drop(left->upload);
+	buf_done(&left->first);
+	buf_done(&left->second);
+}
+
+static void move_buf(struct buf *to, struct buf *from)
+{
+	*to = *from;
+	buf_init(from, from->max);
+}
+
+void upload_abandon(struct call *c)
+{
+	struct leftover *left = c->drop_when_cut ? NULL : calloc(1, sizeof(*left));
+	struct error err = ERROR_INIT;
+	void (*job)(void *) = drop_job;
+	void *arg = c->upload;
+
+	if (left != NULL) {
+		left->upload = c->upload;
+		move_buf(&left->first, &c->draining);
+		move_buf(&left->second, &c->filling);
+		job = keep_job;
+		arg = left;
+	}
 	c->upload = NULL;
+	if (workers_submit(c->e->workers, job, arg, &err) != 0)
+		job(arg);
 }
 
 /* On a worker. */
@@ -102,6 +137,9 @@ static void drained(struct http_exchange *x, struct call *c)
 		return call_answer(x, c);
 	if (c->ended)
 		return call_run(x, c);
+	/* A sender that is slower than the disk needs no second buffer. */
+	if (!c->paused)
+		buf_done(&c->draining);
 	if (c->paused) {
 		c->paused = false;
 		http_exchange_resume(x);
@@ -169,8 +207,7 @@ static int mount_apply(struct call *c, struct store_conn *tx, struct error *err)
 		0)
 		return -1;
 	reply_open(c, 202, upload_id(up), 0);
-	upload_release(up);
-	return 0;
+	return upload_release(up, err);
 }
 
 /* *ret_mount: the request names a blob that may be there, in c->digest, and where, in c->from. What
@@ -230,7 +267,7 @@ void upload_post(struct http_exchange *x, struct call *c)
 		return stream(x, c);
 	}
 	reply_open(c, 202, upload_id(c->upload), 0);
-	upload_release(TAKE_PTR(c->upload));
+	upload_release(TAKE_PTR(c->upload), &c->err);
 	call_answer(x, c);
 }
 
@@ -277,7 +314,7 @@ static void refuse_chunk(struct http_exchange *x, struct call *c)
 	call_error_reply(c, &err);
 	add_location(c, upload_id(c->upload));
 	add_progress(c, offset);
-	upload_release(TAKE_PTR(c->upload));
+	upload_release(TAKE_PTR(c->upload), &c->err);
 	call_answer(x, c);
 }
 
@@ -294,7 +331,11 @@ void upload_patch(struct http_exchange *x, struct call *c)
  * upload. */
 static int end_chunk(struct call *c, struct error *err)
 {
-	if (drain(c, &c->filling, err) != 0)
+	int result = drain(c, &c->filling, err);
+
+	buf_done(&c->filling);
+	buf_done(&c->draining);
+	if (result != 0)
 		return -1;
 	if (c->chunk_end == 0 || c->chunk_end == upload_offset(c->upload))
 		return 0;
@@ -310,8 +351,7 @@ int upload_patch_finish(struct call *c, struct error *err)
 	if (end_chunk(c, err) != 0)
 		return -1;
 	reply_open(c, 202, upload_id(c->upload), upload_offset(c->upload));
-	upload_release(TAKE_PTR(c->upload));
-	return 0;
+	return upload_release(TAKE_PTR(c->upload), err);
 }
 
 /* ---- PUT, and the end of a POST with a body ---- */

@@ -23,10 +23,13 @@ struct upkeep {
 	bool stopping;
 };
 
-static int stopped(struct error *err)
+/* As the store says it, which upkeep_stop() has told. */
+static int stopped(const struct upkeep *u, struct error *err)
 {
-	return error_set(
-		err, ERROR_UNAVAILABLE, "the server is stopping; try again when it is back");
+	int result = store_interrupted(u->embedded->store, err);
+
+	ASSERT(result != 0);
+	return result;
 }
 
 /* ---- the thread ---- */
@@ -115,7 +118,7 @@ static void refuse_waiting(struct upkeep *u)
 {
 	for (struct job_request *r = u->head, *next; r != NULL; r = next) {
 		next = r->next;
-		stopped(&r->err);
+		(void)stopped(u, &r->err);
 		r->done(r);
 	}
 	u->head = NULL;
@@ -181,9 +184,9 @@ void upkeep_stop(struct upkeep *u)
 	AZ(pthread_mutex_lock(&u->lock));
 	ASSERT(!u->stopping);
 	u->stopping = true;
+	store_interrupt(u->embedded->store);
 	AZ(pthread_cond_signal(&u->wake));
 	AZ(pthread_mutex_unlock(&u->lock));
-	store_interrupt(u->embedded->store);
 	AZ(pthread_join(u->thread, NULL));
 }
 
@@ -206,7 +209,7 @@ int upkeep_submit(struct upkeep *u, struct job_request *r, struct error *err)
 	r->next = NULL;
 	AZ(pthread_mutex_lock(&u->lock));
 	if (u->stopping) {
-		result = stopped(err);
+		result = stopped(u, err);
 	} else if (u->n_waiting == LIMIT_JOB_QUEUE) {
 		result = error_set(err, ERROR_TOO_MANY,
 			"%d jobs wait already; try again when some of them have ended",

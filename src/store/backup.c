@@ -16,9 +16,11 @@
 struct backup {
 	struct store *store;
 	const char *path;
-	char *database; /* the copy that is packed, until then under uploads/; NULL: none yet */
+	int folder;     /* that path is in */
+	char *database; /* the copy that is packed; NULL: none yet */
 	char *partial;  /* the tar, until it is whole; NULL: none, or it has its name */
 	int fd;         /* of the tar */
+	struct backup_report *report;
 	uint64_t written;
 };
 
@@ -31,9 +33,29 @@ static void remove_file(char *path)
 
 static void backup_done(struct backup *b)
 {
+	closep(&b->folder);
 	closep(&b->fd);
 	remove_file(b->database);
 	remove_file(b->partial);
+}
+
+/* Beside the backup; what an earlier one that was cut off has left there goes. */
+static int create(
+	const struct backup *b, const char *suffix, char **ret_path, int *ret_fd, struct error *err)
+{
+	AUTO_FREE char *path = str_printf("%s%s", b->path, suffix);
+	int fd;
+
+	if (path == NULL)
+		return error_no_memory(err);
+	if (unlink(path) != 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot remove %s", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot make %s", path);
+	*ret_path = TAKE_PTR(path);
+	*ret_fd = fd;
+	return 0;
 }
 
 /* ---- the database, as it is at one moment ---- */
@@ -41,13 +63,22 @@ static void backup_done(struct backup *b)
 static int vacuum_into(struct store_conn *c, const char *path, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(c, SQL_COPY_DATABASE);
-	int result;
 
 	query_bind_text(&q, slice_of(path));
-	result = query_run(&q, err);
-	if (result != 0 && store_interrupted(c->store, err) != 0)
-		return -1; /* that is why */
-	return result;
+	if (query_run(&q, err) == 0)
+		return 0;
+	if (store_interrupted(c->store, err) == 0 && err->code == ERROR_NO_SPACE)
+		error_set(err, ERROR_NO_SPACE, "cannot write %s: No space left on device", path);
+	return -1;
+}
+
+/* The copy goes when it is packed. Without a sync, as one that fails on the backup's disk would end
+ * the process. */
+static int do_not_sync(struct store_conn *c, struct error *err)
+{
+	if (sqlite3_exec(c->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) != SQLITE_OK)
+		return store_db_error(c->db, err);
+	return 0;
 }
 
 static int copy_database(struct backup *b, struct error *err)
@@ -55,14 +86,8 @@ static int copy_database(struct backup *b, struct error *err)
 	CLEANUP(store_conn_closep) struct store_conn *c = NULL;
 	AUTO_CLOSE int fd = -1;
 
-	if (asprintf(&b->database, "%s/uploads/backup.XXXXXX", store_dir(b->store)) < 0) {
-		b->database = NULL;
-		return error_no_memory(err);
-	}
-	fd = mkostemp(b->database, O_CLOEXEC);
-	if (fd < 0)
-		return error_set_errno(err, errno, "cannot make a copy of the database");
-	if (store_conn_open(&c, b->store, NULL, err) != 0)
+	if (create(b, ".partial.db", &b->database, &fd, err) != 0 ||
+		store_conn_open(&c, b->store, NULL, err) != 0 || do_not_sync(c, err) != 0)
 		return -1;
 	return vacuum_into(c, b->database, err);
 }
@@ -128,7 +153,8 @@ static int put_database(struct backup *b, struct error *err)
 	return finish_content(b, (uint64_t)st.st_size, err);
 }
 
-static int put_blob(struct backup *b, const struct digest *digest, uint64_t size, struct error *err)
+static int pack_blob(
+	struct backup *b, const struct digest *digest, uint64_t size, struct error *err)
 {
 	char path[STORE_BLOB_PATH_SIZE];
 
@@ -136,6 +162,43 @@ static int put_blob(struct backup *b, const struct digest *digest, uint64_t size
 		store_blob_copy_file(b->store, digest, size, b->fd, err) != 0)
 		return -1;
 	return finish_content(b, size, err);
+}
+
+/* What was put from byte "end" on is undone. */
+static int rewind_to(struct backup *b, uint64_t end, struct error *err)
+{
+	if (ftruncate(b->fd, (off_t)end) != 0 || lseek(b->fd, (off_t)end, SEEK_SET) < 0)
+		return error_set_errno(err, errno, "cannot write");
+	b->written = end;
+	return 0;
+}
+
+static void note_damaged(
+	struct backup_report *r, const struct digest *digest, const struct error *reason)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	r->damaged++;
+	if (r->text.len + LIMIT_ERROR_TEXT + DIGEST_TEXT_SIZE < r->text.max)
+		buf_printf(&r->text, "blob %s: %s\n", digest_format(digest, text), reason->text);
+}
+
+/* One that is damaged is left out. */
+static int put_blob(struct backup *b, const struct digest *digest, uint64_t size, struct error *err)
+{
+	struct error failure = ERROR_INIT, reason = ERROR_INIT;
+	uint64_t start = b->written;
+
+	if (pack_blob(b, digest, size, &failure) == 0)
+		return 0;
+	/* Reading it alone tells whether it is the blob, or the disk that the backup goes to. */
+	if (store_blob_copy_file(b->store, digest, size, -1, &reason) == 0 ||
+		reason.code != ERROR_INTERNAL) {
+		*err = failure;
+		return -1;
+	}
+	note_damaged(b->report, digest, &reason);
+	return rewind_to(b, start, err);
 }
 
 /* Only for their owner: the folders that tar makes below them are open to all. */
@@ -182,47 +245,29 @@ static int put_end(struct backup *b, struct error *err)
 
 /* ---- its file ---- */
 
-/* A rename would put a file in the place of a device or a link. */
-static int check_target(const char *path, struct error *err)
+static int open_folder_of(struct backup *b, struct error *err)
+{
+	const char *slash = strrchr(b->path, '/');
+	AUTO_FREE char *folder = NULL;
+
+	folder = slash == NULL ? slice_dup(SLICE("."))
+			       : slice_dup((struct slice){b->path, (size_t)(slash - b->path) + 1});
+	if (folder == NULL)
+		return error_no_memory(err);
+	b->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return b->folder >= 0 ? 0 : error_set_errno(err, errno, "cannot open its folder");
+}
+
+static int check_target(struct backup *b, struct error *err)
 {
 	struct stat st;
 
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(err, ERROR_INVALID,
-			"the backup cannot be written to %s, which is no regular file; name a file",
-			path);
-	return 0;
-}
-
-static int open_partial(struct backup *b, struct error *err)
-{
-	if (asprintf(&b->partial, "%s.partial", b->path) < 0) {
-		b->partial = NULL;
-		return error_no_memory(err);
-	}
-	/* Of an earlier one that was cut off. */
-	if (unlink(b->partial) != 0 && errno != ENOENT)
-		return error_set_errno(err, errno, "cannot remove %s", b->partial);
-	b->fd = open(b->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (b->fd < 0)
-		return error_set_errno(err, errno, "cannot make %s", b->partial);
-	return 0;
-}
-
-static int sync_folder_of(const char *path, struct error *err)
-{
-	const char *slash = strrchr(path, '/');
-	AUTO_FREE char *folder = NULL;
-	AUTO_CLOSE int fd = -1;
-
-	folder = slash == NULL ? slice_dup(SLICE("."))
-			       : slice_dup((struct slice){path, (size_t)(slash - path) + 1});
-	if (folder == NULL)
-		return error_no_memory(err);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0)
-		return error_set_errno(err, errno, "cannot sync %s to disk", folder);
-	return 0;
+	/* A rename would put a file in the place of a device or a link. */
+	if (lstat(b->path, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_set(err, ERROR_INVALID, "it is no regular file; name a file");
+	if (open_folder_of(b, err) != 0)
+		return -1;
+	return store_check_outside(b->store, b->folder, err);
 }
 
 /* On a disk that need not be the store's: a failed sync ends the backup, not the process. */
@@ -234,19 +279,31 @@ static int publish(struct backup *b, struct error *err)
 		return error_set_errno(err, errno, "cannot rename %s", b->partial);
 	free(b->partial);
 	b->partial = NULL;
-	return sync_folder_of(b->path, err);
+	if (fsync(b->folder) != 0)
+		return error_set_errno(err, errno, "cannot sync its folder to disk");
+	return 0;
 }
 
-int store_backup(struct store *s, const char *path, uint64_t *ret_bytes, struct error *err)
+void backup_report_init(struct backup_report *r)
 {
-	CLEANUP(backup_done) struct backup b = {.store = s, .path = path, .fd = -1};
+	*r = (struct backup_report){.text = BUF_INIT(LIMIT_VERIFY_TEXT)};
+}
 
-	if (check_target(path, err) != 0 || copy_database(&b, err) != 0 ||
-		open_partial(&b, err) != 0)
-		return -1;
-	if (put_database(&b, err) != 0 || put_folders(&b, err) != 0 || put_blobs(&b, err) != 0 ||
-		put_end(&b, err) != 0 || publish(&b, err) != 0)
+void backup_report_done(struct backup_report *r)
+{
+	buf_done(&r->text);
+}
+
+int store_backup(struct store *s, const char *path, struct backup_report *ret, struct error *err)
+{
+	CLEANUP(backup_done)
+	struct backup b = {.store = s, .path = path, .folder = -1, .fd = -1, .report = ret};
+
+	if (check_target(&b, err) != 0 || copy_database(&b, err) != 0 ||
+		create(&b, ".partial", &b.partial, &b.fd, err) != 0 || put_database(&b, err) != 0 ||
+		put_folders(&b, err) != 0 || put_blobs(&b, err) != 0 || put_end(&b, err) != 0 ||
+		publish(&b, err) != 0)
 		return error_wrap(err, "the backup %s", path);
-	*ret_bytes = b.written;
+	ret->bytes = b.written;
 	return 0;
 }

@@ -219,7 +219,9 @@ int store_blob_touch(struct store_conn *tx, struct slice repository, const struc
 	query_bind_int(&q, blob);
 	query_bind_int(&q, id);
 	query_bind_int(&q, store_now_s());
-	return query_run(&q, err);
+	if (query_run(&q, err) != 0)
+		return -1;
+	return sqlite3_changes(tx->db) > 0 ? 0 : unknown(digest, repository, err);
 }
 
 int store_blob_delete_unused(struct store_conn *tx, int64_t blob, uint64_t *ret_size,

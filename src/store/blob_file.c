@@ -100,10 +100,8 @@ const char *store_blob_path(const struct digest *digest, char ret[STORE_BLOB_PAT
 static char *full_path(const struct store *s, const struct digest *digest)
 {
 	char relative[STORE_BLOB_PATH_SIZE];
-	char *path;
 
-	return asprintf(&path, "%s/%s", store_dir(s), store_blob_path(digest, relative)) < 0 ? NULL
-											     : path;
+	return str_printf("%s/%s", store_dir(s), store_blob_path(digest, relative));
 }
 
 int store_blob_open_file(const struct store *s, const struct digest *digest, uint64_t size,
@@ -123,9 +121,8 @@ int store_blob_open_file(const struct store *s, const struct digest *digest, uin
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return error_set_errno(err, errno, "cannot open the file %s", relative);
 	if ((uint64_t)st.st_size != size)
-		return error_set(err, ERROR_INTERNAL,
-			"the file %s has %lld bytes in place of %llu", relative,
-			(long long)st.st_size, (unsigned long long)size);
+		return error_set(err, ERROR_INTERNAL, "the file %s has %lld bytes in place of %llu",
+			relative, (long long)st.st_size, (unsigned long long)size);
 	*ret = fd;
 	fd = -1;
 	return 0;
@@ -160,13 +157,11 @@ int store_blob_adopt_file(
 int store_blob_write_file(
 	struct store *s, const struct digest *digest, struct slice bytes, struct error *err)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path = str_printf("%s/uploads/blob.XXXXXX", store_dir(s));
 	AUTO_CLOSE int fd = -1;
 
-	if (asprintf(&path, "%s/uploads/blob.XXXXXX", store_dir(s)) < 0) {
-		path = NULL;
+	if (path == NULL)
 		return error_no_memory(err);
-	}
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot store a blob");

@@ -15,6 +15,7 @@ enum store_sql {
 	SQL_BLOB_FILE_FIND,
 	SQL_BLOB_OF_REPOSITORY_FIND,
 	SQL_GC_PAGE,
+	SQL_COLLECTED_FIND,
 	SQL_REPOSITORY_FIND,
 	SQL_MANIFEST_BY_TAG,
 	SQL_MANIFEST_BY_DIGEST,
@@ -32,7 +33,6 @@ enum store_sql {
 	SQL_REPOSITORY_NAME,
 	SQL_VERIFY_REFERENCES,
 	SQL_VERIFY_REFERENCES_OF,
-	SQL_VERIFY_LAST_MANIFEST,
 	SQL_VERIFY_NEXT_MANIFEST,
 	SQL_VERIFY_MANIFEST,
 	SQL_VERIFY_TAGS,
@@ -54,11 +54,14 @@ enum store_sql {
 	SQL_REPOSITORY_BLOB_DELETE,
 	SQL_REPOSITORY_BLOB_COLLECT,
 	SQL_BLOB_DELETE_UNUSED,
+	SQL_COLLECTED_ADD,
+	SQL_COLLECTED_FORGET,
 	SQL_MANIFEST_ADD,
 	SQL_MANIFEST_REPLACE,
 	SQL_MANIFEST_DELETE,
 	SQL_REFERENCE_ADD,
 	SQL_REFERENCE_DELETE,
+	SQL_REFERENCES_DELETE,
 	SQL_TAG_PUT,
 	SQL_TAG_DELETE,
 	SQL_TAGS_OF_MANIFEST_DELETE,
@@ -199,6 +202,9 @@ int store_damaged(const struct digest *digest, struct error *err);
 /* Do the bytes match the digest that they are stored under? */
 int store_check_digest(
 	const struct digest *digest, struct slice bytes, struct error *err) MUST_CHECK;
+
+/* ERROR_INVALID when the open folder is the data folder or lies below it. */
+int store_check_outside(const struct store *s, int folder, struct error *err) MUST_CHECK;
 
 int64_t store_now_s(void); /* for the pushed_at columns */
 

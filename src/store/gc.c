@@ -82,6 +82,17 @@ static int unlink_blob(struct store_conn *tx, const struct link *link, int64_t c
 	return 0;
 }
 
+/* For the manifest that comes too late (check_collected in push.c). */
+static int remember(struct store_conn *tx, const struct link *link, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_COLLECTED_ADD);
+
+	query_bind_int(&q, link->blob);
+	query_bind_int(&q, link->repository);
+	query_bind_int(&q, store_now_s());
+	return query_run(&q, err);
+}
+
 static int collect_link(
 	struct collection *c, struct store_conn *tx, const struct link *link, struct error *err)
 {
@@ -93,6 +104,8 @@ static int collect_link(
 	if (!unlinked)
 		return 0;
 	c->report.unlinked++;
+	if (remember(tx, link, err) != 0)
+		return -1;
 	if (store_blob_delete_unused(tx, link->blob, &size, &deleted, &is_file, err) != 0)
 		return -1;
 	if (!deleted)
@@ -147,6 +160,26 @@ static int collect_links(struct collection *c, struct error *err)
 			return -1;
 	} while (page->n_rows == PAGE);
 	return 0;
+}
+
+static int forget(struct store_conn *tx, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_COLLECTED_FORGET);
+
+	query_bind_int(&q, store_now_s() - LIMIT_COLLECTED_S);
+	return query_run(&q, err);
+}
+
+static int forget_old(struct collection *c, struct error *err)
+{
+	struct store_conn *tx;
+
+	if (store_begin(c->store, &tx, err) != 0)
+		return -1;
+	if (forget(tx, err) == 0)
+		return end(c, err);
+	store_rollback(c->store);
+	return -1;
 }
 
 /* ---- files without a row ---- */
@@ -241,14 +274,12 @@ static int move_away(struct collection *c, struct folder *f, struct store_conn *
 static int collect_file(
 	struct collection *c, struct folder *f, const struct digest *digest, struct error *err)
 {
-	AUTO_FREE char *to = NULL;
+	AUTO_FREE char *to = str_printf("%s/uploads/garbage", store_dir(c->store));
 	struct store_conn *tx;
 	int result;
 
-	if (asprintf(&to, "%s/uploads/garbage", store_dir(c->store)) < 0) {
-		to = NULL;
+	if (to == NULL)
 		return error_no_memory(err);
-	}
 	if (store_begin(c->store, &tx, err) != 0)
 		return -1;
 	result = move_away(c, f, tx, digest, to, err);
@@ -278,13 +309,11 @@ static int collect_files(struct collection *c, enum digest_algorithm algorithm, 
 	int result = 0;
 
 	for (unsigned i = 0; i < 256 && result == 0; i++) {
-		AUTO_FREE char *path = NULL;
+		AUTO_FREE char *path = str_printf("%s/blobs/%s/%02x", store_dir(c->store),
+			digest_algorithm_name(algorithm), i);
 
-		if (asprintf(&path, "%s/blobs/%s/%02x", store_dir(c->store),
-			    digest_algorithm_name(algorithm), i) < 0) {
-			path = NULL;
+		if (path == NULL)
 			return error_no_memory(err);
-		}
 		f.dir = opendir(path);
 		if (f.dir == NULL)
 			return error_set_errno(err, errno, "cannot open the folder %s", path);
@@ -304,7 +333,8 @@ int store_gc(
 
 	/* Times are whole seconds: an age of n of them may be a moment short of n. */
 	c.cutoff = store_now_s() - (int64_t)options->grace_s - (options->grace_s > 0);
-	if (collect_links(&c, err) != 0 || collect_files(&c, DIGEST_SHA256, err) != 0 ||
+	if (forget_old(&c, err) != 0 || collect_links(&c, err) != 0 ||
+		collect_files(&c, DIGEST_SHA256, err) != 0 ||
 		collect_files(&c, DIGEST_SHA512, err) != 0)
 		return -1;
 	*ret = c.report;

@@ -11,7 +11,8 @@
  * Manifests stay, tagged or not: whoever pushed them may pull them by digest.
  *
  * It cannot take live data, whatever the clock does: each removal looks once more inside the write
- * transaction that does it, and a push whose file was taken meanwhile is refused, not acknowledged.
+ * transaction that does it. A push that was too slow is refused, not acknowledged: the blob's when
+ * its file is gone, and for a week the manifest's that names what was taken.
  * It writes in small transactions, between those of others, and may be cut off at any point.
  */
 #ifndef STORE_GC_H

@@ -28,8 +28,8 @@ struct layout_report {
 
 /* Into a folder that is new or empty. repository NULL: all of them. What is pushed meanwhile may be
  * in it or not, but each manifest comes with its blobs. It is complete and durable when it has an
- * index.json. ERROR_CONFLICT: the folder is not empty. ERROR_NOT_FOUND: there is no such
- * repository. ERROR_INTERNAL: something stored is damaged. */
+ * index.json. ERROR_CONFLICT: the folder is not empty. ERROR_INVALID: it lies in the data folder.
+ * ERROR_NOT_FOUND: there is no such repository. ERROR_INTERNAL: something stored is damaged. */
 int layout_export(struct store *s, const char *dir, const char *repository,
 	struct layout_report *ret, struct error *err) MUST_CHECK;
 
@@ -40,8 +40,10 @@ struct layout_import {
 };
 
 /* Verifies every digest on the way in. Stops at the first failure and says which; what came before
- * is in, so it may be run again. Tags that are there and may move, do. ERROR_CONFLICT: an immutable
- * tag names something else. ERROR_DENIED: see live. ERROR_INVALID: no layout, or damaged. */
+ * is in, so it may be run again, and takes as long then: each blob that the layout has is copied
+ * also when the store has it, as that may be damaged, and heals. Tags that are there and may move,
+ * do. ERROR_CONFLICT: an immutable tag names something else. ERROR_DENIED: see live. ERROR_INVALID:
+ * no layout, or damaged. */
 int layout_import(struct store *s, const struct layout_import *import, struct layout_report *ret,
 	struct error *err) MUST_CHECK;
 

@@ -21,6 +21,9 @@
 
 #define INDEX_PARTIAL "index.json.partial"
 #define INDEX_FLUSH (64 * KIB) /* index.json is written in pieces of this size */
+/* A piece, and one more descriptor: its artifactType comes out of a manifest and may grow when it
+ * is escaped. */
+#define INDEX_MAX (2 * INDEX_FLUSH + 6 * LIMIT_MANIFEST)
 
 struct export
 {
@@ -56,7 +59,7 @@ static bool is_there(const struct export *x, const struct digest *digest)
 
 static int create(const struct export *x, const char *path, int *ret, struct error *err)
 {
-	int fd = openat(x->dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = openat(x->dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s in the layout", path);
@@ -147,11 +150,9 @@ static int export_manifest(struct export *x, const struct exported_repository *r
 {
 	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
 	struct slice bytes = buf_slice(&manifest->bytes);
-	char path[LAYOUT_PATH_SIZE], text[DIGEST_TEXT_SIZE];
+	char path[LAYOUT_PATH_SIZE];
 
-	if (oci_manifest_parse(&m, bytes, err) != 0)
-		return error_wrap(err, "the manifest %s", digest_format(&manifest->digest, text));
-	if (export_children(x, r->name, m, err) != 0)
+	if (oci_manifest_parse(&m, bytes, err) != 0 || export_children(x, r->name, m, err) != 0)
 		return -1;
 	x->report.manifests++;
 	x->report.bytes += bytes.n;
@@ -192,16 +193,18 @@ static int next_manifest(const struct export *x, const struct exported_repositor
 static int export_contents(struct export *x, const struct exported_repository *r, struct error *err)
 {
 	CLEANUP(store_manifest_done) struct store_manifest m;
+	char text[DIGEST_TEXT_SIZE];
 	bool found;
 
 	store_manifest_init(&m);
 	for (;;) {
-		if (next_manifest(x, r, &m, &found, err) != 0)
+		if (store_interrupted(x->store, err) != 0 ||
+			next_manifest(x, r, &m, &found, err) != 0)
 			return -1;
 		if (!found)
 			return 0;
 		if (export_manifest(x, r, &m, err) != 0)
-			return -1;
+			return error_wrap(err, "the manifest %s", digest_format(&m.digest, text));
 	}
 }
 
@@ -253,6 +256,8 @@ static void write_descriptor(
 static int list_one(struct export *x, const struct exported_repository *r, const struct listed *l,
 	struct error *err)
 {
+	char text[DIGEST_TEXT_SIZE];
+
 	if (!is_there(x, &l->digest))
 		return 0; /* it took the id of one that was deleted meanwhile */
 	/* What was written already is not there for json_item() to see. */
@@ -260,7 +265,9 @@ static int list_one(struct export *x, const struct exported_repository *r, const
 		buf_putc(&x->index, ',');
 	write_descriptor(&x->index, r, l);
 	x->report.tags += l->tag.p != NULL;
-	return x->index.len < INDEX_FLUSH ? 0 : flush_index(x, err);
+	if (x->index.len < INDEX_FLUSH || flush_index(x, err) == 0)
+		return 0;
+	return error_wrap(err, "the descriptor of %s", digest_format(&l->digest, text));
 }
 
 /* Where a list goes on: after this tag or key of a digest. */
@@ -320,7 +327,8 @@ static int list_all(struct export *x, const struct exported_repository *r, enum 
 	bool more = true;
 
 	while (more)
-		if (list_page(x, r, sql, &at, &more, err) != 0)
+		if (store_interrupted(x->store, err) != 0 ||
+			list_page(x, r, sql, &at, &more, err) != 0)
 			return -1;
 	return 0;
 }
@@ -353,7 +361,7 @@ static int export_repository(struct export *x, struct slice name, struct error *
 	if (find_repository(x, name, &r, err) != 0 || export_contents(x, &r, err) != 0 ||
 		list_all(x, &r, SQL_LAYOUT_TAGS, err) != 0 ||
 		list_all(x, &r, SQL_LAYOUT_UNTAGGED, err) != 0)
-		return -1;
+		return error_wrap(err, "the repository %.*s", SLICE_ARG(name));
 	x->report.repositories++;
 	return 0;
 }
@@ -390,7 +398,7 @@ static int export_all(struct export *x, struct error *err)
 	bool more = true;
 
 	while (more)
-		if (export_page(x, last, &more, err) != 0)
+		if (store_interrupted(x->store, err) != 0 || export_page(x, last, &more, err) != 0)
 			return -1;
 	return 0;
 }
@@ -423,8 +431,10 @@ static int make_folders(struct export *x, const char *path, struct error *err)
 	x->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (x->dir < 0)
 		return error_set_errno(err, errno, "cannot open the folder %s", path);
+	if (store_check_outside(x->store, x->dir, err) != 0)
+		return error_wrap(err, "the layout %s", path);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
-		if (mkdirat(x->dir, folders[i], 0755) != 0)
+		if (mkdirat(x->dir, folders[i], 0700) != 0)
 			return error_set_errno(err, errno, "cannot make the folder %s", folders[i]);
 	return 0;
 }
@@ -495,8 +505,7 @@ int layout_export(struct store *s, const char *dir, const char *repository,
 	struct layout_report *ret, struct error *err)
 {
 	CLEANUP(export_done)
-	struct export x = {
-		.store = s, .dir = -1, .index_fd = -1, .index = BUF_INIT(2 * INDEX_FLUSH)};
+	struct export x = {.store = s, .dir = -1, .index_fd = -1, .index = BUF_INIT(INDEX_MAX)};
 	int result;
 
 	if (repository != NULL && check_repository(&x, repository, err) != 0)

@@ -18,31 +18,42 @@ const char *layout_path(const struct digest *digest, char ret[LAYOUT_PATH_SIZE])
 	return ret;
 }
 
+static int path_damaged(const char *path, const char *how, struct error *err)
+{
+	return error_set(
+		err, ERROR_INVALID, "the layout is damaged: %s %s; copy it again", path, how);
+}
+
 int layout_damaged(const struct digest *digest, const char *how, struct error *err)
 {
 	char path[LAYOUT_PATH_SIZE];
 
-	return error_set(err, ERROR_INVALID, "the layout is damaged: %s %s; copy it again",
-		layout_path(digest, path), how);
+	return path_damaged(layout_path(digest, path), how, err);
+}
+
+int layout_open_path(int dir, const char *path, int *ret, uint64_t *ret_size, struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	/* Not to wait for who might write to a named pipe. */
+	fd = openat(dir, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot open %s of the layout", path);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
+		return path_damaged(path, "is not a file", err);
+	*ret_size = fd < 0 ? 0 : (uint64_t)st.st_size;
+	*ret = fd;
+	fd = -1;
+	return 0;
 }
 
 int layout_open(
 	int dir, const struct digest *digest, int *ret, uint64_t *ret_size, struct error *err)
 {
 	char path[LAYOUT_PATH_SIZE];
-	AUTO_CLOSE int fd = -1;
-	struct stat st;
 
-	/* Not to wait for who might write to a named pipe. */
-	fd = openat(dir, layout_path(digest, path), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT)
-		return error_set_errno(err, errno, "cannot open %s of the layout", path);
-	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
-		return layout_damaged(digest, "is not a file", err);
-	*ret_size = fd < 0 ? 0 : (uint64_t)st.st_size;
-	*ret = fd;
-	fd = -1;
-	return 0;
+	return layout_open_path(dir, layout_path(digest, path), ret, ret_size, err);
 }
 
 static int damaged(const struct digest *digest, struct error *err)

@@ -19,7 +19,9 @@
 #define LAYOUT_PATH_SIZE (sizeof("blobs/") + DIGEST_TEXT_SIZE)
 const char *layout_path(const struct digest *digest, char ret[LAYOUT_PATH_SIZE]);
 
-/* To read: *ret = -1 when the layout does not have it. */
+/* To read: *ret = -1 when the layout does not have it. ERROR_INVALID: not a regular file. */
+int layout_open_path(
+	int dir, const char *path, int *ret, uint64_t *ret_size, struct error *err) MUST_CHECK;
 int layout_open(int dir, const struct digest *digest, int *ret, uint64_t *ret_size,
 	struct error *err) MUST_CHECK;
 /* Appends the whole of a small file, verified; or copies a large one, likewise. */

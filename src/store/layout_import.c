@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 
 /* Only the server's own API writes below it. */
-#define OWN_REPOSITORIES SLICE("gitops-squared/")
 
 /* A descriptor: of index.json, or in an index below. */
 struct entry {
@@ -55,6 +54,7 @@ struct import {
 	json_t *index;        /* index.json */
 	bool sparse;          /* the layout says that blobs were missing in the store it is from */
 	json_t *repositories; /* a set: those that the layout names */
+	json_t *blobs;        /* a set: those that were looked for in the layout */
 	json_t *seen;         /* a set: manifests below the current descriptor */
 	size_t n_levels;      /* from the current descriptor down */
 	struct level levels[LIMIT_LAYOUT_DEPTH + 1];
@@ -69,6 +69,7 @@ static void import_free(struct import *x)
 	closep(&x->dir);
 	json_decref(x->index);
 	json_decref(x->repositories);
+	json_decref(x->blobs);
 	json_decref(x->seen);
 	while (x->n_levels > 0)
 		loaded_done(&x->levels[--x->n_levels].loaded);
@@ -138,7 +139,7 @@ static int check_name(
 			"the layout names something \"%.*s\", which is neither "
 			"<repository>:<tag> nor <repository>@<digest> nor a tag",
 			SLICE_ARG(name));
-	if (x->options->live && slice_starts(e->repository, OWN_REPOSITORIES))
+	if (x->options->live && slice_starts(e->repository, SLICE(STORE_OWN_REPOSITORIES)))
 		return error_set(err, ERROR_DENIED,
 			"only the running server writes to %.*s; stop it to import that",
 			SLICE_ARG(e->repository));
@@ -185,13 +186,11 @@ static int read_entry(
 /* A large one, into its place in the store. */
 static int adopt_blob(struct import *x, int from, const struct digest *digest, struct error *err)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path = str_printf("%s/uploads/import.XXXXXX", store_dir(x->store));
 	AUTO_CLOSE int fd = -1;
 
-	if (asprintf(&path, "%s/uploads/import.XXXXXX", store_dir(x->store)) < 0) {
-		path = NULL;
+	if (path == NULL)
 		return error_no_memory(err);
-	}
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot store a blob");
@@ -227,9 +226,9 @@ static int find_blob(const struct import *x, struct slice repository, const stru
 	return 0;
 }
 
-/* Takes it from the layout; *ret_found is false when it is not there. */
+/* Takes it from the layout; *ret_found is false when it is not there. is_new: to the store. */
 static int copy_blob(struct import *x, struct slice repository, const struct digest *digest,
-	bool *ret_found, struct error *err)
+	bool is_new, bool *ret_found, struct error *err)
 {
 	CLEANUP(layout_change_done)
 	struct layout_change change = {.kind = LAYOUT_PUT_BLOB,
@@ -249,32 +248,32 @@ static int copy_blob(struct import *x, struct slice repository, const struct dig
 			 : adopt_blob(x, fd, digest, err);
 	if (result != 0)
 		return -1;
-	x->report.blobs++;
-	x->report.bytes += change.size;
+	x->report.blobs += is_new;
+	x->report.bytes += is_new ? change.size : 0;
 	return layout_batch_add(&x->batch, &change, err);
 }
 
-/* *ret_found: the repository has it now. */
+/* What the store has may be damaged, and is healed by what the layout has: once in an import.
+ * *ret_found: the repository has it now. */
 static int import_blob(struct import *x, struct slice repository, const struct digest *digest,
 	bool *ret_found, struct error *err)
 {
 	struct layout_change mount = {
 		.kind = LAYOUT_MOUNT_BLOB, .repository = repository, .digest = *digest};
+	char text[DIGEST_TEXT_SIZE];
+	bool is_first, found = false;
 	enum where where;
 
-	if (find_blob(x, repository, digest, &where, err) != 0)
+	if (find_blob(x, repository, digest, &where, err) != 0 ||
+		add_to_set(x->blobs, slice_of(digest_format(digest, text)), &is_first, err) != 0)
 		return -1;
-	if (where == NOWHERE)
-		return copy_blob(x, repository, digest, ret_found, err);
-	*ret_found = true;
+	if ((is_first || where == NOWHERE) &&
+		copy_blob(x, repository, digest, where == NOWHERE, &found, err) != 0)
+		return -1;
+	*ret_found = found || where != NOWHERE;
+	if (found || where == NOWHERE)
+		return 0;
 	return where == IN_REPOSITORY ? 0 : layout_batch_add(&x->batch, &mount, err);
-}
-
-/* Layers that may be left out of a layout, by their media types (image-spec, layer.md). */
-static bool may_be_elsewhere(const struct oci_descriptor *d)
-{
-	return strstr(d->media_type, ".nondistributable.") != NULL ||
-	       strstr(d->media_type, ".foreign.") != NULL;
 }
 
 static int import_part(struct import *x, struct slice repository, const struct oci_descriptor *d,
@@ -284,42 +283,31 @@ static int import_part(struct import *x, struct slice repository, const struct o
 
 	if (import_blob(x, repository, &d->digest, &found, err) != 0)
 		return -1;
-	if (found || x->sparse || may_be_elsewhere(d))
+	if (found || x->sparse || oci_descriptor_is_elsewhere(d))
 		return 0;
 	return layout_damaged(&d->digest, "is missing", err);
 }
 
 /* ---- manifests ---- */
 
-static const struct {
-	const char *name;
-	enum oci_manifest_kind kind;
-} manifest_types[] = {
-	{OCI_MEDIA_MANIFEST, OCI_IMAGE},
-	{OCI_MEDIA_INDEX, OCI_INDEX},
-	{DOCKER_MEDIA_MANIFEST, OCI_IMAGE},
-	{DOCKER_MEDIA_LIST, OCI_INDEX},
-};
-
 static bool is_manifest_type(struct slice type)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(manifest_types); i++)
-		if (slice_eq(type, slice_of(manifest_types[i].name)))
-			return true;
-	return false;
+	enum oci_manifest_kind ignored;
+
+	return oci_manifest_media_type(type, &ignored) != NULL;
 }
 
 /* What the document says, else its descriptor if that fits, else what its kind has in OCI. */
 static struct slice type_of(const struct oci_manifest *m, struct slice said)
 {
+	enum oci_manifest_kind kind;
+	const char *known;
+
 	if (m->media_type != NULL)
 		said = slice_of(m->media_type);
-	for (size_t i = 0; i < ARRAY_SIZE(manifest_types); i++) {
-		struct slice name = slice_of(manifest_types[i].name);
-
-		if (m->kind == manifest_types[i].kind && slice_eq(said, name))
-			return name;
-	}
+	known = oci_manifest_media_type(said, &kind);
+	if (known != NULL && kind == m->kind)
+		return slice_of(known);
 	return m->kind == OCI_IMAGE ? SLICE(OCI_MEDIA_MANIFEST) : SLICE(OCI_MEDIA_INDEX);
 }
 
@@ -452,6 +440,8 @@ static int import_levels(struct import *x, struct error *err)
 		const struct oci_manifest *m = top->loaded.parsed;
 		bool has_child = m->kind == OCI_INDEX && top->next < m->n_children;
 
+		if (store_interrupted(x->store, err) != 0)
+			return -1;
 		if ((has_child ? import_child(
 					 x, top->entry.repository, &m->children[top->next++], err)
 			       : finish_level(x, top, err)) != 0)
@@ -525,19 +515,17 @@ static int read_json(
 	const struct import *x, const char *name, size_t max, json_t **ret, struct error *err)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(max);
-	AUTO_FREE char *path = NULL;
+	AUTO_CLOSE int fd = -1;
+	uint64_t size;
 
-	if (asprintf(&path, "%s/%s", x->options->dir, name) < 0) {
-		path = NULL;
-		return error_no_memory(err);
-	}
-	if (file_read(path, &b, err) != 0)
-		return err->code == ERROR_NOT_FOUND
-			       ? error_set(err, ERROR_INVALID,
-					 "%s is not a complete image layout: it has no %s",
-					 x->options->dir, name)
-			       : -1;
-	return json_read_object(ret, buf_slice(&b), err) == 0 ? 0 : error_wrap(err, "%s", path);
+	if (layout_open_path(x->dir, name, &fd, &size, err) != 0)
+		return -1;
+	if (fd < 0)
+		return error_set(err, ERROR_INVALID,
+			"%s is not a complete image layout: it has no %s", x->options->dir, name);
+	if (file_read_fd(fd, name, &b, err) != 0)
+		return -1;
+	return json_read_object(ret, buf_slice(&b), err) == 0 ? 0 : error_wrap(err, "%s", name);
 }
 
 static int check_version(const struct import *x, struct error *err)
@@ -554,10 +542,16 @@ static int check_version(const struct import *x, struct error *err)
 
 static int read_index(struct import *x, struct error *err)
 {
+	size_t max = x->options->live ? LIMIT_LAYOUT_INDEX_LIVE : LIMIT_LAYOUT_INDEX;
 	const json_t *version;
 
-	if (read_json(x, "index.json", LIMIT_LAYOUT_INDEX, &x->index, err) != 0)
-		return -1;
+	if (read_json(x, "index.json", max, &x->index, err) != 0)
+		return x->options->live && err->code == ERROR_TOO_LARGE
+			       ? error_set(err, ERROR_TOO_LARGE,
+					 "index.json is larger than the %zu bytes that a running "
+					 "server reads; stop the server and import again",
+					 max)
+			       : -1;
 	version = json_object_get(x->index, "schemaVersion");
 	if (!json_is_integer(version) || json_integer_value(version) != 2)
 		return error_set(err, ERROR_INVALID, "the schemaVersion of index.json must be 2");
@@ -579,8 +573,10 @@ static int begin(struct import *x, struct error *err)
 	if (x->dir < 0)
 		return error_set_errno(err, errno, "cannot open the folder %s", options->dir);
 	x->repositories = json_object();
+	x->blobs = json_object();
 	x->seen = json_object();
-	return x->repositories == NULL || x->seen == NULL ? error_no_memory(err) : 0;
+	return x->repositories == NULL || x->blobs == NULL || x->seen == NULL ? error_no_memory(err)
+									      : 0;
 }
 
 int layout_import(struct store *s, const struct layout_import *import, struct layout_report *ret,

@@ -176,21 +176,30 @@ static int delete_tags_of(
 	return query_run(&q, err);
 }
 
-/* Of a manifest whose bytes are damaged, references stay: they protect too much, never too little.
- */
+/* Of a manifest whose bytes do not say what it names. */
+static int search_references(
+	struct store_conn *tx, int64_t repository, int64_t manifest, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_REFERENCES_DELETE);
+
+	query_bind_int(&q, repository);
+	query_bind_int(&q, manifest);
+	return query_run(&q, err);
+}
+
 static int delete_references(struct store_conn *tx, int64_t repository, int64_t manifest,
 	struct slice name, const struct digest *digest, struct error *err)
 {
 	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
 	CLEANUP(store_manifest_done) struct store_manifest stored;
-	struct error ignored = ERROR_INIT;
+	struct error failure = ERROR_INIT;
 	char text[DIGEST_TEXT_SIZE];
 
 	store_manifest_init(&stored);
 	if (store_manifest_get(
-		    tx, name, slice_of(digest_format(digest, text)), &stored, &ignored) != 0 ||
-		oci_manifest_parse(&m, buf_slice(&stored.bytes), &ignored) != 0)
-		return 0;
+		    tx, name, slice_of(digest_format(digest, text)), &stored, &failure) != 0 ||
+		oci_manifest_parse(&m, buf_slice(&stored.bytes), &failure) != 0)
+		return search_references(tx, repository, manifest, err);
 	return store_references(tx, SQL_REFERENCE_DELETE, repository, manifest, m, err);
 }
 

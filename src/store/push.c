@@ -116,6 +116,33 @@ static int check_references(const struct putting *p, struct error *err)
 	return 0;
 }
 
+/* It may be missing, unless it was there, and garbage collection was quicker than the push. */
+static int check_sparse_blob(
+	const struct putting *p, const struct oci_descriptor *d, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(p->tx, SQL_COLLECTED_FIND);
+	int row;
+
+	query_bind_int(&q, p->repository);
+	query_bind_digest(&q, &d->digest);
+	row = query_row(&q, err);
+	return row > 0 ? check_blob(p, d, err) : row;
+}
+
+static int check_collected(const struct putting *p, struct error *err)
+{
+	const struct oci_manifest *m = p->parsed;
+
+	if (m->kind != OCI_IMAGE)
+		return 0;
+	if (check_sparse_blob(p, &m->config, err) != 0)
+		return -1;
+	for (size_t i = 0; i < m->n_children; i++)
+		if (check_sparse_blob(p, &m->children[i], err) != 0)
+			return -1;
+	return 0;
+}
+
 static int check_manifest(struct putting *p, struct error *err)
 {
 	p->parsed = p->push->parsed;
@@ -124,7 +151,7 @@ static int check_manifest(struct putting *p, struct error *err)
 			return -1;
 		p->parsed = p->own_parsed;
 	}
-	return p->push->sparse ? 0 : check_references(p, err);
+	return p->push->sparse ? check_collected(p, err) : check_references(p, err);
 }
 
 static int check_files(const struct putting *p, struct error *err)

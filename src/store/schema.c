@@ -82,7 +82,15 @@ static const char *const migrations[] = {
 	" pushed_at INTEGER NOT NULL,"
 	" PRIMARY KEY(blob, repository)) WITHOUT ROWID;"
 	"INSERT INTO repository_blob SELECT blob, repository, pushed_at FROM old_repository_blob;"
-	"DROP TABLE old_repository_blob;",
+	"DROP TABLE old_repository_blob;"
+	"DELETE FROM blob WHERE id NOT IN (SELECT blob FROM repository_blob);"
+	/* What garbage collection has taken, and when: a manifest that names it comes too late, and
+	 * is not a sparse one. */
+	"CREATE TABLE collected("
+	" repository INTEGER NOT NULL,"
+	" digest BLOB NOT NULL,"
+	" collected_at INTEGER NOT NULL,"
+	" PRIMARY KEY(repository, digest)) WITHOUT ROWID;",
 };
 
 #define REPOSITORY_ID(parameter) "(SELECT id FROM repository WHERE name = " parameter ")"
@@ -103,11 +111,10 @@ const char *const store_sql[SQL_ALL_] = {
 		" ON rb.blob = b.id AND rb.repository = ?1 WHERE b.digest = ?2",
 	[SQL_GC_PAGE] = "SELECT rb.blob, rb.repository, rb.pushed_at <= ?3 AND NOT " REFERENCED(
 		"rb.repository",
-		BLOB_DIGEST("rb.blob")) ","
-					" (SELECT size FROM blob WHERE id = rb.blob)"
-					" FROM repository_blob rb WHERE (rb.blob, rb.repository) > "
+		BLOB_DIGEST("rb.blob")) " FROM repository_blob rb WHERE (rb.blob, rb.repository) > "
 					"(?1, ?2)"
 					" ORDER BY rb.blob, rb.repository LIMIT ?4",
+	[SQL_COLLECTED_FIND] = "SELECT 1 FROM collected WHERE repository = ?1 AND digest = ?2",
 	[SQL_REPOSITORY_FIND] = "SELECT id FROM repository WHERE name = ?1",
 	[SQL_MANIFEST_BY_TAG] = "SELECT m.digest, m.media_type, m.bytes FROM tag t JOIN manifest m"
 				" ON m.id = t.manifest"
@@ -144,7 +151,6 @@ const char *const store_sql[SQL_ALL_] = {
 		" ORDER BY f.repository, f.digest, f.manifest LIMIT ?4",
 	[SQL_VERIFY_REFERENCES_OF] =
 		"SELECT digest FROM reference WHERE repository = ?1 AND manifest = ?2",
-	[SQL_VERIFY_LAST_MANIFEST] = "SELECT max(id) FROM manifest",
 	[SQL_VERIFY_NEXT_MANIFEST] = "SELECT min(id) FROM manifest WHERE id > ?1",
 	[SQL_VERIFY_MANIFEST] =
 		"SELECT m.id, m.repository, m.digest, m.subject, m.bytes, r.id IS NULL"
@@ -198,6 +204,10 @@ const char *const store_sql[SQL_ALL_] = {
 	[SQL_REPOSITORY_BLOB_COLLECT] =
 		"DELETE FROM repository_blob WHERE blob = ?1 AND repository = ?2"
 		" AND pushed_at <= ?3 AND NOT " REFERENCED("?2", BLOB_DIGEST("?1")),
+	[SQL_COLLECTED_ADD] = "INSERT INTO collected(repository, digest, collected_at)"
+			      " SELECT ?2, digest, ?3 FROM blob WHERE id = ?1"
+			      " ON CONFLICT DO UPDATE SET collected_at = excluded.collected_at",
+	[SQL_COLLECTED_FORGET] = "DELETE FROM collected WHERE collected_at <= ?1",
 	[SQL_BLOB_DELETE_UNUSED] = "DELETE FROM blob WHERE id = ?1"
 				   " AND NOT EXISTS (SELECT 1 FROM repository_blob WHERE blob = ?1)"
 				   " RETURNING size, data IS NULL",
@@ -208,6 +218,7 @@ const char *const store_sql[SQL_ALL_] = {
 	[SQL_MANIFEST_DELETE] = "DELETE FROM manifest WHERE id = ?1",
 	[SQL_REFERENCE_ADD] = "INSERT INTO reference(repository, digest, manifest)"
 			      " VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
+	[SQL_REFERENCES_DELETE] = "DELETE FROM reference WHERE repository = ?1 AND manifest = ?2",
 	[SQL_REFERENCE_DELETE] = "DELETE FROM reference WHERE repository = ?1 AND digest = ?2"
 				 " AND manifest = ?3",
 	/* A tag that was immutable once stays so. */

@@ -87,12 +87,10 @@ static int conn_open(
 
 static int main_conn_open(struct store_conn *c, struct store *s, bool writes, struct error *err)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path = str_printf("%s/registry.db", s->dir);
 
-	if (asprintf(&path, "%s/registry.db", s->dir) < 0) {
-		path = NULL;
+	if (path == NULL)
 		return error_no_memory(err);
-	}
 	return conn_open(c, s, path, writes, err);
 }
 
@@ -159,7 +157,8 @@ static int make_folders(const char *dir, struct error *err)
 
 	if (make_blob_dirs(dir, "sha256", err) != 0 || make_blob_dirs(dir, "sha512", err) != 0)
 		return -1;
-	if (asprintf(&path, "%s/uploads", dir) < 0)
+	path = str_printf("%s/uploads", dir);
+	if (path == NULL)
 		return error_no_memory(err);
 	if (make_dir(path, err) != 0 || empty_dir(path, err) != 0)
 		return -1;
@@ -176,7 +175,8 @@ static int lock_folder(struct store *s, struct error *err)
 
 	if (file_make_dirs(s->dir, err) != 0)
 		return -1;
-	if (asprintf(&path, "%s/lock", s->dir) < 0)
+	path = str_printf("%s/lock", s->dir);
+	if (path == NULL)
 		return error_no_memory(err);
 	return file_lock(path, &s->lock_fd, err);
 }
@@ -191,13 +191,14 @@ static void configure_sqlite(void)
 
 static int open_all(struct store *s, size_t n_readers, struct error *err)
 {
-	/* The lock comes first: nothing of another process's folder is touched. */
-	if (lock_folder(s, err) != 0 || make_folders(s->dir, err) != 0)
+	/* The lock comes first: nothing of another process's folder is touched. Then the database:
+	 * nothing is removed of a folder that is no registry's, or a newer program's. */
+	if (lock_folder(s, err) != 0)
 		return -1;
 	s->writer = calloc(1, sizeof(*s->writer));
 	if (s->writer == NULL)
 		return error_no_memory(err);
-	if (main_conn_open(s->writer, s, true, err) != 0)
+	if (main_conn_open(s->writer, s, true, err) != 0 || make_folders(s->dir, err) != 0)
 		return -1;
 	sqlite3_wal_hook(s->writer->db, wal_grew, s);
 	/* The database's own name must be durable before anything in it is acknowledged. */

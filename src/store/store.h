@@ -26,6 +26,9 @@
 #include "oci/manifest.h"
 #include "oci/registry.h"
 
+/* The API is the only author of the repositories whose names begin so. */
+#define STORE_OWN_REPOSITORIES "gitops-squared/"
+
 struct store;
 struct store_conn;
 
@@ -95,7 +98,7 @@ int store_blob_put(struct store_conn *tx, struct slice repository, const struct 
 /* Takes a blob that is in "from", or anywhere when from is SLICE_NONE, into the repository. */
 int store_blob_mount(struct store_conn *tx, struct slice repository, struct slice from,
 	const struct digest *digest, struct error *err) MUST_CHECK;
-/* It was said to be there: its age counts from now (store/gc.h). A missing one is no error. */
+/* It is about to be said to be there: its age counts from now (store/gc.h). */
 int store_blob_touch(struct store_conn *tx, struct slice repository, const struct digest *digest,
 	struct error *err) MUST_CHECK;
 /* Takes it out of the repository. The content goes when nobody else has it; its file, with the next

@@ -13,6 +13,14 @@
 
 #define BUCKETS 256 /* by the first byte of the id */
 
+_Static_assert(LIMIT_RUN_HERE <= LIMIT_UPLOAD_HEAD, "an event loop must not wait for a spill");
+
+/* What sessions hold between requests, beyond LIMIT_UPLOAD_HEAD bytes of content each. */
+struct share {
+	size_t heads; /* bytes */
+	size_t files; /* open */
+};
+
 struct upload {
 	struct uploads *uploads;
 	struct upload *next; /* in its bucket */
@@ -20,30 +28,45 @@ struct upload {
 	char repository[LIMIT_REPOSITORY + 1];
 	bool claimed;
 	uint64_t idle_since_ms;
+	struct share share; /* as of its last release */
 
 	/* the claimer's */
 	_Atomic uint64_t offset; /* others may look */
 	struct hasher hasher;
 	struct buf head; /* everything, until there is a file */
 	char *path;      /* of the file; NULL: none yet */
-	int fd;
+	int fd;          /* of the file, or -1 */
+	bool reopened;   /* the file was closed meanwhile */
 };
 
 struct uploads {
 	struct store *store;
-	pthread_mutex_t lock; /* guards the table, claimed and idle_since_ms */
+	pthread_mutex_t
+		lock; /* guards the table, and what a session has above its claimer's part */
 	size_t n;
+	struct share held; /* the sum of the shares */
 	struct upload *buckets[BUCKETS];
 };
+
+static void close_file(struct upload *up)
+{
+	closep(&up->fd);
+	up->fd = -1;
+}
+
+static void remove_file(struct upload *up)
+{
+	close_file(up);
+	if (up->path != NULL)
+		unlink(up->path);
+	free(TAKE_PTR(up->path));
+}
 
 static void upload_free(struct upload *up)
 {
 	if (up == NULL)
 		return;
-	closep(&up->fd);
-	if (up->path != NULL)
-		unlink(up->path);
-	free(up->path);
+	remove_file(up);
 	buf_done(&up->head);
 	hasher_done(&up->hasher);
 	free(up);
@@ -109,6 +132,14 @@ static struct upload *find(struct uploads *u, struct slice repository, struct sl
 	return NULL;
 }
 
+/* Of a session that leaves the table. */
+static void forget(struct uploads *u, const struct upload *up)
+{
+	u->n--;
+	u->held.heads -= up->share.heads;
+	u->held.files -= up->share.files;
+}
+
 static void remove_from_table(struct uploads *u, struct upload *up)
 {
 	struct upload **at = bucket(u, up->id);
@@ -116,7 +147,7 @@ static void remove_from_table(struct uploads *u, struct upload *up)
 	while (*at != up)
 		at = &(*at)->next;
 	*at = up->next;
-	u->n--;
+	forget(u, up);
 }
 
 /* Takes the session out that has been idle longest, if that is long enough. */
@@ -237,17 +268,6 @@ int uploads_offset(struct uploads *u, struct slice repository, struct slice id, 
 	return up == NULL ? unknown(repository, err) : 0;
 }
 
-void upload_release(struct upload *up)
-{
-	struct uploads *u = up->uploads;
-
-	AZ(pthread_mutex_lock(&u->lock));
-	ASSERT(up->claimed);
-	up->claimed = false;
-	up->idle_since_ms = clock_monotonic_ms();
-	AZ(pthread_mutex_unlock(&u->lock));
-}
-
 void upload_drop(struct upload *up)
 {
 	struct uploads *u = up->uploads;
@@ -277,7 +297,7 @@ static struct upload *take_idle(
 				continue;
 			}
 			*at = up->next;
-			u->n--;
+			forget(u, up);
 			up->next = taken;
 			taken = up;
 		}
@@ -326,7 +346,7 @@ static int spill(struct upload *up, struct error *err)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make a file for the upload");
-	if (file_write_all(fd, up->head.data, up->head.len, err) != 0) {
+	if (file_write_all_at(fd, up->head.data, up->head.len, 0, err) != 0) {
 		unlink(path);
 		return -1;
 	}
@@ -337,14 +357,37 @@ static int spill(struct upload *up, struct error *err)
 	return 0;
 }
 
-static int append_to_file(struct upload *up, struct slice bytes, struct error *err)
+static int open_again(struct upload *up, struct error *err)
+{
+	if (up->fd >= 0)
+		return 0;
+	up->fd = open(up->path, O_RDWR | O_CLOEXEC);
+	if (up->fd < 0)
+		return error_set_errno(err, errno, "cannot open the file of the upload");
+	up->reopened = true;
+	return 0;
+}
+
+/* Has everything in a file that is closed. */
+static int leave_memory(struct upload *up, struct error *err)
 {
 	if (up->path == NULL && spill(up, err) != 0)
 		return -1;
-	/* From the offset, not from where a write that failed has stopped. */
-	if (lseek(up->fd, (off_t)up->offset, SEEK_SET) < 0)
-		return error_set_errno(err, errno, "cannot write the upload");
-	return file_write_all(up->fd, bytes.p, bytes.n, err);
+	close_file(up);
+	return 0;
+}
+
+/* At the offset: a write that failed may have left bytes behind it. */
+static int append_to_file(struct upload *up, struct slice bytes, struct error *err)
+{
+	uint64_t full = up->offset / MIB, full_now = (up->offset + bytes.n) / MIB;
+
+	if ((up->path == NULL ? spill : open_again)(up, err) != 0 ||
+		file_write_all_at(up->fd, bytes.p, bytes.n, up->offset, err) != 0)
+		return -1;
+	if (full_now > full)
+		file_start_writeback(up->fd, full * MIB, (full_now - full) * MIB);
+	return 0;
 }
 
 int upload_write(struct upload *up, struct slice bytes, struct error *err)
@@ -365,32 +408,71 @@ int upload_write(struct upload *up, struct slice bytes, struct error *err)
 	return 0;
 }
 
-/* The content's hash with an algorithm that was not known when the upload began. */
-static int hash_again(struct upload *up, enum digest_algorithm algorithm, struct error *err)
+static int read_at(struct upload *up, uint64_t at, void *ret, size_t n, struct error *err)
 {
-	CLEANUP(hasher_done) struct hasher h = {0};
-	AUTO_FREE char *chunk = malloc(LIMIT_UPLOAD_CHUNK);
+	char *to = ret;
+
+	while (n > 0) {
+		ssize_t got = pread(up->fd, to, n, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return error_set_errno(
+				err, got < 0 ? errno : EIO, "cannot read the upload");
+		to += got;
+		at += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+static int hash_file(struct upload *up, struct hasher *h, struct error *err)
+{
+	AUTO_FREE char *chunk = malloc(LIMIT_FILE_CHUNK);
 
 	if (chunk == NULL)
 		return error_no_memory(err);
+	for (uint64_t at = 0; at < up->offset;) {
+		uint64_t left = up->offset - at;
+		size_t n = left < LIMIT_FILE_CHUNK ? (size_t)left : LIMIT_FILE_CHUNK;
+
+		if (read_at(up, at, chunk, n, err) != 0)
+			return -1;
+		hasher_update(h, (struct slice){chunk, n});
+		at += n;
+	}
+	return 0;
+}
+
+/* The hash of what is there now, with any algorithm. */
+static int hash_again(struct upload *up, enum digest_algorithm algorithm, struct error *err)
+{
+	CLEANUP(hasher_done) struct hasher h = {0};
+
 	if (hasher_init(&h, algorithm, err) != 0)
 		return -1;
 	hasher_update(&h, buf_slice(&up->head));
-	for (uint64_t at = 0; up->path != NULL && at < up->offset;) {
-		uint64_t left = up->offset - at;
-		size_t want = left < LIMIT_UPLOAD_CHUNK ? (size_t)left : LIMIT_UPLOAD_CHUNK;
-		ssize_t n = pread(up->fd, chunk, want, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_set_errno(err, n < 0 ? errno : EIO, "cannot read the upload");
-		hasher_update(&h, (struct slice){chunk, (size_t)n});
-		at += (uint64_t)n;
-	}
+	if (up->path != NULL && hash_file(up, &h, err) != 0)
+		return -1;
 	hasher_done(&up->hasher);
 	up->hasher = h;
 	h = (struct hasher){0};
+	return 0;
+}
+
+/* A short content that had to leave the memory: it goes into a row nonetheless. */
+static int return_to_memory(struct upload *up, struct error *err)
+{
+	size_t n = up->offset;
+	void *room = buf_room(&up->head, n);
+
+	if (room == NULL)
+		return buf_check(&up->head, err);
+	if (read_at(up, 0, room, n, err) != 0)
+		return -1;
+	buf_claim(&up->head, n);
+	remove_file(up);
 	return 0;
 }
 
@@ -413,7 +495,12 @@ int upload_finish(
 	char want[DIGEST_TEXT_SIZE], have[DIGEST_TEXT_SIZE];
 	struct digest got;
 
-	if (up->hasher.algorithm != digest->algorithm &&
+	if (up->path != NULL && open_again(up, err) != 0)
+		return -1;
+	if (up->path != NULL && up->offset <= LIMIT_BLOB_IN_ROW && return_to_memory(up, err) != 0)
+		return -1;
+	/* While a file is closed, the kernel may forget that it could not write some of it. */
+	if ((up->hasher.algorithm != digest->algorithm || up->reopened) &&
 		hash_again(up, digest->algorithm, err) != 0)
 		return -1;
 	got = hasher_finish(&up->hasher);
@@ -425,5 +512,59 @@ int upload_finish(
 	if (up->path != NULL && place_file(up, digest, err) != 0)
 		return -1;
 	*ret_bytes = buf_slice(&up->head);
+	return 0;
+}
+
+/* ---- the end of a claim ---- */
+
+/* A buffer that doubles is up to half empty; nothing may come for long. */
+static void shrink(struct buf *b)
+{
+	char *data = b->data == NULL ? NULL : realloc(b->data, b->len + 1);
+
+	if (data == NULL)
+		return;
+	b->data = data;
+	b->cap = b->len + 1;
+}
+
+/* Ends the claim if what the session holds may stay. */
+static bool try_release(struct upload *up)
+{
+	struct uploads *u = up->uploads;
+	struct share held, share = {
+				   .heads = up->head.len > LIMIT_UPLOAD_HEAD ? up->head.cap : 0,
+				   .files = up->fd >= 0,
+			   };
+	bool fits;
+
+	AZ(pthread_mutex_lock(&u->lock));
+	ASSERT(up->claimed);
+	held.heads = u->held.heads - up->share.heads + share.heads;
+	held.files = u->held.files - up->share.files + share.files;
+	fits = held.heads <= LIMIT_UPLOADS_HEADS && held.files <= LIMIT_UPLOADS_FILES;
+	if (fits) {
+		u->held = held;
+		up->share = share;
+		up->claimed = false;
+		up->idle_since_ms = clock_monotonic_ms();
+	}
+	AZ(pthread_mutex_unlock(&u->lock));
+	return fits;
+}
+
+int upload_release(struct upload *up, struct error *err)
+{
+	bool released;
+
+	shrink(&up->head);
+	released = try_release(up);
+	if (!released && leave_memory(up, err) != 0) {
+		upload_drop(up);
+		return -1;
+	}
+	if (!released)
+		released = try_release(up);
+	ASSERT(released);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Open blob uploads (distribution-spec, "Pushing blobs"): sessions with an id, an offset and a
- * running hash, in memory. The first LIMIT_BLOB_IN_ROW bytes stay in memory, the rest makes a file
- * under uploads/. A restart ends them all.
+ * running hash, in memory. What has more than LIMIT_BLOB_IN_ROW bytes is in a file under uploads/.
+ * The idle ones together hold little: past LIMIT_UPLOADS_HEADS and LIMIT_UPLOADS_FILES what is
+ * longer than LIMIT_UPLOAD_HEAD leaves the memory, and files are closed. A restart ends them all.
  *
  * A session is claimed by one request at a time, which alone may write to it.
  */
@@ -33,8 +34,11 @@ int uploads_offset(struct uploads *u, struct slice repository, struct slice id, 
  * they are, and in *ret_bytes what had come of them. Blocks. */
 size_t uploads_sweep(struct uploads *u, uint64_t idle_ms, bool dry_run, uint64_t *ret_bytes);
 
-/* Ends the claim: the session stays, or is gone with its bytes (blocks). */
-void upload_release(struct upload *up);
+/* Ends the claim; the session stays. Fails only after writes, when they have to move to the disk
+ * and cannot: then the session is gone with its bytes. Blocks likewise: only after writes, and
+ * above LIMIT_UPLOAD_HEAD. */
+int upload_release(struct upload *up, struct error *err);
+/* Ends the claim and the session. Blocks. */
 void upload_drop(struct upload *up);
 
 /* ---- of a claimed session ---- */

@@ -96,26 +96,40 @@ void verify_report_done(struct verify_report *r)
 
 /* ---- problems ---- */
 
-/* What is quoted may be damaged: a line stays a line. */
-static void PRINTF_LIKE(2, 3) problem(struct verify *v, const char *fmt, ...)
+/* What is quoted may be damaged: a line stays a line, and a text. room: of all lines. */
+static void PRINTF_LIKE(3, 0) add_line(struct verify *v, size_t room, const char *fmt, va_list ap)
 {
 	struct buf *text = &v->report->text;
 	char line[LINE_MAX_SIZE];
-	va_list ap;
 	size_t n;
+	int full = vsnprintf(line, sizeof(line), fmt, ap);
 
-	v->report->problems++;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	for (char *at = line; *at != '\0'; at++)
-		if ((unsigned char)*at < ' ' || *at == '\x7f')
-			*at = '?';
+	utf8_make_printable(line, full >= (int)sizeof(line));
 	n = strlen(line);
-	if (n + 1 > text->max - text->len)
+	if (text->len + n + 1 > room)
 		return;
 	buf_append(text, line, n);
 	buf_putc(text, '\n');
+}
+
+static void PRINTF_LIKE(2, 3) problem(struct verify *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	v->report->problems++;
+	va_start(ap, fmt);
+	add_line(v, LIMIT_VERIFY_TEXT, fmt, ap);
+	va_end(ap);
+}
+
+/* Leaves room for problems. */
+static void PRINTF_LIKE(2, 3) note(struct verify *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_line(v, LIMIT_VERIFY_TEXT / 2, fmt, ap);
+	va_end(ap);
 }
 
 /* The repository's name, or its id where it has none. */
@@ -295,28 +309,25 @@ static int collect_names(struct checked *m, struct error *err)
 	return 0;
 }
 
-/* Layers that are never pushed to a registry, by their media types (image-spec, layer.md). */
-static bool is_elsewhere(const struct oci_descriptor *d)
-{
-	return d->media_type != NULL && (strstr(d->media_type, ".nondistributable.") != NULL ||
-						strstr(d->media_type, ".foreign.") != NULL);
-}
-
-/* An index may be sparse. So may an image be that was pushed so, but pulling it fails. */
+/* An index may be sparse. So may an image be, which clients may push; but pulling it fails. */
 static int check_blobs_of(struct verify *v, const struct checked *m, struct error *err)
 {
 	char text[DIGEST_TEXT_SIZE];
+	bool complete = true;
 	int64_t blob;
 
 	for (size_t i = 0; m->parsed->kind == OCI_IMAGE && i < m->n_names; i++) {
-		if (is_elsewhere(m->names[i]))
+		if (oci_descriptor_is_elsewhere(m->names[i]))
 			continue;
 		if (store_blob_find(m->conn, m->repository, &m->names[i]->digest, &blob, err) != 0)
 			return -1;
-		if (blob == 0)
-			problem(v, "%s names the blob %s, which is not there", m->where,
-				digest_format(&m->names[i]->digest, text));
+		if (blob != 0)
+			continue;
+		complete = false;
+		note(v, "incomplete: %s names the blob %s, which is not there", m->where,
+			digest_format(&m->names[i]->digest, text));
 	}
+	v->report->incomplete += !complete;
 	return 0;
 }
 
@@ -468,7 +479,7 @@ static int open_window(struct verify *v, int64_t after, int64_t last, bool *ret,
 static int last_manifest(struct verify *v, int64_t *ret, struct error *err)
 {
 	CLEANUP(store_reader_donep) struct store_conn *reader = store_reader(v->store);
-	CLEANUP(query_done) struct query q = query(reader, SQL_VERIFY_LAST_MANIFEST);
+	CLEANUP(query_done) struct query q = query(reader, SQL_MANIFEST_LAST);
 
 	return query_id(&q, ret, err);
 }
@@ -680,13 +691,10 @@ typedef int entry_fn(struct verify *v, const struct place *in, const char *name,
 
 static DIR *open_folder(struct verify *v, const struct place *in)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path =
+		str_printf("%s/blobs/%s/%s", store_dir(v->store), in->algorithm, in->folder);
 
-	if (asprintf(&path, "%s/blobs/%s/%s", store_dir(v->store), in->algorithm, in->folder) < 0) {
-		path = NULL;
-		return NULL;
-	}
-	return opendir(path);
+	return path == NULL ? NULL : opendir(path);
 }
 
 static int each_entry(struct verify *v, const struct place *in, entry_fn *each, struct error *err)

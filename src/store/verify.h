@@ -13,8 +13,9 @@ struct verify_report {
 	uint64_t manifests, tags, blobs; /* looked at */
 	uint64_t bytes;                  /* hashed */
 	uint64_t problems;
+	uint64_t incomplete;   /* images that lack blobs, as clients may push them; no problem */
 	uint64_t unused_files; /* blob files that no row names: gc removes them; no problem */
-	struct buf text;       /* a line for each problem, up to LIMIT_VERIFY_TEXT in all */
+	struct buf text; /* lines: each problem and missing blob, up to LIMIT_VERIFY_TEXT in all */
 };
 void verify_report_init(struct verify_report *r);
 void verify_report_done(struct verify_report *r);

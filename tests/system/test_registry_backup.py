@@ -126,16 +126,43 @@ def test_a_large_one_takes_no_more_memory(server, tmp_path):
         assert memory_kib(server, "VmHWM") < max(before, 16 * 1024) + 64 * 1024
 
 
-def test_damage_fails_it_and_the_older_file_stays(server, tmp_path):
-    path = tmp_path / "b.tar"
-    path.write_bytes(b"older")
-    Client(server.registry_host).push("team/app", "big", BIG)
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_everything_but_a_damaged_blob_is_in_it(server, tmp_path, running):
+    path, other = tmp_path / "b.tar", BIG + b"other"
+    client = Client(server.registry_host)
+    client.push("team/app", "big", BIG)
+    whole = client.push("team/app", "other", other)
     blob_file(server, sha256(BIG)).write_bytes(altered(BIG))
+    if not running:
+        server.stop()
     done = upkeep("backup", server, path)
-    assert done.returncode != 0
-    assert sha256(BIG).partition(":")[2] in done.stderr and "damaged" in done.stderr
-    assert path.read_bytes() == b"older"
+    assert done.returncode == 1
+    assert sha256(BIG) in done.stdout and "damaged" in done.stdout
+    assert f"backed up: {path.stat().st_size} bytes\n" in done.stdout
+    assert f"{path} holds everything but the damaged blobs" in done.stderr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b.tar", "gsq"]
+
+    with restored(path, tmp_path / "second") as second:
+        client = Client(second.registry_host)
+        client.assert_whole("team/app", "other", whole)
+        assert client("GET", f"team/app/blobs/{sha256(BIG)}").status == 500
+        client.push_blob("team/app", BIG)
+        assert_verifies(second)
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_the_data_folder_is_no_place_for_it(server, running):
+    declare(server, "web")
+    if not running:
+        server.stop()
+    data = server.folder / "data"
+    for path in (data / "registry.db", data / "uploads" / "b.tar"):
+        done = upkeep("backup", server, path)
+        assert done.returncode == 1 and "data folder" in done.stderr, done
+    server.stop()
+    server.start()
+    assert list(listed(server)) == ["web"]
+    assert_verifies(server)
 
 
 def test_a_full_disk_fails_it_and_the_older_file_stays(server, tmp_path):
@@ -154,20 +181,31 @@ def test_a_full_disk_fails_it_and_the_older_file_stays(server, tmp_path):
     back_up(server, tmp_path / "b.tar")
 
 
-def test_a_full_data_folder_fails_it_and_the_server_goes_on(tmp_path):
+def test_it_needs_no_room_in_the_data_folder(tmp_path):
     (tmp_path / "gsq").mkdir()
     with small_disk(tmp_path / "gsq" / "data", "64m") as data, Gsq(tmp_path / "gsq") as server:
         client = Client(server.registry_host)
         for i in range(64):
             client.push_blob("team/app", b"%d" % i + bytes(BLOB_IN_ROW - 10))
-        ballast = Ballast(data)
-        ballast.leave(2 * MIB)
-        done = upkeep("backup", server, tmp_path / "b.tar")
-        assert done.returncode != 0
-        assert "disk is full" in done.stderr
-        assert [entry.name for entry in tmp_path.iterdir()] == ["gsq"]
-        assert list((data / "uploads").iterdir()) == []
-        ballast.remove()
         client.push("team/app", "v1")
-        assert_verifies(server)
+        ballast = Ballast(data)
+        ballast.fill()
         back_up(server, tmp_path / "b.tar")
+        ballast.remove()
+        client.push("team/app", "v2")
+        assert_verifies(server)
+    with restored(tmp_path / "b.tar", tmp_path / "second") as second:
+        assert_verifies(second)
+
+
+def test_a_disk_too_small_for_the_database_fails_it(server, tmp_path):
+    client = Client(server.registry_host)
+    for i in range(64):
+        client.push_blob("team/app", b"%d" % i + bytes(BLOB_IN_ROW - 10))
+    with small_disk(tmp_path / "small", "1m") as disk:
+        done = upkeep("backup", server, disk / "b.tar")
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert not list(disk.iterdir())
+    client.push("team/app", "v1")
+    assert_verifies(server)

@@ -428,14 +428,22 @@ def test_1000_parallel_uploads_in_interleaved_chunks(server, client):
 MAX_UPLOADS = 4096  # LIMIT_UPLOADS
 
 
-def test_uploads_left_open_are_bounded_and_room_comes_back(server):
+OPEN_SIZES = {"small": [4096], "rows": [BLOB_IN_ROW], "files": [70_000], "mixed": [70_000, 4000, 5000, BLOB_IN_ROW]}
+
+
+def open_files(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+@pytest.mark.parametrize("sizes", OPEN_SIZES.values(), ids=OPEN_SIZES)
+def test_uploads_left_open_are_bounded_and_room_comes_back(server, sizes):
     client = Client(server.registry_host, kept=True)
-    idle = memory_kib(server)
-    open_uploads = [client.start_upload("open") for _ in range(MAX_UPLOADS)]
+    client.start_upload("open")
+    idle, idle_files = memory_kib(server), open_files(server)
+    open_uploads = [client.start_upload("open") for _ in range(MAX_UPLOADS - 1)]
     for number, location in enumerate(open_uploads):
-        size = 70_000 if number % 4 == 0 else 4000
-        assert client("PATCH", location, bytes(size)).status == 202
-    assert len(files_of(server, "uploads")) == MAX_UPLOADS // 4
+        assert client("PATCH", location, bytes(sizes[number % len(sizes)])).status == 202
+    assert open_files(server) - idle_files <= 256 + 10  # LIMIT_UPLOADS_FILES
     if not keeps_freed_memory():
         assert memory_kib(server, "VmHWM") - idle < 64 * 1024
 
@@ -443,19 +451,24 @@ def test_uploads_left_open_are_bounded_and_room_comes_back(server):
     assert (answer.status, code(answer)) == (429, "TOOMANYREQUESTS")
     assert int(answer.headers["Retry-After"]) >= 1
     # Nobody else is in their way.
-    assert client("GET", open_uploads[0]).headers["Range"] == "0-69999"
+    assert client("GET", open_uploads[0]).headers["Range"] == f"0-{sizes[0] - 1}"
     assert client("GET", "open/tags/list").status in (200, 404)
     assert client("DELETE", open_uploads.pop()).status == 204
     manifest_layer = os.urandom(100_000)
     client.push_blob("open", manifest_layer)
 
-    # Each of them can still be finished.
-    for location in open_uploads[:8]:
+    # Each of them can still be finished: the first, which hold memory and open files, and the last, which do not.
+    for location in open_uploads[:8] + open_uploads[-8:]:
         content = bytes(int(client("GET", location).headers["Range"].partition("-")[2]) + 1)
         assert client("PUT", f"{location}?digest={sha256(content)}").status == 201
-    for location in open_uploads[8:]:
+        assert client("GET", f"open/blobs/{sha256(content)}").body == content
+    for location in open_uploads[8:MAX_UPLOADS // 2]:
         assert client("DELETE", location).status == 204
+    assert upkeep("gc", server, "--grace", "0s").returncode == 0
+    assert client("GET", open_uploads[MAX_UPLOADS // 2]).status == 404
     assert not files_of(server, "uploads")
+    if not keeps_freed_memory():
+        assert memory_kib(server) - idle < 32 * 1024
     client.push("open", "v1", manifest_layer)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`gsq registry verify`, on a folder that nobody has and through its running server: it names what is damaged."""
+import os
 import sqlite3
 import threading
 
@@ -73,11 +74,19 @@ def test_a_missing_file_is_named(filled):
     assert line.startswith(f"blob {sha256(BIG)}: the file blobs/sha256/") and line.endswith("is missing")
 
 
-def test_an_image_without_one_of_its_blobs_is_named(filled):
+def test_an_image_without_one_of_its_blobs_is_named_as_clients_may_push_it_so(filled):
     sql(filled, "DELETE FROM repository_blob WHERE blob = (SELECT id FROM blob WHERE data = ?)", b"layer")
-    [line] = problems(filled)
-    assert line.startswith("manifest sha256:")
-    assert line.endswith(f" in team/app names the blob {sha256(b'layer')}, which is not there")
+    done = upkeep("verify", filled)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("incomplete: manifest sha256:")
+    assert lines[0].endswith(f" in team/app names the blob {sha256(b'layer')}, which is not there")
+    assert lines[-2:] == ["incomplete manifests, which lack blobs: 1", "problems: 0"]
+
+
+def test_a_name_that_is_not_utf8_is_reported(filled):
+    (blob_file(filled, sha256(BIG)).parents[2] / os.fsdecode(b"caf\xe9")).touch()
+    assert problems(filled) == ["blobs/caf? is no folder of blobs"]
 
 
 def test_a_file_that_nothing_names_is_no_problem(filled):

@@ -42,6 +42,8 @@ static void a_system_error_says_what_and_why(void **state UNUSED)
 		{ENOSPC, ERROR_NO_SPACE, "cannot open x: No space left on device"},
 		{EDQUOT, ERROR_NO_SPACE, "cannot open x: Disk quota exceeded"},
 		{ENOMEM, ERROR_NO_MEMORY, "cannot open x: Cannot allocate memory"},
+		{EMFILE, ERROR_UNAVAILABLE, "cannot open x: Too many open files"},
+		{ENFILE, ERROR_UNAVAILABLE, "cannot open x: Too many open files in system"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

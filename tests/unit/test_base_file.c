@@ -70,6 +70,16 @@ static void an_empty_file_is_read(void **state UNUSED)
 	assert_int_equal(got.len, 0);
 }
 
+static void a_file_without_end_is_read_up_to_the_maximum(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf got = BUF_INIT(100000);
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(file_read("/dev/zero", &got, &err), -1);
+	assert_int_equal(err.code, ERROR_TOO_LARGE);
+	assert_non_null(strstr(err.text, "/dev/zero"));
+}
+
 static void a_file_that_cannot_be_read_is_named(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf got = BUF_INIT(4);
@@ -84,6 +94,26 @@ static void a_file_that_cannot_be_read_is_named(void **state UNUSED)
 	assert_int_equal(file_read("large", &got, &err), -1);
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
 	assert_string_equal(err.text, "large: larger than the 4 bytes allowed");
+}
+
+static void bytes_are_written_where_they_belong(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf got = BUF_INIT(64);
+	AUTO_CLOSE int fd = open("file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct error err = ERROR_INIT;
+
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, "0123456789", 10, &err), 0);
+	assert_int_equal(file_write_all_at(fd, "abc", 3, 2, &err), 0);
+	assert_int_equal(file_write_all_at(fd, "xyz", 3, 12, &err), 0);
+	assert_int_equal(file_write_all_at(fd, NULL, 0, 40, &err), 0);
+	file_start_writeback(fd, 0, 15);
+	assert_int_equal(file_write_all(fd, "!", 1, &err), 0);
+	assert_int_equal(file_read("file", &got, &err), 0);
+	assert_int_equal(got.len, 15);
+	assert_memory_equal(got.data, "01abc56789!\0xyz", 15);
+	assert_int_equal(file_write_all_at(-1, "x", 1, 0, &err), -1);
+	assert_int_equal(err.code, ERROR_INTERNAL);
 }
 
 static void a_full_disk_has_its_own_code(void **state UNUSED)
@@ -155,7 +185,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(what_was_written_is_read),
 		IN_FOLDER(an_empty_file_is_read),
+		IN_FOLDER(a_file_without_end_is_read_up_to_the_maximum),
 		IN_FOLDER(a_file_that_cannot_be_read_is_named),
+		IN_FOLDER(bytes_are_written_where_they_belong),
 		IN_FOLDER(a_full_disk_has_its_own_code),
 		IN_FOLDER(folders_are_made_with_their_parents),
 		IN_FOLDER(a_folder_needs_a_name),

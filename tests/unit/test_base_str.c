@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include <wchar.h>
+
 static void slices_are_equal_by_their_bytes(void **state UNUSED)
 {
 	static const struct {
@@ -98,6 +100,22 @@ static void a_copy_is_terminated(void **state UNUSED)
 	assert_string_equal(empty, "");
 }
 
+static void a_printed_string_is_as_long_as_it_must_be(void **state UNUSED)
+{
+	AUTO_FREE char *empty = str_printf("%s", "");
+	AUTO_FREE char *text = str_printf("%s/%02x %0*d", "folder", 10, 5000, 7);
+
+	assert_string_equal(empty, "");
+	assert_int_equal(strlen(text), strlen("folder/0a ") + 5000);
+	assert_memory_equal(text, "folder/0a 0", strlen("folder/0a 0"));
+	assert_int_equal(text[strlen(text) - 1], '7');
+}
+
+static void what_cannot_be_printed_is_null(void **state UNUSED)
+{
+	assert_null(str_printf("%ls", (const wchar_t[]){0x110000, 0})); /* no character */
+}
+
 static void characters_are_taken_one_by_one(void **state UNUSED)
 {
 	static const uint32_t expected[] = {
@@ -148,6 +166,8 @@ int main(void)
 		cmocka_unit_test(trimming_takes_spaces_and_tabs_off_both_ends),
 		cmocka_unit_test(numbers_are_decimal_digits_without_overflow),
 		cmocka_unit_test(a_copy_is_terminated),
+		cmocka_unit_test(a_printed_string_is_as_long_as_it_must_be),
+		cmocka_unit_test(what_cannot_be_printed_is_null),
 		cmocka_unit_test(characters_are_taken_one_by_one),
 		cmocka_unit_test(malformed_utf8_is_refused),
 	};

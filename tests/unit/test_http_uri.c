@@ -158,6 +158,7 @@ static void query_parameters_are_found_by_name(void **state UNUSED)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP(buf_done) struct buf b = BUF_INIT(100);
 		struct error err = ERROR_INIT;
+		AUTO_FREE char *taken = NULL;
 		bool found = false;
 
 		assert_int_equal(http_query_get(slice_of(cases[i].query), "n", &found, &b, &err),
@@ -165,6 +166,12 @@ static void query_parameters_are_found_by_name(void **state UNUSED)
 		assert_int_equal(found, cases[i].value != NULL);
 		if (found)
 			assert_true(slice_eq(buf_slice(&b), slice_of(cases[i].value)));
+		assert_int_equal(http_query_take(slice_of(cases[i].query), "n", &taken, &err),
+			cases[i].result);
+		if (found)
+			assert_string_equal(taken, cases[i].value);
+		else
+			assert_null(taken);
 	}
 }
 

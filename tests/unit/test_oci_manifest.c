@@ -227,6 +227,52 @@ static void limits_are_exact(void **state UNUSED)
 	assert_int_equal(err.code, ERROR_TOO_LARGE);
 }
 
+static void media_types_of_manifests_have_a_kind(void **state UNUSED)
+{
+	static const struct {
+		const char *type;
+		bool known;
+		enum oci_manifest_kind kind;
+	} cases[] = {
+		{OCI_MEDIA_MANIFEST, true, OCI_IMAGE},
+		{DOCKER_MEDIA_MANIFEST, true, OCI_IMAGE},
+		{OCI_MEDIA_INDEX, true, OCI_INDEX},
+		{DOCKER_MEDIA_LIST, true, OCI_INDEX},
+		{OCI_MEDIA_EMPTY, false, OCI_IMAGE},
+		{OCI_MEDIA_INDEX "x", false, OCI_IMAGE},
+		{"", false, OCI_IMAGE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum oci_manifest_kind kind = OCI_IMAGE;
+		const char *name = oci_manifest_media_type(slice_of(cases[i].type), &kind);
+
+		assert_int_equal(name != NULL, cases[i].known);
+		assert_int_equal(kind, cases[i].kind);
+		if (name != NULL)
+			assert_string_equal(name, cases[i].type);
+	}
+}
+
+static void layers_that_are_not_pushed_are_known_by_their_media_type(void **state UNUSED)
+{
+	static const struct {
+		const char *type;
+		bool elsewhere;
+	} cases[] = {
+		{"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", true},
+		{"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", true},
+		{"application/vnd.oci.image.layer.v1.tar+gzip", false},
+		{NULL, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct oci_descriptor d = {.media_type = cases[i].type};
+
+		assert_int_equal(oci_descriptor_is_elsewhere(&d), cases[i].elsewhere);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +282,8 @@ int main(void)
 		cmocka_unit_test(what_other_programs_write_is_read),
 		cmocka_unit_test(what_is_not_a_manifest_is_refused),
 		cmocka_unit_test(limits_are_exact),
+		cmocka_unit_test(media_types_of_manifests_have_a_kind),
+		cmocka_unit_test(layers_that_are_not_pushed_are_known_by_their_media_type),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -4,6 +4,7 @@
 
 #include "http/client.h"
 #include "registry/admin.h"
+#include "registry/embedded_private.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ static void a_job_answers_with_its_report(void **state)
 {
 	struct fixture *f = *state;
 	struct error err = ERROR_INIT;
-	struct job_args args = {.dry_run = true, .grace_s = 3600};
+	struct job_args args = {.dry_run = true, .grace_s = 3600, .grace_given = true};
 	CLEANUP(buf_done) struct buf report = BUF_INIT(LIMIT_JOB_REPORT);
 
 	assert_ok(admin_call(f->dir, "gc", &args, &report, &err));
@@ -60,6 +61,33 @@ static void a_job_answers_with_its_report(void **state)
 	args.dry_run = false;
 	assert_ok(admin_call(f->dir, "gc", &args, &report, &err));
 	assert_null(strstr(report.data, "dry run"));
+}
+
+/* Which is 0 here. */
+static void the_server_goes_by_its_own_grace_unless_one_is_given(void **state)
+{
+	static const struct {
+		struct job_args args;
+		const char *says;
+	} cases[] = {
+		{{.dry_run = true, .grace_s = 3600, .grace_given = true}, "blobs removed: 0 ("},
+		{{.dry_run = true, .grace_s = 3600}, "blobs removed: 1 ("},
+	};
+	struct fixture *f = *state;
+	struct slice bytes = SLICE("an orphan");
+	struct digest digest = digest_of(bytes);
+	struct error err = ERROR_INIT;
+	struct store_conn *tx;
+
+	assert_ok(store_begin(f->embedded->store, &tx, &err));
+	assert_ok(store_blob_put(tx, SLICE("team/app"), &digest, bytes.n, bytes, &err));
+	assert_ok(store_commit(f->embedded->store, &err));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(buf_done) struct buf report = BUF_INIT(LIMIT_JOB_REPORT);
+
+		assert_ok(admin_call(f->dir, "gc", &cases[i].args, &report, &err));
+		assert_non_null(strstr(report.data, cases[i].says));
+	}
 }
 
 static void a_path_and_the_error_about_it_come_through_as_they_are(void **state)
@@ -153,6 +181,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_job_answers_with_its_report),
+		TEST(the_server_goes_by_its_own_grace_unless_one_is_given),
 		TEST(a_path_and_the_error_about_it_come_through_as_they_are),
 		TEST(a_request_that_makes_no_sense_is_refused),
 		cmocka_unit_test(without_a_server_nothing_has_happened),

@@ -209,7 +209,7 @@ static void abandon_upload(struct fixture *f, char ret_id[UPLOAD_ID_SIZE])
 
 	assert_ok(uploads_start(f->embedded->uploads, SLICE("team/app"), DIGEST_SHA256, &up, &err));
 	memcpy(ret_id, upload_id(up), UPLOAD_ID_SIZE);
-	upload_release(up);
+	assert_ok(upload_release(up, &err));
 }
 
 static void garbage_is_collected_by_itself_over_and_over(void **state)

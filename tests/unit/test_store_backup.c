@@ -95,11 +95,28 @@ static struct digest put_artifact(
 
 static uint64_t backup(struct fixture *f)
 {
+	CLEANUP(backup_report_done) struct backup_report report;
 	struct error err = ERROR_INIT;
-	uint64_t bytes = 0;
 
-	assert_ok(store_backup(f->store, f->file, &bytes, &err));
-	return bytes;
+	backup_report_init(&report);
+	assert_ok(store_backup(f->store, f->file, &report, &err));
+	assert_int_equal(report.damaged, 0);
+	assert_int_equal(report.text.len, 0);
+	return report.bytes;
+}
+
+/* The error says this, too. */
+static void assert_not_backed_up(
+	struct fixture *f, const char *path, enum error_code code, const char *says)
+{
+	CLEANUP(backup_report_done) struct backup_report report;
+	struct error err = ERROR_INIT;
+
+	backup_report_init(&report);
+	assert_refused(store_backup(f->store, path, &report, &err), code);
+	assert_int_equal(report.bytes, 0);
+	assert_non_null(strstr(err.text, path));
+	assert_non_null(strstr(err.text, says));
 }
 
 static void run(const char *fmt, const char *a, const char *b)
@@ -395,6 +412,8 @@ static void an_older_file_is_replaced(void **state)
 
 	snprintf(partial, sizeof(partial), "%s.partial", f->file);
 	write_file(partial, "of one that was cut off");
+	snprintf(partial, sizeof(partial), "%s.partial.db", f->file);
+	write_file(partial, "of one that was cut off");
 	write_file(f->file, "older");
 	put_artifact(f, SLICE("v1"), false, SLICE("layer"));
 	backup(f);
@@ -404,12 +423,19 @@ static void an_older_file_is_replaced(void **state)
 	store_close(restored);
 }
 
-static void damage_fails_it_and_the_older_file_stays(void **state)
+static void assert_blob_is_missing(struct store *s, const struct digest *digest)
 {
-	struct fixture *f = *state;
-	struct slice big = {f->big, BIG_SIZE};
-	struct digest digest = digest_of(big);
-	char path[256], below[STORE_BLOB_PATH_SIZE], text[DIGEST_TEXT_SIZE];
+	CLEANUP(store_reader_donep) struct store_conn *reader = store_reader(s);
+	struct error err = ERROR_INIT;
+	struct store_blob blob;
+
+	store_blob_init(&blob);
+	assert_refused(store_blob_get(reader, REPOSITORY, digest, &blob, &err), ERROR_INTERNAL);
+	store_blob_done(&blob);
+}
+
+static void everything_but_damaged_blobs_is_backed_up(void **state)
+{
 	static const struct {
 		const char *command, *says;
 	} cases[] = {
@@ -417,37 +443,76 @@ static void damage_fails_it_and_the_older_file_stays(void **state)
 		{"truncate -s 5 %s", "has 5 bytes in place of 3145728"},
 		{"rm %s", "is missing"},
 	};
+	struct fixture *f = *state;
+	struct slice big = {f->big, BIG_SIZE}, most = {f->big, BIG_SIZE - 1};
+	struct digest digest = digest_of(big), other = digest_of(most), last;
+	char path[256], below[STORE_BLOB_PATH_SIZE], text[DIGEST_TEXT_SIZE];
 
 	put_artifact(f, SLICE("v1"), true, big);
-	write_file(f->file, "older");
+	put_blob(f, &other, most);
+	last = digest_of_as(DIGEST_SHA512, big);
+	put_blob(f, &last, big);
 	snprintf(path, sizeof(path), "%s/%s", f->data, store_blob_path(&digest, below));
-	digest_format(&digest, text);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(backup_report_done) struct backup_report report;
 		struct error err = ERROR_INIT;
-		uint64_t bytes = 7;
+		struct store *restored;
+		struct stat st;
 
 		run(cases[i].command, path, "");
-		assert_int_equal(store_backup(f->store, f->file, &bytes, &err), -1);
-		assert_non_null(strstr(err.text, cases[i].says));
-		assert_non_null(strstr(err.text, strchr(text, ':') + 1));
-		assert_int_equal(bytes, 7);
-		assert_file(f->file, "older");
+		backup_report_init(&report);
+		assert_ok(store_backup(f->store, f->file, &report, &err));
+		assert_int_equal(report.damaged, 1);
+		assert_non_null(strstr(report.text.data, digest_format(&digest, text)));
+		assert_non_null(strstr(report.text.data, cases[i].says));
+		assert_int_equal(stat(f->file, &st), 0);
+		assert_int_equal(st.st_size, report.bytes);
 		assert_only_b_tar(f);
-		assert_no_uploads(f);
+
+		restored = restore(f);
+		assert_blob_is_missing(restored, &digest);
+		assert_blob(restored, &other, most);
+		assert_blob(restored, &last, big);
+		store_close(restored);
+		remove_folder(f->restored);
 	}
+}
+
+static void a_place_in_the_data_folder_is_refused(void **state)
+{
+	static const char *const names[] = {"registry.db", "b.tar", "uploads/b.tar",
+		"blobs/sha256/../../registry.db", "../data/lock", "../link/registry.db",
+		"blobs/sha256/ab/b.tar"};
+	struct fixture *f = *state;
+	struct store *restored;
+	char path[256];
+
+	put_artifact(f, SLICE("v1"), true, SLICE("layer"));
+	snprintf(path, sizeof(path), "%s/link", f->dir);
+	assert_int_equal(symlink(f->data, path), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", f->data, names[i]);
+		assert_not_backed_up(f, path, ERROR_INVALID, "in the registry's data folder");
+	}
+	assert_clean(f->store);
+	backup(f); /* next to it */
+	restored = restore(f);
+	assert_clean(restored);
+	store_close(restored);
 }
 
 /* With a limit on the size of files, in a process of its own, on a store that is copied whole. */
 static int limited(struct fixture *f, rlim_t size)
 {
 	struct rlimit limit = {size, size};
+	CLEANUP(backup_report_done) struct backup_report report;
 	struct error err = ERROR_INIT;
-	uint64_t bytes;
 
+	backup_report_init(&report);
 	signal(SIGXFSZ, SIG_IGN);
 	if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
 		return 1;
-	if (store_backup(f->store, f->file, &bytes, &err) == 0)
+	if (store_backup(f->store, f->file, &report, &err) == 0)
 		return 2;
 	return strstr(err.text, "cannot write: File too large") != NULL ? 0 : 3;
 }
@@ -484,26 +549,19 @@ static void a_place_that_is_no_file_is_refused(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct error err = ERROR_INIT;
-		uint64_t bytes;
-
-		assert_refused(store_backup(f->store, cases[i].path, &bytes, &err), cases[i].code);
-		assert_non_null(strstr(err.text, cases[i].path));
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_not_backed_up(f, cases[i].path, cases[i].code, "");
 	assert_no_uploads(f);
 }
 
 static void it_ends_when_the_server_does(void **state)
 {
 	struct fixture *f = *state;
-	struct error err = ERROR_INIT;
-	uint64_t bytes;
 
 	put_artifact(f, SLICE("v1"), true, (struct slice){f->big, BIG_SIZE});
 	write_file(f->file, "older");
 	store_interrupt(f->store);
-	assert_refused(store_backup(f->store, f->file, &bytes, &err), ERROR_UNAVAILABLE);
+	assert_not_backed_up(f, f->file, ERROR_UNAVAILABLE, "the server is stopping");
 	assert_file(f->file, "older");
 	assert_only_b_tar(f);
 }
@@ -518,7 +576,8 @@ int main(void)
 		TEST(other_programs_read_it),
 		TEST(a_backup_amid_pushes_has_all_that_was_acknowledged_before),
 		TEST(an_older_file_is_replaced),
-		TEST(damage_fails_it_and_the_older_file_stays),
+		TEST(everything_but_damaged_blobs_is_backed_up),
+		TEST(a_place_in_the_data_folder_is_refused),
 		TEST(a_file_that_cannot_grow_fails_it_and_the_older_one_stays),
 		TEST(a_place_that_is_no_file_is_refused),
 		TEST(it_ends_when_the_server_does),

@@ -69,10 +69,11 @@ static void put_blob(struct fixture *f, struct slice repository, struct slice by
 }
 
 /* With no blobs of its own: they are there, or are not. */
-static void put_manifest(struct fixture *f, struct slice repository, const struct artifact *a)
+static int try_manifest(
+	struct fixture *f, struct slice repository, const struct artifact *a, struct error *err)
 {
-	struct error err = ERROR_INIT;
 	struct store_conn *tx;
+	int result;
 	struct store_push push = {
 		.repository = repository,
 		.sparse = true,
@@ -82,9 +83,17 @@ static void put_manifest(struct fixture *f, struct slice repository, const struc
 		.parsed = a->parsed,
 	};
 
-	assert_ok(store_begin(f->store, &tx, &err));
-	assert_ok(store_manifest_put(tx, &push, &err));
-	assert_ok(store_commit(f->store, &err));
+	assert_int_equal(store_begin(f->store, &tx, err), 0);
+	result = store_manifest_put(tx, &push, err);
+	assert_int_equal(store_commit(f->store, err), 0);
+	return result;
+}
+
+static void put_manifest(struct fixture *f, struct slice repository, const struct artifact *a)
+{
+	struct error err = ERROR_INIT;
+
+	assert_ok(try_manifest(f, repository, a, &err));
 }
 
 static void delete_manifest(struct fixture *f, struct slice repository, const struct artifact *a)
@@ -307,6 +316,39 @@ static void a_push_whose_file_was_taken_is_refused_not_acknowledged(void **state
 	assert_false(has_blob(f, REPOSITORY, big));
 }
 
+static void a_manifest_that_comes_after_its_blobs_were_taken_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(artifact_done) struct artifact a;
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	put_blob(f, REPOSITORY, OCI_EMPTY);
+	put_blob(f, REPOSITORY, SLICE("layer"));
+	assert_int_equal(collect(f, 0, true).blobs, 2);
+	assert_int_equal(collect(f, 0, false).blobs, 2);
+	assert_refused(try_manifest(f, REPOSITORY, &a, &err), ERROR_NOT_FOUND);
+	put_manifest(f, SLICE("other"), &a); /* never had them: a sparse one */
+	put_blob(f, REPOSITORY, OCI_EMPTY);
+	put_blob(f, REPOSITORY, SLICE("layer"));
+	put_manifest(f, REPOSITORY, &a);
+}
+
+static void a_blob_that_was_taken_cannot_be_touched(void **state)
+{
+	struct fixture *f = *state;
+	struct digest digest = digest_of(SLICE("small"));
+	struct error err = ERROR_INIT;
+	struct store_conn *tx;
+
+	put_blob(f, REPOSITORY, SLICE("small"));
+	put_blob(f, SLICE("other"), SLICE("small"));
+	assert_int_equal(collect(f, 0, false).unlinked, 2);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_refused(store_blob_touch(tx, REPOSITORY, &digest, &err), ERROR_NOT_FOUND);
+	assert_ok(store_commit(f->store, &err));
+}
+
 struct collector {
 	struct fixture *fixture;
 	_Atomic bool stop;
@@ -372,6 +414,8 @@ int main(void)
 		test(a_touched_blob_is_young_again),
 		test(more_blobs_than_fit_a_page_are_collected),
 		test(a_push_whose_file_was_taken_is_refused_not_acknowledged),
+		test(a_manifest_that_comes_after_its_blobs_were_taken_is_refused),
+		test(a_blob_that_was_taken_cannot_be_touched),
 		test(nothing_is_taken_between_a_blob_and_its_manifest),
 	};
 

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -332,6 +333,17 @@ static char *big_bytes(void)
 	return p;
 }
 
+static void flip(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	char c;
+
+	assert_int_equal(pread(fd, &c, 1, 1), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, 1), 1);
+	close(fd);
+}
+
 /* ---- export ---- */
 
 static void an_export_has_a_descriptor_for_each_tag(void **state)
@@ -417,6 +429,50 @@ static void a_child_in_another_repository_does_not_hide_a_manifest(void **state)
 	assert_non_null(named_digest(index, "acme/app", &image));
 }
 
+static void an_artifact_type_may_be_long(void **state)
+{
+	enum { LONG = 3 * MIB };
+	struct fixture *f = *state;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_MANIFEST);
+	char *type = test_malloc(LONG);
+
+	memset(type, '\x7f', LONG);
+	buf_puts(&b, "{\"schemaVersion\":2,\"mediaType\":\"" OCI_MEDIA_INDEX
+		     "\",\"manifests\":[],\"artifactType\":\"");
+	buf_append(&b, type, LONG);
+	buf_puts(&b, "\"}");
+	put_manifest(f->store, APP, "v1", false, OCI_MEDIA_INDEX, buf_slice(&b), DIGEST_SHA256);
+	put_layer_image(f->store, APP, "v2", SLICE("one"));
+	export(f->store, f, "a", NULL);
+	must_import(f, "a", NULL);
+	assert_same(f, "a");
+	test_free(type);
+}
+
+static mode_t mode_of(const struct fixture *f, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(layout_name(f, name), &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void only_its_owner_may_read_an_export(void **state)
+{
+	struct fixture *f = *state;
+	struct digest manifest = put_layer_image(f->store, APP, "v1", SLICE("one"));
+	char path[256];
+
+	export(f->store, f, "a", NULL);
+	path_in(path, "a", &manifest);
+	assert_int_equal(mode_of(f, "a"), 0700);
+	assert_int_equal(mode_of(f, "a/blobs"), 0700);
+	assert_int_equal(mode_of(f, "a/blobs/sha256"), 0700);
+	assert_int_equal(mode_of(f, "a/index.json"), 0600);
+	assert_int_equal(mode_of(f, "a/oci-layout"), 0600);
+	assert_int_equal(mode_of(f, path), 0600);
+}
+
 static void a_folder_that_is_not_empty_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -488,6 +544,7 @@ static void damage_fails_the_export_and_leaves_no_index(void **state)
 	assert_refused(
 		layout_export(f->store, layout_name(f, "a"), NULL, &report, &err), ERROR_INTERNAL);
 	assert_non_null(strstr(err.text, text + 7));
+	assert_non_null(strstr(err.text, "acme/app"));
 	assert_int_equal(access(layout_name(f, "a/index.json"), F_OK), -1);
 	test_free(bytes);
 }
@@ -574,7 +631,7 @@ static void a_hundred_repositories_share_their_blobs(void **state)
 	assert_same(f, "a");
 }
 
-static void importing_again_copies_nothing(void **state)
+static void importing_again_finds_nothing_new(void **state)
 {
 	struct fixture *f = *state;
 	struct layout_report again;
@@ -588,6 +645,60 @@ static void importing_again_copies_nothing(void **state)
 	assert_int_equal(again.bytes, 0);
 	assert_int_equal(again.tags, 4 + 1);
 	assert_same(f, "a");
+}
+
+static void exec(const char *dir, const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/registry.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+static void an_import_heals_what_is_damaged(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = big_bytes(), path[512], text[DIGEST_TEXT_SIZE];
+	struct slice big = {bytes, BIG};
+	struct digest layer = digest_of(big);
+
+	put_layer_image(f->store, APP, "small", SLICE("layer"));
+	put_layer_image(f->store, APP, "big", big);
+	put_layer_image(f->store, APP, "gone", (struct slice){bytes, BIG / 2});
+	export(f->store, f, "a", NULL);
+	must_import(f, "a", NULL);
+
+	exec(f->other_dir, "UPDATE blob SET data = CAST('lAyer' AS BLOB) WHERE size = 5");
+	digest_format(&layer, text);
+	snprintf(path, sizeof(path), "%s/blobs/sha256/%.2s/%s", f->other_dir, text + 7, text + 7);
+	flip(path);
+	layer = digest_of((struct slice){bytes, BIG / 2});
+	digest_format(&layer, text);
+	snprintf(path, sizeof(path), "%s/blobs/sha256/%.2s/%s", f->other_dir, text + 7, text + 7);
+	assert_int_equal(unlink(path), 0);
+
+	must_import(f, "a", NULL);
+	assert_same(f, "a");
+	test_free(bytes);
+}
+
+static void a_blob_that_only_the_store_has_is_mounted(void **state)
+{
+	struct fixture *f = *state;
+	struct digest layer = put_blob(f->other, SLICE("team/x"), SLICE("layer"), DIGEST_SHA256);
+	char path[256];
+
+	put_layer_image(f->store, APP, "v1", SLICE("layer"));
+	export(f->store, f, "a", NULL);
+	export(f->store, f, "whole", NULL);
+	path_in(path, "a", &layer);
+	assert_int_equal(unlink(layout_name(f, path)), 0);
+	must_import(f, "a", NULL);
+	assert_same(f, "whole");
 }
 
 static void an_immutable_tag_stays_so(void **state)
@@ -876,17 +987,6 @@ static void another_size_than_the_index_says_is_refused(void **state)
 	assert_non_null(strstr(err.text, "size"));
 }
 
-static void flip(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	char c;
-
-	assert_int_equal(pread(fd, &c, 1, 1), 1);
-	c ^= 1;
-	assert_int_equal(pwrite(fd, &c, 1, 1), 1);
-	close(fd);
-}
-
 static void remove_it(const char *path)
 {
 	assert_int_equal(unlink(path), 0);
@@ -923,6 +1023,89 @@ static size_t count_uploads(const struct fixture *f)
 		n += c == '\n';
 	pclose(p);
 	return n;
+}
+
+static void what_the_store_has_does_not_excuse_a_damaged_layout(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = big_bytes();
+	struct slice layers[] = {SLICE("layer"), {bytes, LIMIT_BLOB_IN_ROW + 1}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
+		struct digest layer = digest_of(layers[i]);
+		struct layout_report report;
+		struct error err = ERROR_INIT;
+		char name[16], path[256];
+
+		put_layer_image(f->store, APP, "v1", layers[i]);
+		put_layer_image(f->other, APP, "v1", layers[i]);
+		snprintf(name, sizeof(name), "l%zu", i);
+		export(f->store, f, name, NULL);
+		path_in(path, name, &layer);
+		flip(layout_name(f, path));
+		assert_refused(import(f, name, NULL, false, &report, &err), ERROR_INVALID);
+	}
+	test_free(bytes);
+}
+
+static void a_layout_of_anything_but_files_is_refused(void **state)
+{
+	static void (*const harms[])(const char *path) = {put_a_folder, put_a_pipe};
+	static const char *const names[] = {"oci-layout", "index.json"};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(harms) * ARRAY_SIZE(names); i++) {
+		struct layout_report report;
+		struct error err = ERROR_INIT;
+		char layout[16], path[64];
+
+		snprintf(layout, sizeof(layout), "l%zu", i);
+		make_layout(f, layout, "{\"" REF_NAME "\":\"a/b:v1\"}");
+		snprintf(path, sizeof(path), "%s/%s", layout, names[i % 2]);
+		harms[i / 2](layout_name(f, path));
+		assert_refused(import(f, layout, NULL, false, &report, &err), ERROR_INVALID);
+		assert_non_null(strstr(err.text, names[i % 2]));
+	}
+}
+
+static void a_running_server_reads_no_huge_index(void **state)
+{
+	struct fixture *f = *state;
+	struct layout_report report;
+	struct error err = ERROR_INIT;
+	int fd;
+
+	make_layout(f, "a", "{\"" REF_NAME "\":\"a/b:v1\"}");
+	fd = open(layout_name(f, "a/index.json"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < LIMIT_LAYOUT_INDEX_LIVE / MIB; i++) {
+		static char spaces[MIB];
+
+		memset(spaces, ' ', sizeof(spaces));
+		assert_ok(file_write_all(fd, spaces, sizeof(spaces), &err));
+	}
+	close(fd);
+	assert_refused(import(f, "a", NULL, true, &report, &err), ERROR_TOO_LARGE);
+	assert_non_null(strstr(err.text, "stop the server"));
+	must_import(f, "a", NULL);
+}
+
+static void it_ends_when_the_server_does(void **state)
+{
+	struct fixture *f = *state;
+	struct layout_report report;
+	struct error err = ERROR_INIT;
+
+	put_layer_image(f->store, APP, "v1", SLICE("one"));
+	export(f->store, f, "a", NULL);
+	store_interrupt(f->store);
+	store_interrupt(f->other);
+	assert_refused(layout_export(f->store, layout_name(f, "b"), NULL, &report, &err),
+		ERROR_UNAVAILABLE);
+	assert_refused(layout_export(f->store, layout_name(f, "c"), "acme/app", &report, &err),
+		ERROR_UNAVAILABLE);
+	assert_refused(import(f, "a", NULL, false, &report, &err), ERROR_UNAVAILABLE);
+	assert_false(has_manifest(f->other, APP, "v1"));
 }
 
 /* A good tag before the bad one is in, the bad one is not, nor any trace of it. */
@@ -982,13 +1165,17 @@ int main(void)
 		TEST(only_the_repository_asked_for_is_exported),
 		TEST(manifests_below_an_index_are_not_listed),
 		TEST(a_child_in_another_repository_does_not_hide_a_manifest),
+		TEST(an_artifact_type_may_be_long),
+		TEST(only_its_owner_may_read_an_export),
 		TEST(a_folder_that_is_not_empty_is_refused),
 		TEST(more_tags_than_a_page_are_all_listed),
 		TEST(damage_fails_the_export_and_leaves_no_index),
 		TEST(a_blob_file_that_is_gone_fails_the_export),
 		TEST(a_store_survives_export_and_import),
 		TEST(a_hundred_repositories_share_their_blobs),
-		TEST(importing_again_copies_nothing),
+		TEST(importing_again_finds_nothing_new),
+		TEST(an_import_heals_what_is_damaged),
+		TEST(a_blob_that_only_the_store_has_is_mounted),
 		TEST(an_immutable_tag_stays_so),
 		TEST(an_image_without_its_layer_comes_back_so),
 		TEST(a_blob_that_an_index_names_comes_along),
@@ -1001,6 +1188,10 @@ int main(void)
 		TEST(a_layout_that_is_malformed_is_refused),
 		TEST(a_folder_without_an_index_is_no_complete_layout),
 		TEST(another_size_than_the_index_says_is_refused),
+		TEST(what_the_store_has_does_not_excuse_a_damaged_layout),
+		TEST(a_layout_of_anything_but_files_is_refused),
+		TEST(a_running_server_reads_no_huge_index),
+		TEST(it_ends_when_the_server_does),
 		TEST(damage_is_refused_and_leaves_no_tag),
 		TEST(a_damaged_child_leaves_no_tag_on_its_index),
 	};

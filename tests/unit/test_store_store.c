@@ -119,6 +119,23 @@ static void exec(const char *dir, const char *sql)
 	sqlite3_close(db);
 }
 
+static int count(struct fixture *f, const char *sql)
+{
+	char path[128];
+	sqlite3_stmt *stmt;
+	sqlite3 *db;
+	int n;
+
+	snprintf(path, sizeof(path), "%s/registry.db", f->dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	n = sqlite3_column_int(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return n;
+}
+
 static char *big_bytes(size_t n)
 {
 	char *p = test_malloc(n);
@@ -140,6 +157,22 @@ static void damage_file(struct fixture *f, const struct digest *digest)
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "damage", 6, 1000), 6);
 	close(fd);
+}
+
+static void make_file(struct fixture *f, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+}
+
+static bool has_file(struct fixture *f, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	return access(path, F_OK) == 0;
 }
 
 /* ---- the folder ---- */
@@ -176,8 +209,10 @@ static void data_of_a_newer_program_is_refused_untouched(void **state)
 	store_close(f->store);
 	f->store = NULL;
 	exec(f->dir, "PRAGMA user_version = 99");
+	make_file(f, "uploads/precious");
 	assert_refused(store_open(&newer, f->dir, 1, &err), ERROR_INTERNAL);
 	assert_non_null(strstr(err.text, "newer gsq (schema 99"));
+	assert_true(has_file(f, "uploads/precious"));
 }
 
 /* What the first schema had in place of `reference`, filled from it. */
@@ -191,6 +226,8 @@ static const char to_version_1[] =
 	"INSERT INTO manifest_child SELECT manifest, digest FROM reference"
 	" WHERE digest NOT IN (SELECT digest FROM blob);"
 	"DROP TABLE reference;"
+	"DROP TABLE collected;"
+	"INSERT INTO blob(digest, size, data) VALUES(x'12', 1, x'00');" /* deleted: nobody has it */
 	"ALTER TABLE repository_blob RENAME TO new;"
 	"CREATE TABLE repository_blob(repository INTEGER NOT NULL, blob INTEGER NOT NULL,"
 	" pushed_at INTEGER NOT NULL, PRIMARY KEY(repository, blob)) WITHOUT ROWID;"
@@ -215,6 +252,7 @@ static void data_of_an_older_program_is_upgraded_with_all_that_it_has(void **sta
 	f->store = NULL;
 	exec(f->dir, to_version_1);
 	assert_ok(store_open(&f->store, f->dir, 2, &err));
+	assert_int_equal(count(f, "SELECT count(*) FROM blob"), 3);
 	assert_ok(store_gc(f->store, &options, &report, &err));
 	assert_int_equal(report.unlinked, 1);
 	store_blob_init(&blob);
@@ -545,6 +583,23 @@ static void deleting_a_manifest_takes_its_tags(void **state)
 
 /* ---- lists ---- */
 
+static void deleting_a_damaged_manifest_leaves_no_reference(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(artifact_done) struct artifact a;
+	struct store_conn *tx;
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	put_manifest(f, &a, SLICE("v1"), false);
+	exec(f->dir, "UPDATE manifest SET bytes = 'damaged'");
+	assert_int_equal(count(f, "SELECT count(*) FROM reference"), 2);
+	assert_ok(store_begin(f->store, &tx, &err));
+	assert_ok(store_manifest_delete(tx, REPOSITORY, &a.digest, &err));
+	assert_ok(store_commit(f->store, &err));
+	assert_int_equal(count(f, "SELECT count(*) FROM reference"), 0);
+}
+
 static void lists_come_in_byte_order_page_by_page(void **state)
 {
 	static const char *const pushed[] = {"v10", "b", "B", "v2", "_"};
@@ -786,6 +841,7 @@ int main(void)
 		TEST(a_manifest_whose_blobs_are_missing_leaves_nothing),
 		TEST(an_index_needs_its_manifests),
 		TEST(deleting_a_manifest_takes_its_tags),
+		TEST(deleting_a_damaged_manifest_leaves_no_reference),
 		TEST(lists_come_in_byte_order_page_by_page),
 		TEST(only_repositories_with_a_manifest_are_listed),
 		TEST(the_generation_grows_when_a_repository_gets_its_first_or_loses_its_last_manifest),

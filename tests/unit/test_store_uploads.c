@@ -4,6 +4,9 @@
 #include "store/uploads.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define REPOSITORY SLICE("team/app")
 
@@ -46,19 +49,59 @@ static struct upload *start(struct fixture *f)
 	return up;
 }
 
-static size_t n_files(const struct fixture *f)
+static void release(struct upload *up)
 {
-	char path[128];
-	size_t n = 0;
-	DIR *d;
+	struct error err = ERROR_INIT;
 
-	snprintf(path, sizeof(path), "%s/uploads", f->dir);
-	d = opendir(path);
+	assert_ok(upload_release(up, &err));
+}
+
+static size_t n_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	size_t n = 0;
+
 	assert_non_null(d);
 	for (struct dirent *entry; (entry = readdir(d)) != NULL;)
 		n += entry->d_name[0] != '.';
 	closedir(d);
 	return n;
+}
+
+static size_t n_files(const struct fixture *f)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/uploads", f->dir);
+	return n_entries(path);
+}
+
+static size_t n_open(void)
+{
+	return n_entries("/proc/self/fd");
+}
+
+/* Idle uploads of that size each. */
+static void leave_open(struct fixture *f, size_t n, size_t size)
+{
+	struct error err = ERROR_INIT;
+	char *bytes = test_calloc(1, size);
+
+	for (size_t i = 0; i < n; i++) {
+		struct upload *up = start(f);
+
+		assert_ok(upload_write(up, (struct slice){bytes, size}, &err));
+		release(up);
+	}
+	test_free(bytes);
+}
+
+/* As many as may hold memory, and as many as may keep a file open. */
+static void leave_no_room(struct fixture *f)
+{
+	leave_open(f, LIMIT_UPLOADS_HEADS / LIMIT_BLOB_IN_ROW, LIMIT_BLOB_IN_ROW);
+	leave_open(f, LIMIT_BLOB_IN_ROW / LIMIT_UPLOAD_HEAD, LIMIT_UPLOAD_HEAD + 1);
+	leave_open(f, LIMIT_UPLOADS_FILES, LIMIT_BLOB_IN_ROW + 1);
 }
 
 static void a_small_upload_never_touches_the_disk(void **state)
@@ -141,7 +184,7 @@ static void a_session_belongs_to_one_repository_and_one_request(void **state)
 		uploads_claim(f->uploads, REPOSITORY, slice_of(id), &again, &err), ERROR_CONFLICT);
 	assert_ok(uploads_offset(f->uploads, REPOSITORY, slice_of(id), &offset, &err));
 	assert_int_equal(offset, 5);
-	upload_release(up);
+	release(up);
 	assert_refused(uploads_claim(f->uploads, SLICE("other"), slice_of(id), &again, &err),
 		ERROR_NOT_FOUND);
 	assert_ok(uploads_claim(f->uploads, REPOSITORY, slice_of(id), &again, &err));
@@ -170,7 +213,7 @@ static void the_number_of_open_uploads_is_bounded(void **state)
 	struct upload *up;
 
 	for (int i = 0; i < LIMIT_UPLOADS; i++)
-		upload_release(start(f));
+		release(start(f));
 	assert_refused(
 		uploads_start(f->uploads, REPOSITORY, DIGEST_SHA256, &up, &err), ERROR_TOO_MANY);
 }
@@ -188,8 +231,8 @@ static void a_sweep_drops_what_is_idle_with_its_file_and_nothing_else(void **sta
 	assert_ok(upload_write(idle, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err));
 	assert_ok(upload_write(small, SLICE("12345"), &err));
 	assert_ok(upload_write(busy, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err));
-	upload_release(idle);
-	upload_release(small);
+	release(idle);
+	release(small);
 
 	assert_int_equal(uploads_sweep(f->uploads, 3600 * 1000, false, &swept), 0);
 	assert_int_equal(swept, 0);
@@ -212,10 +255,157 @@ static void a_sweep_makes_room_for_new_uploads(void **state)
 	uint64_t swept;
 
 	for (int i = 0; i < LIMIT_UPLOADS; i++)
-		upload_release(start(f));
+		release(start(f));
 	assert_int_equal(uploads_sweep(f->uploads, 0, false, &swept), LIMIT_UPLOADS);
 	for (int i = 0; i < LIMIT_UPLOADS; i++)
-		upload_release(start(f));
+		release(start(f));
+}
+
+static void idle_uploads_leave_memory_and_close_their_files(void **state)
+{
+	enum { MORE = 50 };
+	struct fixture *f = *state;
+	size_t open_before, files_before;
+	uint64_t swept;
+
+	leave_no_room(f);
+	open_before = n_open();
+	files_before = n_files(f);
+	leave_open(f, MORE, LIMIT_UPLOAD_HEAD);
+	assert_int_equal(n_files(f), files_before);
+	leave_open(f, MORE, LIMIT_UPLOAD_HEAD + 1);
+	leave_open(f, MORE, LIMIT_BLOB_IN_ROW);
+	leave_open(f, MORE, 2 * LIMIT_BLOB_IN_ROW);
+	assert_int_equal(n_files(f), files_before + 3 * MORE);
+	assert_int_equal(n_open(), open_before);
+
+	/* What is gone makes room. */
+	uploads_sweep(f->uploads, 0, false, &swept);
+	assert_int_equal(n_files(f), 0);
+	leave_open(f, 1, LIMIT_BLOB_IN_ROW);
+	assert_int_equal(n_files(f), 0);
+	open_before = n_open();
+	leave_open(f, 1, LIMIT_BLOB_IN_ROW + 1);
+	assert_int_equal(n_open(), open_before + 1);
+}
+
+static struct upload *claim(struct fixture *f, const char *id)
+{
+	struct error err = ERROR_INIT;
+	struct upload *up = NULL;
+
+	assert_ok(uploads_claim(f->uploads, REPOSITORY, slice_of(id), &up, &err));
+	return up;
+}
+
+static void an_upload_that_left_memory_can_be_finished(void **state)
+{
+	static const struct {
+		enum digest_algorithm algorithm;
+		size_t parts[3]; /* with a release after each */
+	} cases[] = {
+		{DIGEST_SHA256, {5000}},
+		{DIGEST_SHA512, {5000}},
+		{DIGEST_SHA256, {5000, 1}},
+		{DIGEST_SHA256, {5000, 1000, LIMIT_BLOB_IN_ROW - 6000}},
+		{DIGEST_SHA256, {5000, 1000, LIMIT_BLOB_IN_ROW - 5999}},
+		{DIGEST_SHA256, {LIMIT_BLOB_IN_ROW + 1}},
+		{DIGEST_SHA512, {LIMIT_BLOB_IN_ROW + 1, 1, 1}},
+		{DIGEST_SHA256, {2 * MIB - 1, 2, MIB}},
+	};
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *bytes = test_malloc(4 * MIB);
+	size_t files_before;
+
+	for (size_t i = 0; i < 4 * MIB; i++)
+		bytes[i] = (char)(i % 251);
+	leave_no_room(f);
+	files_before = n_files(f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct upload *up = start(f);
+		struct digest digest;
+		struct slice content;
+		char id[UPLOAD_ID_SIZE];
+		size_t n = 0;
+
+		memcpy(id, upload_id(up), sizeof(id));
+		for (size_t j = 0; j < 3 && cases[i].parts[j] > 0; j++) {
+			assert_ok(upload_write(
+				up, (struct slice){bytes + n, cases[i].parts[j]}, &err));
+			n += cases[i].parts[j];
+			release(up);
+			assert_int_equal(n_files(f), files_before + 1);
+			up = claim(f, id);
+			assert_int_equal(upload_offset(up), n);
+		}
+		digest = digest_of_as(cases[i].algorithm, (struct slice){bytes, n});
+		assert_ok(upload_finish(up, &digest, &content, &err));
+		assert_int_equal(n_files(f), files_before);
+		if (n <= LIMIT_BLOB_IN_ROW) {
+			assert_int_equal(content.n, n);
+			assert_memory_equal(content.p, bytes, n);
+		} else {
+			assert_int_equal(content.n, 0);
+		}
+		upload_drop(up);
+	}
+	test_free(bytes);
+}
+
+static void a_file_that_changed_while_it_was_closed_is_refused(void **state)
+{
+	static const size_t sizes[] = {5000, 2 * LIMIT_BLOB_IN_ROW};
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *bytes = test_calloc(2, LIMIT_BLOB_IN_ROW);
+
+	leave_no_room(f);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct upload *up = start(f);
+		struct digest digest = digest_of((struct slice){bytes, sizes[i]});
+		struct slice content;
+		char path[160];
+		int fd;
+
+		assert_ok(upload_write(up, (struct slice){bytes, sizes[i]}, &err));
+		snprintf(path, sizeof(path), "%s/uploads/%s", f->dir, upload_id(up));
+		release(up);
+		up = claim(f, strrchr(path, '/') + 1);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		assert_int_equal(pwrite(fd, "x", 1, 4000), 1);
+		close(fd);
+		assert_refused(upload_finish(up, &digest, &content, &err), ERROR_INVALID);
+		upload_drop(up);
+	}
+	test_free(bytes);
+}
+
+static void without_descriptors_an_upload_is_unavailable(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	char *bytes = test_calloc(2, LIMIT_BLOB_IN_ROW);
+	struct upload *large, *short_one;
+	struct rlimit limit, none;
+
+	leave_no_room(f);
+	large = start(f);
+	short_one = start(f);
+	assert_ok(upload_write(short_one, (struct slice){bytes, 5000}, &err));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_refused(upload_write(large, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err),
+		ERROR_UNAVAILABLE);
+	assert_int_equal(upload_offset(large), 0);
+	assert_refused(upload_release(short_one, &err), ERROR_UNAVAILABLE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+	assert_ok(upload_write(large, (struct slice){bytes, 2 * LIMIT_BLOB_IN_ROW}, &err));
+	upload_drop(large);
+	test_free(bytes);
 }
 
 int main(void)
@@ -230,6 +420,10 @@ int main(void)
 		TEST(the_number_of_open_uploads_is_bounded),
 		TEST(a_sweep_drops_what_is_idle_with_its_file_and_nothing_else),
 		TEST(a_sweep_makes_room_for_new_uploads),
+		TEST(idle_uploads_leave_memory_and_close_their_files),
+		TEST(an_upload_that_left_memory_can_be_finished),
+		TEST(a_file_that_changed_while_it_was_closed_is_refused),
+		TEST(without_descriptors_an_upload_is_unavailable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

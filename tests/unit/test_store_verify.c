@@ -270,9 +270,88 @@ static void a_layer_that_is_never_pushed_is_not_missed(void **state)
 	}
 	digest = digest_of(slice_of(json));
 	snprintf(line, sizeof(line),
-		"manifest %s in team/app names the blob %s, which is not there",
+		"incomplete: manifest %s in team/app names the blob %s, which is not there",
 		digest_format(&digest, empty), missing);
-	assert_only_line(f, line);
+	assert_line(verify(f), line);
+	assert_int_equal(f->report.problems, 0);
+	assert_int_equal(f->report.incomplete, 1);
+}
+
+/* A manifest with n layers that are not there. */
+static void put_without_layers(struct fixture *f, size_t n)
+{
+	CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_MANIFEST);
+	char text[DIGEST_TEXT_SIZE];
+	struct digest digest = digest_of(OCI_EMPTY);
+
+	buf_printf(&json,
+		"{\"schemaVersion\":2,\"mediaType\":\"" OCI_MEDIA_MANIFEST
+		"\",\"config\":" DESCRIPTOR(OCI_MEDIA_EMPTY) ",\"layers\":[",
+		OCI_EMPTY.n, digest_format(&digest, text));
+	for (size_t i = 0; i < n; i++) {
+		digest = digest_of((struct slice){(const char *)&i, sizeof(i)});
+		buf_printf(&json, "%s" DESCRIPTOR("application/octet-stream"), i == 0 ? "" : ",",
+			(size_t)3, digest_format(&digest, text));
+	}
+	buf_puts(&json, "]}");
+	put(f, SLICE("team/app"), SLICE_NONE, OCI_MEDIA_MANIFEST, buf_slice(&json));
+}
+
+static void an_image_that_lacks_many_blobs_counts_once_and_hides_no_problem(void **state)
+{
+	struct fixture *f = *state;
+
+	put_without_layers(f, 5000);
+	exec(f, "UPDATE tag SET manifest = 99 WHERE name = 'all'");
+	assert_only_line(f, "tag all of team/app names no manifest of its repository");
+	assert_int_equal(f->report.incomplete, 1);
+}
+
+/* A row of a repository's blob without the blob is no sparse push. */
+static void a_blob_that_the_repository_should_have_stays_a_problem(void **state)
+{
+	struct fixture *f = *state;
+
+	exec(f, "DELETE FROM repository_blob WHERE repository = 2 AND blob = 2;"
+		"DELETE FROM blob WHERE id = 2");
+	assert_only_line(f, "team/app has the blob with id 2, and one of them is not there");
+	assert_int_equal(f->report.incomplete, 2);
+}
+
+static void assert_utf8(struct slice text)
+{
+	uint32_t c;
+
+	while (text.n > 0)
+		if (!utf8_next(&text, &c))
+			fail_msg("not UTF-8: %.*s", SLICE_ARG(text));
+}
+
+static void what_is_not_utf8_is_quoted_as_a_question_mark(void **state)
+{
+	struct fixture *f = *state;
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/blobs/caf\xe9\xff.txt", f->dir);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_only_line(f, "blobs/caf??.txt is no folder of blobs");
+	assert_int_equal(unlink(path), 0);
+
+	exec(f, "UPDATE tag SET name = CAST(x'c328' AS TEXT), manifest = 99 WHERE name = 'all'");
+	assert_only_line(f, "tag ?( of team/app names no manifest of its repository");
+
+	/* Cut off inside of a character. */
+	exec(f, "UPDATE tag SET name = replace(hex(zeroblob(2000)), '0', char(233))"
+		" WHERE manifest = 99");
+	assert_int_equal(verify(f)->problems, 1);
+	assert_utf8(buf_slice(&f->report.text));
+	exec(f, "UPDATE tag SET name = 'x' || name WHERE manifest = 99");
+	verify(f);
+	assert_utf8(buf_slice(&f->report.text));
+	assert_null(strchr(f->report.text.data, '?'));
 }
 
 static void ids_far_apart_are_looked_at_in_several_passes(void **state)
@@ -300,18 +379,20 @@ static void ids_far_apart_are_looked_at_in_several_passes(void **state)
 static const struct damage {
 	const char *sql;
 	const char *line;
-	unsigned n_problems;
+	unsigned n_problems, n_incomplete;
 } damages[] = {
 	{"UPDATE blob SET data = CAST('lAyer' AS BLOB) WHERE data = " OF_LAYER,
 		"blob LAYER: its bytes do not match the digest", 1},
 	{"UPDATE blob SET size = 6 WHERE data = " OF_LAYER,
 		"blob LAYER: its row says 6 bytes, but it has 5", 1},
 	{"UPDATE blob SET digest = x'99' || substr(digest, 2) WHERE id = 2",
-		"the blob with id 2: " MALFORMED, 3},
+		"the blob with id 2: " MALFORMED, 1, 2},
 	{"DELETE FROM blob WHERE data = " OF_LAYER,
-		"manifest IMAGE in team/app names the blob LAYER, which is not there", 4},
+		"incomplete: manifest IMAGE in team/app names the blob LAYER, which is not there",
+		2, 2},
 	{"DELETE FROM repository_blob WHERE repository = 1 AND blob = " LAYER_ID,
-		"manifest IMAGE in team/app names the blob LAYER, which is not there", 1},
+		"incomplete: manifest IMAGE in team/app names the blob LAYER, which is not there",
+		0, 1},
 	{"INSERT INTO repository_blob VALUES(99, 1, 0)",
 		"team/app has the blob with id 99, and one of them is not there", 1},
 	{"INSERT INTO repository_blob VALUES(1, 99, 0)",
@@ -422,10 +503,13 @@ static void each_damaged_row_is_found_and_named(void **state)
 		expand(f, d->line, line);
 		verify(f);
 		if (strstr(text_of(&f->report), line) == NULL ||
-			f->report.problems != d->n_problems)
-			fail_msg("%s\n%llu problems, not %u with \"%s\":\n%s", d->sql,
-				(unsigned long long)f->report.problems, d->n_problems, line,
-				text_of(&f->report));
+			f->report.problems != d->n_problems ||
+			f->report.incomplete != d->n_incomplete)
+			fail_msg("%s\n%llu problems, %llu incomplete, not %u, %u with "
+				 "\"%s\":\n%s",
+				d->sql, (unsigned long long)f->report.problems,
+				(unsigned long long)f->report.incomplete, d->n_problems,
+				d->n_incomplete, line, text_of(&f->report));
 		restore(f);
 	}
 	assert_clean(f);
@@ -666,6 +750,9 @@ int main(void)
 		TEST(what_was_pushed_is_clean_and_counted),
 		TEST(deleted_manifests_tags_and_blobs_leave_nothing_wrong),
 		TEST(a_layer_that_is_never_pushed_is_not_missed),
+		TEST(an_image_that_lacks_many_blobs_counts_once_and_hides_no_problem),
+		TEST(a_blob_that_the_repository_should_have_stays_a_problem),
+		TEST(what_is_not_utf8_is_quoted_as_a_question_mark),
 		TEST(ids_far_apart_are_looked_at_in_several_passes),
 		TEST(each_damaged_row_is_found_and_named),
 		TEST(more_problems_than_fit_are_counted),
