@@ -86,21 +86,20 @@
 		    */
 
 /* Embedded registry */
-#define LIMIT_FILE_CHUNK (256 * KIB) /* a blob file is read in */
-#define LIMIT_VERIFIED_FILES 32768   /* blob files remembered as undamaged */
-#define LIMIT_COLLECTED_S \
-	(7 * 86400)                    /* garbage is remembered, against pushes that come too late \
-					*/
+#define LIMIT_FILE_CHUNK (256 * KIB)   /* a blob file is read in */
+#define LIMIT_VERIFIED_FILES 32768     /* blob files remembered as undamaged */
+#define LIMIT_COLLECTED_S (7 * 86400)  /* garbage is remembered, against late pushes */
 #define LIMIT_VERIFY_TEXT (64 * KIB)   /* problems listed; the others are counted */
 #define LIMIT_BLOB_IN_ROW (64 * KIB)   /* larger blobs are files */
 #define LIMIT_UPLOADS 4096             /* open upload sessions */
-#define LIMIT_UPLOAD_HEAD (4 * KIB)    /* of an idle upload, in memory whatever the others hold */
 #define LIMIT_UPLOADS_HEADS (8 * MIB)  /* longer heads of idle uploads in memory, all together */
 #define LIMIT_UPLOADS_FILES 256        /* files that idle uploads keep open */
 #define LIMIT_UPLOAD_IDLE_MS 3600000   /* then an upload may make room for another */
 #define LIMIT_UPLOAD_CHUNK (256 * KIB) /* body bytes handed to a worker at a time */
 #define LIMIT_RUN_HERE (4 * KIB)       /* bodies hashed and parsed on the event loop itself */
-#define LIMIT_GROUP 256                /* outside writes in one transaction */
+/* Of an idle upload, in memory whatever the others hold: a loop must not wait for a file. */
+#define LIMIT_UPLOAD_HEAD LIMIT_RUN_HERE
+#define LIMIT_GROUP 256 /* outside writes in one transaction */
 #define LIMIT_LIST_PAGE 1000
 #define LIMIT_CACHED_PAGES 256             /* of _catalog */
 #define LIMIT_CACHED_PAGE_BYTES (16 * MIB) /* all of them together */

@@ -13,8 +13,6 @@
 
 #define BUCKETS 256 /* by the first byte of the id */
 
-_Static_assert(LIMIT_RUN_HERE <= LIMIT_UPLOAD_HEAD, "an event loop must not wait for a spill");
-
 /* What sessions hold between requests, beyond LIMIT_UPLOAD_HEAD bytes of content each. */
 struct share {
 	size_t heads; /* bytes */

@@ -80,7 +80,7 @@ class EmbeddedStore(Store):
         repository = "(SELECT id FROM repository WHERE name = ?)"
         self._sql("INSERT INTO blob(digest, size, data) VALUES(?, ?, ?)", _key(sha256(layer)), len(layer), layer)
         for blob in (EMPTY, layer):
-            self._sql(f"INSERT OR IGNORE INTO repository_blob VALUES({repository},"
+            self._sql(f"INSERT OR IGNORE INTO repository_blob(repository, blob, pushed_at) VALUES({repository},"
                       " (SELECT id FROM blob WHERE digest = ?), 0)", RECORDS, _key(sha256(blob)))
         self._sql(f"INSERT INTO manifest(repository, digest, media_type, pushed_at, bytes) VALUES({repository},"
                   " ?, ?, 0, ?)", RECORDS, _key(sha256(manifest)), json.loads(manifest)["mediaType"], manifest)
