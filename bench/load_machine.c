@@ -166,6 +166,7 @@ static int measure_loopback(double seconds, struct error *err)
 struct disk {
 	const char *dir;
 	size_t size;  /* of each file */
+	bool named;   /* its name is synced too: it is there after a crash */
 	char *memory; /* that much */
 	int fd;       /* of the one file, where there is one */
 };
@@ -204,6 +205,8 @@ static int write_file_once(
 		return error_set_errno(err, errno, "cannot make %s", path);
 	if (file_write_all(fd, disk->memory, disk->size, err) != 0 || file_sync(fd, err) != 0)
 		return -1;
+	if (disk->named)
+		file_sync_dir(disk->dir);
 	*bytes += disk->size;
 	return 0;
 }
@@ -250,7 +253,13 @@ static int measure_disk(const char *dir, double seconds, struct error *err)
 	static const struct {
 		const char *name;
 		size_t size;
-	} files[] = {{"write-fsync-1MiB", 1 * MIB}, {"write-fsync-10MiB", 10 * MIB}};
+		bool named;
+	} files[] = {
+		{"write-fsync-1MiB", 1 * MIB, false},
+		{"write-fsync-10MiB", 10 * MIB, false},
+		{"durable-file-1MiB", 1 * MIB, true},
+		{"durable-file-10MiB", 10 * MIB, true},
+	};
 	AUTO_FREE char *memory = calloc(10, MIB);
 	struct disk disk = {.dir = dir, .memory = memory, .fd = -1};
 	const struct run run = {.clients = 4,
@@ -268,6 +277,7 @@ static int measure_disk(const char *dir, double seconds, struct error *err)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		disk.size = files[i].size;
+		disk.named = files[i].named;
 		if (measure_files(&run, files[i].name, err) != 0)
 			return -1;
 	}
