@@ -39,6 +39,24 @@ int file_read_fd(int fd, const char *name, struct buf *ret, struct error *err)
 	return buf_check(ret, err) == 0 ? 0 : error_wrap(err, "%s", name);
 }
 
+int file_read_all_at(int fd, void *ret, size_t n, uint64_t at, const char *name, struct error *err)
+{
+	char *to = ret;
+
+	while (n > 0) {
+		ssize_t got = pread(fd, to, n, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return error_set_errno(err, got < 0 ? errno : EIO, "cannot read %s", name);
+		to += got;
+		at += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
 int file_write_all(int fd, const void *p, size_t n, struct error *err)
 {
 	const char *at = p;

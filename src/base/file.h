@@ -20,6 +20,11 @@ int file_read(const char *path, struct buf *ret, struct error *err) MUST_CHECK;
 /* The same of an open file, from where it stands; the name is for errors. */
 int file_read_fd(int fd, const char *name, struct buf *ret, struct error *err) MUST_CHECK;
 
+/* Reads exactly n bytes from byte "at" of the file on; fewer there are is an error. The name is for
+ * errors. Does not move the file's own offset. */
+int file_read_all_at(
+	int fd, void *ret, size_t n, uint64_t at, const char *name, struct error *err) MUST_CHECK;
+
 /* Writes all n bytes, across short writes and EINTR. */
 int file_write_all(int fd, const void *p, size_t n, struct error *err) MUST_CHECK;
 

@@ -2,8 +2,7 @@
 /* The publisher's way in: a struct registry whose transactions are the store's. */
 #include "registry/embedded_private.h"
 
-#include <errno.h>
-#include <unistd.h>
+#include "base/file.h"
 
 struct embedded_registry {
 	struct registry base;
@@ -132,15 +131,8 @@ static int read_file(
 
 	if (room == NULL)
 		return buf_check(ret, err);
-	for (size_t at = 0; at < size;) {
-		ssize_t n = pread(fd, room + at, (size_t)size - at, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_set_errno(err, n < 0 ? errno : EIO, "cannot read a blob");
-		at += (size_t)n;
-	}
+	if (file_read_all_at(fd, room, (size_t)size, 0, "a blob", err) != 0)
+		return -1;
 	got = digest_of_as(digest->algorithm, (struct slice){room, (size_t)size});
 	if (!digest_eq(&got, digest))
 		return error_set(err, ERROR_INTERNAL,

@@ -406,25 +406,6 @@ int upload_write(struct upload *up, struct slice bytes, struct error *err)
 	return 0;
 }
 
-static int read_at(struct upload *up, uint64_t at, void *ret, size_t n, struct error *err)
-{
-	char *to = ret;
-
-	while (n > 0) {
-		ssize_t got = pread(up->fd, to, n, (off_t)at);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return error_set_errno(
-				err, got < 0 ? errno : EIO, "cannot read the upload");
-		to += got;
-		at += (uint64_t)got;
-		n -= (size_t)got;
-	}
-	return 0;
-}
-
 static int hash_file(struct upload *up, struct hasher *h, struct error *err)
 {
 	AUTO_FREE char *chunk = malloc(LIMIT_FILE_CHUNK);
@@ -435,7 +416,7 @@ static int hash_file(struct upload *up, struct hasher *h, struct error *err)
 		uint64_t left = up->offset - at;
 		size_t n = left < LIMIT_FILE_CHUNK ? (size_t)left : LIMIT_FILE_CHUNK;
 
-		if (read_at(up, at, chunk, n, err) != 0)
+		if (file_read_all_at(up->fd, chunk, n, at, "the upload", err) != 0)
 			return -1;
 		hasher_update(h, (struct slice){chunk, n});
 		at += n;
@@ -467,7 +448,7 @@ static int return_to_memory(struct upload *up, struct error *err)
 
 	if (room == NULL)
 		return buf_check(&up->head, err);
-	if (read_at(up, 0, room, n, err) != 0)
+	if (file_read_all_at(up->fd, room, n, 0, "the upload", err) != 0)
 		return -1;
 	buf_claim(&up->head, n);
 	remove_file(up);

@@ -98,6 +98,7 @@ static void a_file_that_cannot_be_read_is_named(void **state UNUSED)
 
 static void bytes_are_written_where_they_belong(void **state UNUSED)
 {
+	char back[5];
 	CLEANUP(buf_done) struct buf got = BUF_INIT(64);
 	AUTO_CLOSE int fd = open("file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct error err = ERROR_INIT;
@@ -112,6 +113,10 @@ static void bytes_are_written_where_they_belong(void **state UNUSED)
 	assert_int_equal(file_read("file", &got, &err), 0);
 	assert_int_equal(got.len, 15);
 	assert_memory_equal(got.data, "01abc56789!\0xyz", 15);
+	assert_int_equal(file_read_all_at(fd, back, 5, 2, "it", &err), 0);
+	assert_memory_equal(back, "abc56", 5);
+	assert_int_equal(file_read_all_at(fd, back, 5, 12, "it", &err), -1);
+	assert_non_null(strstr(err.text, "cannot read it"));
 	assert_int_equal(file_write_all_at(-1, "x", 1, 0, &err), -1);
 	assert_int_equal(err.code, ERROR_INTERNAL);
 }
