@@ -60,3 +60,23 @@ struct push artifact_push(const struct artifact *a, const char *repository, cons
 		.blobs = a->blobs,
 	};
 }
+
+void put_blob_as(
+	struct store *s, struct slice repository, const struct digest *digest, struct slice bytes)
+{
+	struct error err = ERROR_INIT;
+	struct store_conn *tx;
+
+	if (bytes.n > LIMIT_BLOB_IN_ROW)
+		assert_ok(store_blob_write_file(s, digest, bytes, &err));
+	assert_ok(store_begin(s, &tx, &err));
+	assert_ok(store_blob_put(tx, repository, digest, bytes.n, bytes, &err));
+	assert_ok(store_commit(s, &err));
+}
+
+void put_blob(struct store *s, struct slice repository, struct slice bytes)
+{
+	struct digest digest = digest_of(bytes);
+
+	put_blob_as(s, repository, &digest, bytes);
+}

@@ -7,6 +7,7 @@
 
 #include "oci/manifest.h"
 #include "oci/registry.h"
+#include "store/store.h"
 
 #include <stdio.h>
 
@@ -27,6 +28,12 @@ void artifact_done(struct artifact *a);
 
 /* The whole artifact as one push. */
 struct push artifact_push(const struct artifact *a, const char *repository, const char *tag);
+
+/* Stores the bytes, row or file, in a transaction of their own; under a digest that they may not
+ * have. */
+void put_blob(struct store *s, struct slice repository, struct slice bytes);
+void put_blob_as(
+	struct store *s, struct slice repository, const struct digest *digest, struct slice bytes);
 
 #define assert_ok(expr) \
 	do { \

@@ -56,18 +56,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void put_blob(struct fixture *f, const struct digest *digest, struct slice bytes)
-{
-	struct error err = ERROR_INIT;
-	struct store_conn *tx;
-
-	if (bytes.n > LIMIT_BLOB_IN_ROW)
-		assert_ok(store_blob_write_file(f->store, digest, bytes, &err));
-	assert_ok(store_begin(f->store, &tx, &err));
-	assert_ok(store_blob_put(tx, REPOSITORY, digest, bytes.n, bytes, &err));
-	assert_ok(store_commit(f->store, &err));
-}
-
 static struct digest put_artifact(
 	struct fixture *f, struct slice tag, bool immutable, struct slice layer)
 {
@@ -84,7 +72,7 @@ static struct digest put_artifact(
 
 	artifact_init(&a, layer, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(a.blobs); i++)
-		put_blob(f, &a.blobs[i].digest, a.blobs[i].bytes);
+		put_blob_as(f->store, REPOSITORY, &a.blobs[i].digest, a.blobs[i].bytes);
 	push.bytes = buf_slice(&a.manifest);
 	push.digest = a.digest;
 	assert_ok(store_begin(f->store, &tx, &err));
@@ -231,8 +219,8 @@ static void everything_is_there_again(void **state)
 
 	fixed = put_artifact(f, SLICE("v1"), true, SLICE("layer"));
 	moving = put_artifact(f, SLICE("latest"), false, big);
-	put_blob(f, &big_512, big);
-	put_blob(f, &empty, SLICE(""));
+	put_blob_as(f->store, REPOSITORY, &big_512, big);
+	put_blob_as(f->store, REPOSITORY, &empty, SLICE(""));
 	bytes = backup(f);
 	assert_int_equal(stat(f->file, &st), 0);
 	assert_int_equal(st.st_size, bytes);
@@ -300,7 +288,7 @@ static void other_programs_read_it(void **state)
 	struct digest big_512 = digest_of_as(DIGEST_SHA512, big);
 
 	put_artifact(f, SLICE("v1"), true, big);
-	put_blob(f, &big_512, big);
+	put_blob_as(f->store, REPOSITORY, &big_512, big);
 	backup(f);
 	run("/usr/bin/python3 -c 'import sys, tarfile, hashlib\n"
 	    "with tarfile.open(sys.argv[1], \"r:\") as tar:\n"
@@ -449,9 +437,9 @@ static void everything_but_damaged_blobs_is_backed_up(void **state)
 	char path[256], below[STORE_BLOB_PATH_SIZE], text[DIGEST_TEXT_SIZE];
 
 	put_artifact(f, SLICE("v1"), true, big);
-	put_blob(f, &other, most);
+	put_blob_as(f->store, REPOSITORY, &other, most);
 	last = digest_of_as(DIGEST_SHA512, big);
-	put_blob(f, &last, big);
+	put_blob_as(f->store, REPOSITORY, &last, big);
 	snprintf(path, sizeof(path), "%s/%s", f->data, store_blob_path(&digest, below));
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP(backup_report_done) struct backup_report report;

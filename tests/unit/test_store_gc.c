@@ -55,19 +55,6 @@ static struct gc_report collect(struct fixture *f, uint64_t grace_s, bool dry_ru
 	return report;
 }
 
-static void put_blob(struct fixture *f, struct slice repository, struct slice bytes)
-{
-	struct error err = ERROR_INIT;
-	struct digest digest = digest_of(bytes);
-	struct store_conn *tx;
-
-	if (bytes.n > LIMIT_BLOB_IN_ROW)
-		assert_ok(store_blob_write_file(f->store, &digest, bytes, &err));
-	assert_ok(store_begin(f->store, &tx, &err));
-	assert_ok(store_blob_put(tx, repository, &digest, bytes.n, bytes, &err));
-	assert_ok(store_commit(f->store, &err));
-}
-
 /* With no blobs of its own: they are there, or are not. */
 static int try_manifest(
 	struct fixture *f, struct slice repository, const struct artifact *a, struct error *err)
@@ -147,8 +134,8 @@ static void a_blob_that_no_manifest_names_goes_row_or_file(void **state)
 	struct slice big = {f->big, BIG};
 	struct gc_report report;
 
-	put_blob(f, REPOSITORY, SLICE("small"));
-	put_blob(f, REPOSITORY, big);
+	put_blob(f->store, REPOSITORY, SLICE("small"));
+	put_blob(f->store, REPOSITORY, big);
 	report = collect(f, 0, false);
 	assert_int_equal(report.unlinked, 2);
 	assert_int_equal(report.blobs, 2);
@@ -168,9 +155,9 @@ static void a_dry_run_counts_the_same_and_takes_nothing(void **state)
 	struct slice big = {f->big, BIG};
 	struct gc_report dry, wet;
 
-	put_blob(f, REPOSITORY, SLICE("small"));
-	put_blob(f, SLICE("other"), SLICE("small"));
-	put_blob(f, REPOSITORY, big);
+	put_blob(f->store, REPOSITORY, SLICE("small"));
+	put_blob(f->store, SLICE("other"), SLICE("small"));
+	put_blob(f->store, REPOSITORY, big);
 	dry = collect(f, 0, true);
 	assert_true(has_blob(f, REPOSITORY, SLICE("small")) && has_blob(f, REPOSITORY, big));
 	wet = collect(f, 0, false);
@@ -189,8 +176,8 @@ static void a_deleted_manifest_frees_its_blobs(void **state)
 	CLEANUP(artifact_done) struct artifact a;
 
 	artifact_init(&a, SLICE("layer"), NULL);
-	put_blob(f, REPOSITORY, OCI_EMPTY);
-	put_blob(f, REPOSITORY, SLICE("layer"));
+	put_blob(f->store, REPOSITORY, OCI_EMPTY);
+	put_blob(f->store, REPOSITORY, SLICE("layer"));
 	put_manifest(f, REPOSITORY, &a);
 	assert_int_equal(collect(f, 0, false).unlinked, 0);
 	delete_manifest(f, REPOSITORY, &a);
@@ -227,7 +214,7 @@ static void what_is_younger_than_the_grace_stays(void **state)
 	struct gc_report report;
 
 	assert_ok(store_blob_write_file(f->store, &digest, big, &err)); /* as before a crash */
-	put_blob(f, REPOSITORY, SLICE("small"));
+	put_blob(f->store, REPOSITORY, SLICE("small"));
 	report = collect(f, 3600, false);
 	assert_int_equal(report.unlinked + report.blobs + report.files, 0);
 	assert_true(has_blob(f, REPOSITORY, SLICE("small")));
@@ -241,8 +228,8 @@ static void a_blob_of_two_repositories_stays_until_both_let_go(void **state)
 	struct gc_report report;
 
 	artifact_init(&a, SLICE("layer"), NULL);
-	put_blob(f, SLICE("one"), SLICE("layer"));
-	put_blob(f, SLICE("two"), SLICE("layer"));
+	put_blob(f->store, SLICE("one"), SLICE("layer"));
+	put_blob(f->store, SLICE("two"), SLICE("layer"));
 	put_manifest(f, SLICE("two"), &a);
 	report = collect(f, 0, false);
 	assert_int_equal(report.unlinked, 1);
@@ -258,7 +245,7 @@ static void a_blob_that_comes_after_its_manifest_stays(void **state)
 
 	artifact_init(&a, SLICE("layer"), NULL);
 	put_manifest(f, REPOSITORY, &a);
-	put_blob(f, REPOSITORY, SLICE("layer"));
+	put_blob(f->store, REPOSITORY, SLICE("layer"));
 	assert_int_equal(collect(f, 0, false).unlinked, 0);
 	assert_true(has_blob(f, REPOSITORY, SLICE("layer")));
 }
@@ -270,7 +257,7 @@ static void a_touched_blob_is_young_again(void **state)
 	struct error err = ERROR_INIT;
 	struct store_conn *tx;
 
-	put_blob(f, REPOSITORY, SLICE("small"));
+	put_blob(f->store, REPOSITORY, SLICE("small"));
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_int_equal(
 		sqlite3_exec(tx->db, "UPDATE repository_blob SET pushed_at = 0", NULL, NULL, NULL),
@@ -323,14 +310,14 @@ static void a_manifest_that_comes_after_its_blobs_were_taken_is_refused(void **s
 	CLEANUP(artifact_done) struct artifact a;
 
 	artifact_init(&a, SLICE("layer"), NULL);
-	put_blob(f, REPOSITORY, OCI_EMPTY);
-	put_blob(f, REPOSITORY, SLICE("layer"));
+	put_blob(f->store, REPOSITORY, OCI_EMPTY);
+	put_blob(f->store, REPOSITORY, SLICE("layer"));
 	assert_int_equal(collect(f, 0, true).blobs, 2);
 	assert_int_equal(collect(f, 0, false).blobs, 2);
 	assert_refused(try_manifest(f, REPOSITORY, &a, &err), ERROR_NOT_FOUND);
 	put_manifest(f, SLICE("other"), &a); /* never had them: a sparse one */
-	put_blob(f, REPOSITORY, OCI_EMPTY);
-	put_blob(f, REPOSITORY, SLICE("layer"));
+	put_blob(f->store, REPOSITORY, OCI_EMPTY);
+	put_blob(f->store, REPOSITORY, SLICE("layer"));
 	put_manifest(f, REPOSITORY, &a);
 }
 
@@ -341,8 +328,8 @@ static void a_blob_that_was_taken_cannot_be_touched(void **state)
 	struct error err = ERROR_INIT;
 	struct store_conn *tx;
 
-	put_blob(f, REPOSITORY, SLICE("small"));
-	put_blob(f, SLICE("other"), SLICE("small"));
+	put_blob(f->store, REPOSITORY, SLICE("small"));
+	put_blob(f->store, SLICE("other"), SLICE("small"));
 	assert_int_equal(collect(f, 0, false).unlinked, 2);
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_refused(store_blob_touch(tx, REPOSITORY, &digest, &err), ERROR_NOT_FOUND);
@@ -382,8 +369,8 @@ static void nothing_is_taken_between_a_blob_and_its_manifest(void **state)
 
 		memcpy(f->big, &i, sizeof(i));
 		artifact_init(&a, layer, NULL);
-		put_blob(f, REPOSITORY, OCI_EMPTY);
-		put_blob(f, REPOSITORY, layer);
+		put_blob(f->store, REPOSITORY, OCI_EMPTY);
+		put_blob(f->store, REPOSITORY, layer);
 		usleep(i % 4 * 500);
 		put_manifest(f, REPOSITORY, &a);
 		assert_true(has_blob(f, REPOSITORY, layer));

@@ -54,18 +54,12 @@ static int teardown(void **state)
 
 /* ---- filling a store ---- */
 
-static struct digest put_blob(struct store *s, struct slice repository, struct slice bytes,
+static struct digest put_blob_of(struct store *s, struct slice repository, struct slice bytes,
 	enum digest_algorithm algorithm)
 {
 	struct digest digest = digest_of_as(algorithm, bytes);
-	struct error err = ERROR_INIT;
-	struct store_conn *tx;
 
-	if (bytes.n > LIMIT_BLOB_IN_ROW)
-		assert_ok(store_blob_write_file(s, &digest, bytes, &err));
-	assert_ok(store_begin(s, &tx, &err));
-	assert_ok(store_blob_put(tx, repository, &digest, bytes.n, bytes, &err));
-	assert_ok(store_commit(s, &err));
+	put_blob_as(s, repository, &digest, bytes);
 	return digest;
 }
 
@@ -126,10 +120,10 @@ static struct digest put_image(struct store *s, struct slice repository, const c
 	enum digest_algorithm algorithm =
 		image->algorithm == DIGEST_NONE ? DIGEST_SHA256 : image->algorithm;
 	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_MANIFEST);
-	struct digest config = put_blob(s, repository, OCI_EMPTY, algorithm);
+	struct digest config = put_blob_of(s, repository, OCI_EMPTY, algorithm);
 	struct digest layer = image->without_layer
 				      ? digest_of_as(algorithm, image->layer)
-				      : put_blob(s, repository, image->layer, algorithm);
+				      : put_blob_of(s, repository, image->layer, algorithm);
 
 	json_begin_object(&b);
 	json_member_u64(&b, "schemaVersion", 2);
@@ -689,7 +683,7 @@ static void an_import_heals_what_is_damaged(void **state)
 static void a_blob_that_only_the_store_has_is_mounted(void **state)
 {
 	struct fixture *f = *state;
-	struct digest layer = put_blob(f->other, SLICE("team/x"), SLICE("layer"), DIGEST_SHA256);
+	struct digest layer = put_blob_of(f->other, SLICE("team/x"), SLICE("layer"), DIGEST_SHA256);
 	char path[256];
 
 	put_layer_image(f->store, APP, "v1", SLICE("layer"));
@@ -743,7 +737,7 @@ static void an_image_without_its_layer_comes_back_so(void **state)
 static void a_blob_that_an_index_names_comes_along(void **state)
 {
 	struct fixture *f = *state;
-	struct digest blob = put_blob(f->store, APP, SLICE("no manifest"), DIGEST_SHA256);
+	struct digest blob = put_blob_of(f->store, APP, SLICE("no manifest"), DIGEST_SHA256);
 	struct layout_report report;
 
 	put_index(f->store, APP, "v1", "application/octet-stream", &blob, 1);

@@ -46,19 +46,6 @@ static void reopen(struct fixture *f)
 	assert_ok(store_open(&f->store, f->dir, 2, &err));
 }
 
-static void put_blob(struct fixture *f, struct slice repository, struct slice bytes)
-{
-	struct error err = ERROR_INIT;
-	struct digest digest = digest_of(bytes);
-	struct store_conn *tx;
-
-	if (bytes.n > LIMIT_BLOB_IN_ROW)
-		assert_ok(store_blob_write_file(f->store, &digest, bytes, &err));
-	assert_ok(store_begin(f->store, &tx, &err));
-	assert_ok(store_blob_put(tx, repository, &digest, bytes.n, bytes, &err));
-	assert_ok(store_commit(f->store, &err));
-}
-
 static int get_blob(struct fixture *f, struct slice repository, const struct digest *digest,
 	struct store_blob *ret, struct error *err)
 {
@@ -247,7 +234,7 @@ static void data_of_an_older_program_is_upgraded_with_all_that_it_has(void **sta
 
 	artifact_init(&a, SLICE("layer"), NULL);
 	put_manifest(f, &a, SLICE("v1"), true);
-	put_blob(f, REPOSITORY, SLICE("unused"));
+	put_blob(f->store, REPOSITORY, SLICE("unused"));
 	store_close(f->store);
 	f->store = NULL;
 	exec(f->dir, to_version_1);
@@ -313,7 +300,7 @@ static void small_blobs_are_rows_and_big_ones_are_files(void **state)
 		struct store_blob b;
 
 		store_blob_init(&b);
-		put_blob(f, REPOSITORY, content);
+		put_blob(f->store, REPOSITORY, content);
 		assert_ok(get_blob(f, REPOSITORY, &digest, &b, &err));
 		assert_int_equal(b.size, content.n);
 		assert_int_equal(b.fd >= 0, cases[i].is_file);
@@ -333,7 +320,7 @@ static void a_blob_is_served_only_by_repositories_that_have_it(void **state)
 	struct store_conn *tx;
 
 	store_blob_init(&b);
-	put_blob(f, REPOSITORY, SLICE("bytes"));
+	put_blob(f->store, REPOSITORY, SLICE("bytes"));
 	assert_refused(get_blob(f, SLICE("other"), &digest, &b, &err), ERROR_NOT_FOUND);
 
 	assert_ok(store_begin(f->store, &tx, &err));
@@ -357,7 +344,7 @@ static void a_damaged_row_is_an_error_and_never_wrong_bytes(void **state)
 	CLEANUP(store_blob_done) struct store_blob b;
 
 	store_blob_init(&b);
-	put_blob(f, REPOSITORY, SLICE("bytes"));
+	put_blob(f->store, REPOSITORY, SLICE("bytes"));
 	exec(f->dir, "UPDATE blob SET data = x'6279746573ff'");
 	assert_refused(get_blob(f, REPOSITORY, &digest, &b, &err), ERROR_INTERNAL);
 	assert_int_equal(b.data.len, 0);
@@ -373,7 +360,7 @@ static void a_damaged_file_is_found_also_after_it_was_good_once(void **state)
 	struct digest digest = digest_of(content);
 
 	store_blob_init(&blob);
-	put_blob(f, REPOSITORY, content);
+	put_blob(f->store, REPOSITORY, content);
 	assert_ok(get_blob(f, REPOSITORY, &digest, &blob, &err));
 	assert_ok(store_blob_verify(f->store, &digest, &blob, &err));
 	damage_file(f, &digest);
@@ -393,13 +380,13 @@ static void a_damaged_blob_is_healed_by_pushing_it_again(void **state)
 	struct digest big = digest_of(content), small = digest_of(SLICE("small"));
 
 	store_blob_init(&blob);
-	put_blob(f, REPOSITORY, content);
-	put_blob(f, REPOSITORY, SLICE("small"));
+	put_blob(f->store, REPOSITORY, content);
+	put_blob(f->store, REPOSITORY, SLICE("small"));
 	damage_file(f, &big);
 	exec(f->dir, "UPDATE blob SET data = 'smell' WHERE data = CAST('small' AS BLOB)");
 	assert_refused(get_blob(f, REPOSITORY, &small, &blob, &err), ERROR_INTERNAL);
-	put_blob(f, REPOSITORY, content);
-	put_blob(f, REPOSITORY, SLICE("small"));
+	put_blob(f->store, REPOSITORY, content);
+	put_blob(f->store, REPOSITORY, SLICE("small"));
 	assert_ok(get_blob(f, REPOSITORY, &small, &blob, &err));
 	store_blob_done(&blob);
 	assert_ok(get_blob(f, REPOSITORY, &big, &blob, &err));
@@ -418,7 +405,7 @@ static void a_blob_file_that_was_cut_or_lost_is_an_error(void **state)
 	const char *hex = digest_format(&digest, text) + strlen("sha256:");
 
 	store_blob_init(&b);
-	put_blob(f, REPOSITORY, content);
+	put_blob(f->store, REPOSITORY, content);
 	snprintf(path, sizeof(path), "%s/blobs/sha256/%.2s/%s", f->dir, hex, hex);
 	assert_int_equal(truncate(path, MIB - 1), 0);
 	assert_refused(get_blob(f, REPOSITORY, &digest, &b, &err), ERROR_INTERNAL);
@@ -514,7 +501,7 @@ static void a_manifest_whose_blobs_are_missing_leaves_nothing(void **state)
 		.media_type = SLICE(OCI_MEDIA_MANIFEST)};
 
 	artifact_init(&a, SLICE("layer"), NULL);
-	put_blob(f, SLICE("other"), SLICE("layer")); /* that one does not count */
+	put_blob(f->store, SLICE("other"), SLICE("layer")); /* that one does not count */
 	push.bytes = buf_slice(&a.manifest);
 	push.digest = a.digest;
 	push.parsed = a.parsed;
@@ -639,7 +626,7 @@ static void only_repositories_with_a_manifest_are_listed(void **state)
 
 	store_names_init(&names);
 	artifact_init(&a, SLICE("layer"), NULL);
-	put_blob(f, SLICE("blobs/only"), SLICE("bytes"));
+	put_blob(f->store, SLICE("blobs/only"), SLICE("bytes"));
 	put_manifest(f, &a, SLICE("v1"), false);
 	c = store_reader(f->store);
 	assert_ok(store_repositories(c, SLICE_NONE, 10, &names, &err));
@@ -667,7 +654,7 @@ static void the_generation_grows_when_a_repository_gets_its_first_or_loses_its_l
 
 	artifact_init(&a, SLICE("one"), NULL);
 	artifact_init(&b, SLICE("two"), NULL);
-	put_blob(f, REPOSITORY, SLICE("bytes"));
+	put_blob(f->store, REPOSITORY, SLICE("bytes"));
 	assert_int_equal(store_repositories_generation(f->store), start);
 	put_manifest(f, &a, SLICE("v1"), false);
 	assert_int_equal(store_repositories_generation(f->store), start + 1);
@@ -693,7 +680,7 @@ static void the_generation_grows_with_the_commit_and_not_without_it(void **state
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_ok(put_manifest_in(tx, &a, SLICE("v1"), false, &err));
 	store_rollback(f->store);
-	put_blob(f, REPOSITORY, SLICE("bytes")); /* the next commit is another's */
+	put_blob(f->store, REPOSITORY, SLICE("bytes")); /* the next commit is another's */
 	assert_int_equal(store_repositories_generation(f->store), start);
 	assert_ok(store_begin(f->store, &tx, &err));
 	assert_ok(put_manifest_in(tx, &a, SLICE("v1"), false, &err));
@@ -810,7 +797,7 @@ static void the_log_of_changes_is_checkpointed_while_it_runs(void **state)
 
 	for (unsigned i = 0; i < 800; i++) {
 		memcpy(bytes, &i, sizeof(i));
-		put_blob(f, REPOSITORY, (struct slice){bytes, LIMIT_BLOB_IN_ROW});
+		put_blob(f->store, REPOSITORY, (struct slice){bytes, LIMIT_BLOB_IN_ROW});
 	}
 	snprintf(path, sizeof(path), "%s/registry.db-wal", f->dir);
 	assert_int_equal(stat(path, &st), 0);

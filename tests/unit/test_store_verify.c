@@ -42,34 +42,14 @@ static void put(struct fixture *f, struct slice repository, struct slice tag,
 	assert_ok(store_commit(f->store, &err));
 }
 
-static void put_blob_as(
-	struct fixture *f, struct slice repository, const struct digest *digest, struct slice bytes)
-{
-	struct error err = ERROR_INIT;
-	struct store_conn *tx;
-
-	if (bytes.n > LIMIT_BLOB_IN_ROW)
-		assert_ok(store_blob_write_file(f->store, digest, bytes, &err));
-	assert_ok(store_begin(f->store, &tx, &err));
-	assert_ok(store_blob_put(tx, repository, digest, bytes.n, bytes, &err));
-	assert_ok(store_commit(f->store, &err));
-}
-
-static void put_blob(struct fixture *f, struct slice repository, struct slice bytes)
-{
-	struct digest digest = digest_of(bytes);
-
-	put_blob_as(f, repository, &digest, bytes);
-}
-
 static struct digest put_artifact(
 	struct fixture *f, struct slice repository, struct slice tag, struct slice layer)
 {
 	CLEANUP(artifact_done) struct artifact a;
 
 	artifact_init(&a, layer, NULL);
-	put_blob(f, repository, OCI_EMPTY);
-	put_blob(f, repository, layer);
+	put_blob(f->store, repository, OCI_EMPTY);
+	put_blob(f->store, repository, layer);
 	put(f, repository, tag, OCI_MEDIA_MANIFEST, buf_slice(&a.manifest));
 	return a.digest;
 }
@@ -126,7 +106,7 @@ static void fill(struct fixture *f)
 	f->image = put_artifact(f, SLICE("team/app"), SLICE("v1"), SLICE("layer"));
 	put_artifact(f, SLICE("team/other"), SLICE("v1"), SLICE("layer"));
 	put_artifact(f, SLICE("team/app"), SLICE("big"), big);
-	put_blob_as(f, SLICE("team/app"), &f->big_layer_512, big);
+	put_blob_as(f->store, SLICE("team/app"), &f->big_layer_512, big);
 	f->referrer = put_referrer(f);
 	f->index = put_index(f);
 }
