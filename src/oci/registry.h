@@ -39,6 +39,25 @@ struct push {
 	struct error err; /* out: ERROR_NONE when it is stored */
 };
 
+/* One artifact to read: its manifest and its only layer, both verified. */
+struct pull {
+	const char *repository;
+	const char *reference; /* tag or digest */
+
+	struct buf manifest, layer; /* out; the caller sets their maxima and frees them */
+	struct digest digest;       /* out: of the manifest */
+	struct error err;           /* out: ERROR_NONE when all of it is there */
+};
+
+/* One tag to look up. */
+struct look {
+	const char *repository;
+	const char *tag;
+
+	struct digest digest; /* out */
+	struct error err;     /* out; ERROR_NOT_FOUND: there is no such tag */
+};
+
 struct registry;
 
 struct registry_ops {
@@ -46,8 +65,8 @@ struct registry_ops {
 	void (*push)(struct registry *r, struct push *pushes, size_t n);
 	int (*commit)(struct registry *r, struct error *err);
 	void (*rollback)(struct registry *r);
-	int (*resolve)(struct registry *r, const char *repository, const char *tag,
-		struct digest *ret, struct error *err);
+	void (*pull)(struct registry *r, struct pull *pulls, size_t n);
+	void (*look)(struct registry *r, struct look *looks, size_t n);
 	int (*manifest)(struct registry *r, const char *repository, const char *reference,
 		struct buf *ret, struct digest *ret_digest, struct error *err);
 	int (*blob)(struct registry *r, const char *repository, const struct digest *digest,
@@ -94,11 +113,32 @@ static inline void registry_rollback(struct registry *r)
 	r->ops->rollback(r);
 }
 
-/* The digest that a tag names; inside a transaction, as the transaction sees it. */
+/* Reads them all, in parallel where that helps; each has its own outcome in pull->err. A blob that
+ * a manifest names and that is not there is ERROR_INTERNAL: damage, not absence. */
+static inline void registry_pull(struct registry *r, struct pull *pulls, size_t n)
+{
+	r->ops->pull(r, pulls, n);
+}
+
+/* Looks them all up, likewise; inside a transaction, as the transaction sees it. */
+static inline void registry_look(struct registry *r, struct look *looks, size_t n)
+{
+	r->ops->look(r, looks, n);
+}
+
+/* The digest that one tag names. */
 static inline int registry_resolve(struct registry *r, const char *repository, const char *tag,
 	struct digest *ret, struct error *err)
 {
-	return r->ops->resolve(r, repository, tag, ret, err);
+	struct look look = {.repository = repository, .tag = tag};
+
+	r->ops->look(r, &look, 1);
+	if (look.err.code != ERROR_NONE) {
+		*err = look.err;
+		return -1;
+	}
+	*ret = look.digest;
+	return 0;
 }
 
 /* A manifest by tag or digest, verified; appended to ret, whose maximum holds. */
@@ -135,6 +175,15 @@ static inline int registry_delete_tag(
 {
 	return r->ops->delete_tag(r, repository, tag, err);
 }
+
+/* ---- for those who implement pull() ---- */
+
+/* The layer that the manifest, which has come, names. */
+int pull_layer(const struct pull *pull, struct digest *ret, struct error *err) MUST_CHECK;
+
+/* For a registry that gains nothing from reading in parallel: its pull(), by manifest() and blob().
+ */
+void registry_pull_in_turn(struct registry *r, struct pull *pulls, size_t n);
 
 static inline void registry_free(struct registry *r)
 {

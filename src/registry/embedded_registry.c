@@ -98,12 +98,17 @@ static void push(struct registry *r, struct push *pushes, size_t n)
 
 /* ---- reads ---- */
 
-static int resolve(struct registry *r, const char *repository, const char *tag, struct digest *ret,
-	struct error *err)
+static void look(struct registry *r, struct look *looks, size_t n)
 {
 	CLEANUP(view_done) struct view v = view_open(self(r));
 
-	return store_tag_get(v.conn, slice_of(repository), slice_of(tag), ret, err);
+	for (size_t i = 0; i < n; i++) {
+		struct look *l = &looks[i];
+
+		if (store_tag_get(v.conn, slice_of(l->repository), slice_of(l->tag), &l->digest,
+			    &l->err) == 0)
+			l->err = (struct error)ERROR_INIT;
+	}
 }
 
 static int manifest(struct registry *r, const char *repository, const char *reference,
@@ -244,7 +249,8 @@ static const struct registry_ops ops = {
 	.push = push,
 	.commit = commit,
 	.rollback = rollback,
-	.resolve = resolve,
+	.pull = registry_pull_in_turn,
+	.look = look,
 	.manifest = manifest,
 	.blob = blob,
 	.tags = tags,

@@ -207,15 +207,15 @@ static int look_up(struct remote *r, const char *repository, const char *tag, st
 	return 0;
 }
 
-static int remote_resolve(struct registry *registry, const char *repository, const char *tag,
-	struct digest *ret, struct error *err)
+static void remote_look(struct registry *registry, struct look *looks, size_t n)
 {
-	struct digest found;
+	for (size_t i = 0; i < n; i++) {
+		struct look *l = &looks[i];
 
-	if (look_up((struct remote *)registry, repository, tag, &found, err) != 0)
-		return -1;
-	*ret = found;
-	return 0;
+		l->err = (struct error)ERROR_INIT;
+		(void)look_up(
+			(struct remote *)registry, l->repository, l->tag, &l->digest, &l->err);
+	}
 }
 
 /* ---- blobs ---- */
@@ -405,7 +405,8 @@ static const struct registry_ops ops = {
 	.push = remote_push,
 	.commit = remote_commit,
 	.rollback = remote_rollback,
-	.resolve = remote_resolve,
+	.pull = registry_pull_in_turn,
+	.look = remote_look,
 	.manifest = remote_manifest,
 	.blob = remote_blob,
 	.tags = remote_tags,

@@ -147,18 +147,24 @@ static void fake_rollback(struct registry *r)
 	AZ(pthread_mutex_unlock(&f->lock));
 }
 
-static int fake_op_resolve(struct registry *r, const char *repository, const char *tag,
-	struct digest *ret, struct error *err)
+static int look_one(struct fake *f, struct look *l, struct error *err)
 {
-	struct fake *f = fake_of(r);
-	struct fake_tag *t = find_tag(f, repository, tag);
+	struct fake_tag *t = find_tag(f, l->repository, l->tag);
 
 	if (next_call(f) != FAKE_OK)
 		return unavailable(err);
 	if (t == NULL)
-		return error_set(err, ERROR_NOT_FOUND, "no tag %s", tag);
-	*ret = t->digest;
+		return error_set(err, ERROR_NOT_FOUND, "no tag %s", l->tag);
+	l->digest = t->digest;
 	return 0;
+}
+
+static void fake_look(struct registry *r, struct look *looks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		looks[i].err = (struct error)ERROR_INIT;
+		(void)look_one(fake_of(r), &looks[i], &looks[i].err);
+	}
 }
 
 static int read_bytes(struct fake *f, const char *repository, const struct digest *digest,
@@ -248,7 +254,8 @@ static const struct registry_ops ops = {
 	.push = fake_push,
 	.commit = fake_commit,
 	.rollback = fake_rollback,
-	.resolve = fake_op_resolve,
+	.pull = registry_pull_in_turn,
+	.look = fake_look,
 	.manifest = fake_manifest,
 	.blob = fake_blob_get,
 	.tags = fake_tags,
