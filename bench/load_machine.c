@@ -26,7 +26,7 @@ static int measure(const char *name, const struct run *run, struct error *err)
 
 	if (run_all(run, &result, err) != 0)
 		return -1;
-	result_print(name, run, &result);
+	result_print(name, run->clients, &result);
 	if (result.errors == 0)
 		return 0;
 	*err = result.err;

@@ -34,7 +34,7 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static double cpu_seconds(void)
+double cpu_seconds(void)
 {
 	struct rusage use;
 
@@ -94,6 +94,13 @@ static double percentile_ms(const uint64_t *sorted, size_t n, double share)
 	return n == 0 ? 0 : (double)sorted[at < n ? at : n - 1] / 1e6;
 }
 
+void result_percentiles(struct result *r, uint64_t *latency_ns)
+{
+	qsort(latency_ns, r->count, sizeof(latency_ns[0]), compare);
+	r->p50_ms = percentile_ms(latency_ns, r->count, 0.50);
+	r->p99_ms = percentile_ms(latency_ns, r->count, 0.99);
+}
+
 static void sum_up(struct course *course, struct client *clients, struct result *ret)
 {
 	uint64_t end_ns = course->start_ns;
@@ -111,9 +118,7 @@ static void sum_up(struct course *course, struct client *clients, struct result 
 	for (size_t i = 0; i < taken; i++)
 		if (course->latency_ns[i] != 0)
 			course->latency_ns[ret->count++] = course->latency_ns[i];
-	qsort(course->latency_ns, ret->count, sizeof(course->latency_ns[0]), compare);
-	ret->p50_ms = percentile_ms(course->latency_ns, ret->count, 0.50);
-	ret->p99_ms = percentile_ms(course->latency_ns, ret->count, 0.99);
+	result_percentiles(ret, course->latency_ns);
 }
 
 static void race(struct course *course, struct client *clients, struct result *ret)
@@ -171,14 +176,14 @@ int run_before(const struct run *run, struct error *err)
 	return -1;
 }
 
-void result_print(const char *workload, const struct run *run, const struct result *r)
+void result_print(const char *workload, unsigned clients, const struct result *r)
 {
 	CLEANUP(buf_done) struct buf line = BUF_INIT(64 * KIB);
 	double per_s = r->seconds > 0 ? 1 / r->seconds : 0;
 
 	json_begin_object(&line);
 	json_member_cstr(&line, "workload", workload);
-	json_member_u64(&line, "clients", run->clients);
+	json_member_u64(&line, "clients", clients);
 	json_member_u64(&line, "count", r->count);
 	buf_printf(&line,
 		",\"seconds\":%.3f,\"rate\":%.2f,\"mb_per_s\":%.2f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"

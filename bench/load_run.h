@@ -31,9 +31,13 @@ int run_all(const struct run *run, struct result *ret, struct error *err) MUST_C
 /* Like run_all(), for what must be there before the clock starts: any failure is one. */
 int run_before(const struct run *run, struct error *err) MUST_CHECK;
 
-/* One line of JSON; MB are 10^6 bytes. */
-void result_print(const char *workload, const struct run *run, const struct result *r);
+/* Sorts the latencies of r->count operations and takes the percentiles from them. */
+void result_percentiles(struct result *r, uint64_t *latency_ns);
 
-uint64_t now_ns(void); /* monotonic */
+/* One line of JSON; MB are 10^6 bytes. */
+void result_print(const char *workload, unsigned clients, const struct result *r);
+
+uint64_t now_ns(void);    /* monotonic */
+double cpu_seconds(void); /* that this process has used */
 
 #endif

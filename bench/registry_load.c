@@ -10,8 +10,11 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "bench/load_machine.h"
+#include "bench/load_oci.h"
+#include "bench/load_options.h"
 #include "bench/load_run.h"
 #include "oci/digest.h"
+#include "oci/manifest.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -22,10 +25,8 @@
 #define PATH_SIZE 512
 #define CLIENTS_MAX 1024
 
-#define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define CONFIG_TYPE "application/vnd.bench.config.v1+json"
 #define LAYER_TYPE "application/vnd.bench.layer.v1"
-#define BLOB_TYPE "application/octet-stream"
 
 struct options {
 	struct target target;
@@ -127,29 +128,6 @@ static int blobs_init(
 	return 0;
 }
 
-/* POST, and PUT to where that says, as OCI clients do. */
-static int put_blob(struct conn *c, const char *repository, const char *digest,
-	const struct slice content[2], struct error *err)
-{
-	char path[ANSWER_HEADER_SIZE + PATH_SIZE];
-	struct request post = {.method = "POST", .path = path, .status = 202};
-	struct request put = {.method = "PUT",
-		.path = path,
-		.content_type = BLOB_TYPE,
-		.body = {content[0], content[1]},
-		.status = 201};
-	struct answer answer;
-
-	snprintf(path, sizeof(path), "/v2/%s/blobs/uploads/", repository);
-	if (conn_ask(c, &post, &answer, err) != 0)
-		return -1;
-	if (answer.location[0] == '\0')
-		return error_set(err, ERROR_INVALID, "POST %s: the answer has no Location", path);
-	snprintf(path, sizeof(path), "%s%cdigest=%s", answer.location,
-		strchr(answer.location, '?') == NULL ? '?' : '&', digest);
-	return conn_ask(c, &put, &answer, err);
-}
-
 static void blob_repository(const struct blobs *b, size_t i, char ret[PATH_SIZE])
 {
 	snprintf(ret, PATH_SIZE, "bench/blobs%zu", i % b->repositories);
@@ -241,7 +219,7 @@ static void artifacts_done(struct artifacts *a)
 static void write_manifest(struct artifact *a, const char *layer_digest, size_t layer_size)
 {
 	int n = snprintf(a->manifest, sizeof(a->manifest),
-		"{\"schemaVersion\":2,\"mediaType\":\"" MANIFEST_TYPE "\",\"config\":{"
+		"{\"schemaVersion\":2,\"mediaType\":\"" OCI_MEDIA_MANIFEST "\",\"config\":{"
 		"\"mediaType\":\"" CONFIG_TYPE "\",\"digest\":\"%s\",\"size\":%zu},"
 		"\"layers\":[{\"mediaType\":\"" LAYER_TYPE "\",\"digest\":\"%s\",\"size\":%zu}]}",
 		a->config_digest, strlen(a->config), layer_digest, layer_size);
@@ -274,21 +252,6 @@ static int artifacts_init(struct artifacts *a, size_t n, size_t repositories, st
 	return 0;
 }
 
-static int put_manifest(struct conn *c, const char *repository, const char *tag,
-	const char *manifest, struct error *err)
-{
-	char path[2 * PATH_SIZE];
-	struct request put = {.method = "PUT",
-		.path = path,
-		.content_type = MANIFEST_TYPE,
-		.body = {slice_of(manifest)},
-		.status = 201};
-	struct answer answer;
-
-	snprintf(path, sizeof(path), "/v2/%s/manifests/%s", repository, tag);
-	return conn_ask(c, &put, &answer, err);
-}
-
 static int push_artifact(struct conn *c, size_t i, void *arg, uint64_t *bytes, struct error *err)
 {
 	const struct artifacts *all = arg;
@@ -303,7 +266,7 @@ static int push_artifact(struct conn *c, size_t i, void *arg, uint64_t *bytes, s
 	blob_content(&all->layers, i, &mark, layer);
 	if (put_blob(c, repository, a->config_digest, config, err) != 0 ||
 		put_blob(c, repository, all->layers.digests[i], layer, err) != 0 ||
-		put_manifest(c, repository, tag, a->manifest, err) != 0)
+		put_manifest(c, repository, tag, slice_of(a->manifest), err) != 0)
 		return -1;
 	*bytes += strlen(a->config) + LAYER_SIZE + strlen(a->manifest);
 	return 0;
@@ -398,7 +361,7 @@ static int put_tiny(struct conn *c, const struct artifact *a, const char *reposi
 
 	if (put_blob(c, repository, a->config_digest, config, err) != 0)
 		return -1;
-	return put_manifest(c, repository, tag, a->manifest, err);
+	return put_manifest(c, repository, tag, slice_of(a->manifest), err);
 }
 
 static int add_repository(
@@ -419,7 +382,7 @@ static int add_tag(struct conn *c, size_t i, void *arg, uint64_t *bytes UNUSED, 
 	snprintf(tag, sizeof(tag), "tag-%05zu", i);
 	if (i == 0)
 		return put_tiny(c, &list->tiny, TAGS_REPOSITORY, tag, err);
-	return put_manifest(c, TAGS_REPOSITORY, tag, list->tiny.manifest, err);
+	return put_manifest(c, TAGS_REPOSITORY, tag, slice_of(list->tiny.manifest), err);
 }
 
 /* ---- the workloads ---- */
@@ -430,7 +393,7 @@ static int report(const char *name, const struct run *run, struct error *err)
 
 	if (run_all(run, &result, err) != 0)
 		return -1;
-	result_print(name, run, &result);
+	result_print(name, run->clients, &result);
 	if (result.errors == 0)
 		return 0;
 	*err = result.err;
@@ -576,17 +539,6 @@ static const char usage[] =
 	"  --names N      repositories or tags to list, repositories to push artifacts to (10000)\n"
 	"  --dir DIR      a folder on the disk to measure\n";
 
-static int set_number(size_t *ret, const char *name, size_t max, struct error *err)
-{
-	uint64_t value;
-
-	if (!slice_to_u64(slice_of(optarg), &value) || value == 0 || value > max)
-		return error_set(
-			err, ERROR_INVALID, "--%s must be a number from 1 to %zu", name, max);
-	*ret = (size_t)value;
-	return 0;
-}
-
 static int set_option(struct options *o, int option, struct error *err)
 {
 	size_t n = 0;
@@ -598,28 +550,28 @@ static int set_option(struct options *o, int option, struct error *err)
 		o->dir = optarg;
 		return 0;
 	case 'c':
-		if (set_number(&n, "clients", CLIENTS_MAX, err) != 0)
+		if (load_number(&n, "clients", CLIENTS_MAX, err) != 0)
 			return -1;
 		o->clients = (unsigned)n;
 		return 0;
 	case 's':
-		if (set_number(&n, "seconds", 3600, err) != 0)
+		if (load_number(&n, "seconds", 3600, err) != 0)
 			return -1;
 		o->seconds = (double)n;
 		return 0;
 	case 'n':
-		return set_number(&o->count, "count", 10000000, err);
+		return load_number(&o->count, "count", 10000000, err);
 	case 'z':
-		if (set_number(&o->size, "size", 1024 * MIB, err) != 0)
+		if (load_number(&o->size, "size", 1024 * MIB, err) != 0)
 			return -1;
 		if (o->size <= sizeof(struct blob_mark))
 			return error_set(err, ERROR_INVALID, "--size must be more than %zu",
 				sizeof(struct blob_mark));
 		return 0;
 	case 'b':
-		return set_number(&o->blobs, "blobs", 100000, err);
+		return load_number(&o->blobs, "blobs", 100000, err);
 	case 'm':
-		return set_number(&o->names, "names", 100000, err);
+		return load_number(&o->names, "names", 100000, err);
 	default:
 		return error_set(err, ERROR_INVALID, "%s", usage);
 	}

@@ -4,8 +4,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define LIST_PIECE (32 * KIB)
-
 static void json_reply_init(struct http_reply *reply, int status)
 {
 	http_reply_init(reply, status);
@@ -52,47 +50,69 @@ void answer_ok(struct http_exchange *x)
 
 /* ---- resources ---- */
 
+#define ADD(b, literal) buf_add(b, SLICE(literal))
+
+/* ,"version":"v1","digest":"sha256:..." */
 static void add_version(struct buf *b, uint64_t version, const struct digest *digest)
 {
-	char tag[RESOURCE_TAG_SIZE], text[DIGEST_TEXT_SIZE];
+	char text[DIGEST_TEXT_SIZE];
 
-	resource_tag(version, tag);
-	json_member_cstr(b, "version", tag);
-	json_member_cstr(b, "digest", digest_format(digest, text));
+	ADD(b, ",\"version\":\"v");
+	buf_add_u64(b, version);
+	ADD(b, "\",\"digest\":\"");
+	buf_puts(b, digest_format(digest, text));
+	buf_putc(b, '"');
+}
+
+static void add_labels(struct buf *b, const struct intent *intent)
+{
+	ADD(b, ",\"labels\":{");
+	for (size_t i = 0; i < intent->n_labels; i++)
+		json_member_cstr(b, intent->labels[i].key, intent->labels[i].value);
+	buf_putc(b, '}');
 }
 
 static void add_spec(struct buf *b, const struct intent *intent)
 {
-	json_key(b, "spec");
-	json_begin_object(b);
-	json_member_cstr(b, "type", intent_type_name(intent->type));
-	json_member_cstr(b, "size", intent_size_name(intent->size));
-	if (intent->region != NULL)
-		json_member_cstr(b, "region", intent->region);
-	json_member_u64(b, "replicas", intent->replicas);
-	json_end_object(b);
+	ADD(b, ",\"spec\":{\"type\":\"");
+	buf_puts(b, intent_type_name(intent->type));
+	ADD(b, "\",\"size\":\"");
+	buf_puts(b, intent_size_name(intent->size));
+	buf_putc(b, '"');
+	if (intent->region != NULL) {
+		ADD(b, ",\"region\":");
+		json_add_string(b, slice_of(intent->region));
+	}
+	ADD(b, ",\"replicas\":");
+	buf_add_u64(b, intent->replicas);
+	buf_putc(b, '}');
 }
 
+/* A list is made of these, so the keys are ready-made, and what can have no character to escape,
+ * names above all, is not searched for one. */
 void answer_add_resource(struct buf *b, const struct resource *r)
 {
-	char repository[RESOURCE_REPOSITORY_SIZE], updated[CLOCK_RFC3339_SIZE];
 	const struct intent *intent = r->intent;
+	struct slice namespace = slice_of(intent->namespace), name = slice_of(intent->name);
+	char updated[CLOCK_RFC3339_SIZE];
 
-	resource_repository(intent->namespace, intent->name, repository);
-	clock_rfc3339(r->version, updated);
-	json_begin_object(b);
-	json_member_cstr(b, "name", intent->name);
-	json_member_cstr(b, "namespace", intent->namespace);
-	json_key(b, "labels");
-	json_begin_object(b);
-	for (size_t i = 0; i < intent->n_labels; i++)
-		json_member_cstr(b, intent->labels[i].key, intent->labels[i].value);
-	json_end_object(b);
+	ADD(b, "{\"name\":\"");
+	buf_add(b, name);
+	ADD(b, "\",\"namespace\":\"");
+	buf_add(b, namespace);
+	buf_putc(b, '"');
+	add_labels(b, intent);
 	add_version(b, r->version, &r->digest);
-	json_member_cstr(b, "repository", repository);
+	ADD(b, ",\"repository\":\"" RESOURCE_REPOSITORY_PREFIX);
+	buf_add(b, namespace);
+	buf_putc(b, '/');
+	buf_add(b, name);
+	buf_putc(b, '"');
 	add_spec(b, intent);
-	json_member_cstr(b, "updatedAt", updated);
-	json_end_object(b);
+	clock_rfc3339(r->version, updated);
+	ADD(b, ",\"updatedAt\":\"");
+	buf_puts(b, updated);
+	ADD(b, "\"}");
 }
 
 void answer_resource(struct http_exchange *x, const struct resource *r)
@@ -131,55 +151,4 @@ void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome
 	add_version(&reply->body, outcome->version, &outcome->digest);
 	json_member_bool(&reply->body, "deleted", true);
 	json_end_object(&reply->body);
-}
-
-/* ---- lists ---- */
-
-struct list {
-	struct catalog *catalog;
-	size_t first, at, end;
-};
-
-static int list_next(void *arg, struct buf *piece)
-{
-	struct list *list = arg;
-	size_t before = piece->len;
-
-	if (list->at == list->first)
-		buf_puts(piece, "{\"resources\":[");
-	for (; list->at < list->end && piece->len - before < LIST_PIECE; list->at++)
-		answer_add_resource(piece, catalog_at(list->catalog, list->at));
-	if (list->at < list->end) {
-		/* Between two objects of a piece json_begin_object() puts it. */
-		buf_putc(piece, ',');
-		return 1;
-	}
-	buf_printf(piece, "],\"count\":%zu}", list->end - list->first);
-	return 0;
-}
-
-static void list_free(void *arg)
-{
-	struct list *list = arg;
-
-	catalog_unref(list->catalog);
-	free(list);
-}
-
-void answer_list(struct http_exchange *x, struct catalog *catalog, size_t first, size_t end)
-{
-	struct list *list = malloc(sizeof(*list));
-	struct http_reply reply;
-
-	if (list == NULL) {
-		struct error err = ERROR_INIT;
-
-		error_no_memory(&err);
-		answer_error(x, &err);
-		return;
-	}
-	*list = (struct list){catalog_ref(catalog), first, first, end};
-	json_reply_init(&reply, 200);
-	reply.source = (struct http_source){list_next, list_free, list};
-	http_exchange_reply(x, &reply);
 }

@@ -26,7 +26,4 @@ void answer_resource(struct http_exchange *x, const struct resource *r);
 /* A reply to a change; names are for a deletion, whose resource is gone. */
 void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome, const char *name);
 
-/* {"resources":[...],"count":N} of the resources [first, end), streamed. */
-void answer_list(struct http_exchange *x, struct catalog *catalog, size_t first, size_t end);
-
 #endif

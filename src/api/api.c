@@ -3,6 +3,7 @@
 
 #include "api/answer.h"
 #include "api/call.h"
+#include "http/access.h"
 #include "http/uri.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ static void get_ready(struct http_exchange *x, struct call *call)
 
 struct route {
 	const char *path; /* {namespace} and {name} stand for one segment */
+	bool probe;       /* asked over and over */
 	struct {
 		const char *method; /* GET serves HEAD too */
 		void (*handle)(struct http_exchange *x, struct call *call);
@@ -33,13 +35,14 @@ struct route {
 };
 
 static const struct route routes[] = {
-	{"/healthz", {{"GET", get_health}}},
-	{"/readyz", {{"GET", get_ready}}},
-	{"/api/v1/resources", {{"GET", resources_list}, {"POST", resources_put}}},
-	{"/api/v1/resources/{name}", {{"GET", resource_get}, {"DELETE", resource_delete}}},
-	{"/api/v1/namespaces/{namespace}/resources",
+	{"/healthz", true, {{"GET", get_health}}},
+	{"/readyz", true, {{"GET", get_ready}}},
+	{"/metrics", true, {{"GET", get_metrics}}},
+	{"/api/v1/resources", false, {{"GET", resources_list}, {"POST", resources_put}}},
+	{"/api/v1/resources/{name}", false, {{"GET", resource_get}, {"DELETE", resource_delete}}},
+	{"/api/v1/namespaces/{namespace}/resources", false,
 		{{"GET", resources_list}, {"POST", resources_put}}},
-	{"/api/v1/namespaces/{namespace}/resources/{name}",
+	{"/api/v1/namespaces/{namespace}/resources/{name}", false,
 		{{"GET", resource_get}, {"DELETE", resource_delete}}},
 };
 
@@ -157,6 +160,8 @@ static void handle(struct http_exchange *x, void *arg)
 
 		snprintf(call->namespace, sizeof(call->namespace), "default");
 		matched = match(routes[i].path, http_exchange_path(x), call);
+		if (matched != 0)
+			http_exchange_set_route(x, routes[i].path, routes[i].probe);
 		if (matched == 1) {
 			dispatch(x, &routes[i], call);
 			return;
@@ -168,7 +173,12 @@ static void handle(struct http_exchange *x, void *arg)
 
 struct http_service api_service(struct api *api)
 {
-	return (struct http_service){handle, api, answer_error_body};
+	return (struct http_service){
+		.handle = handle,
+		.arg = api,
+		.error_body = answer_error_body,
+		.done = http_access_done,
+	};
 }
 
 /* ---- life ---- */
@@ -201,6 +211,10 @@ int api_new(struct api **ret, const struct api_options *options, struct error *e
 	if (api == NULL)
 		return error_no_memory(err);
 	api->publisher = options->publisher;
+	api->embedded = options->embedded;
+	metrics_setup(options->version);
+	if (api->embedded != NULL)
+		embedded_measure(api->embedded);
 	while (rest.p != NULL) {
 		if (add_namespace(api, slice_trim(slice_cut(&rest, ',')), err) != 0) {
 			api_free(api);

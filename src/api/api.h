@@ -5,12 +5,15 @@
 
 #include "http/server.h"
 #include "publish/publisher.h"
+#include "registry/embedded.h"
 
 struct api;
 
 struct api_options {
 	struct publisher *publisher; /* borrowed */
 	const char *namespaces;      /* comma-separated; those known to exist in the cluster */
+	struct embedded *embedded;   /* borrowed, for its metrics; NULL with a remote registry */
+	const char *version;         /* of the program; a constant */
 };
 
 int api_new(struct api **ret, const struct api_options *options, struct error *err) MUST_CHECK;

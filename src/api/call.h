@@ -8,6 +8,7 @@
 
 struct api {
 	struct publisher *publisher;
+	struct embedded *embedded; /* NULL with a remote registry */
 	size_t n_namespaces;
 	char (*namespaces)[LIMIT_NAME + 1];
 };
@@ -24,5 +25,9 @@ void resources_list(struct http_exchange *x, struct call *call);
 void resources_put(struct http_exchange *x, struct call *call);
 void resource_get(struct http_exchange *x, struct call *call);
 void resource_delete(struct http_exchange *x, struct call *call);
+void get_metrics(struct http_exchange *x, struct call *call);
+
+/* metrics.c: what is known once and for all. */
+void metrics_setup(const char *version);
 
 #endif

@@ -2,45 +2,58 @@
 /* Handlers of /api/v1/.../resources. */
 #include "api/answer.h"
 #include "api/call.h"
+#include "api/list.h"
 
 #include <stdio.h>
 
 /* ---- reading: from memory ---- */
 
-/* The catalog, with a reference, or NULL after answering why there is none yet. */
-static struct catalog *catalog_or_answer(struct http_exchange *x, struct call *call)
+/* What is current, with a reference, or NULL after answering why there is nothing yet. */
+static struct state *state_or_answer(struct http_exchange *x, struct call *call)
 {
-	struct catalog *catalog = publisher_catalog(call->api->publisher);
+	struct state *state = publisher_state(call->api->publisher);
 	struct error err = ERROR_INIT;
 
-	if (catalog != NULL)
-		return catalog;
+	if (state != NULL)
+		return state;
 	if (publisher_ready(call->api->publisher, &err) == 0)
 		error_set(&err, ERROR_UNAVAILABLE, "just getting ready; try again");
 	answer_error(x, &err);
 	return NULL;
 }
 
+/* The namespace, where it is the path that says it. */
+static const char *path_namespace(const struct http_exchange *x, const struct call *call)
+{
+	bool says = slice_starts(http_exchange_path(x), SLICE("/api/v1/namespaces/"));
+
+	return says ? call->namespace : NULL;
+}
+
 void resources_list(struct http_exchange *x, struct call *call)
 {
-	CLEANUP(catalog_unrefp) struct catalog *catalog = catalog_or_answer(x, call);
+	CLEANUP(list_query_done) struct list_query query = {0};
+	CLEANUP(state_unrefp) struct state *state = NULL;
+	struct error err = ERROR_INIT;
 
-	if (catalog == NULL)
+	if (list_query_parse(&query, path_namespace(x, call), http_exchange_query(x), &err) != 0) {
+		answer_error(x, &err);
 		return;
-	/* Names are ASCII letters, digits and dashes: "" is before all of them, DEL after. */
-	answer_list(x, catalog, catalog_lower_bound(catalog, call->namespace, ""),
-		catalog_lower_bound(catalog, call->namespace, "\x7f"));
+	}
+	state = state_or_answer(x, call);
+	if (state != NULL)
+		list_answer(x, state, &query);
 }
 
 void resource_get(struct http_exchange *x, struct call *call)
 {
-	CLEANUP(catalog_unrefp) struct catalog *catalog = catalog_or_answer(x, call);
+	CLEANUP(state_unrefp) struct state *state = state_or_answer(x, call);
 	struct error err = ERROR_INIT;
 	struct resource *r;
 
-	if (catalog == NULL)
+	if (state == NULL)
 		return;
-	r = catalog_find(catalog, call->namespace, call->name);
+	r = state_find(state, call->namespace, call->name);
 	if (r != NULL) {
 		answer_resource(x, r);
 		return;

@@ -22,38 +22,32 @@ void buf_reset(struct buf *b)
 		b->data[0] = '\0';
 }
 
-/* Makes room for n more bytes and the NUL. */
-static bool grow(struct buf *b, size_t n)
+void *buf_grow(struct buf *b, size_t n)
 {
 	size_t cap = b->cap;
 	char *data;
 
 	if (b->failed != ERROR_NONE)
-		return false;
+		return NULL;
 	if (n > b->max - b->len) {
 		b->failed = ERROR_TOO_LARGE;
-		return false;
+		return NULL;
 	}
-	if (b->len + n < cap)
-		return true;
 	if (cap == 0)
 		cap = 64;
 	while (cap <= b->len + n)
 		cap *= 2;
+	if (cap - 1 > b->max)
+		cap = b->max + 1;
 	data = realloc(b->data, cap);
 	if (data == NULL) {
 		b->failed = ERROR_NO_MEMORY;
-		return false;
+		return NULL;
 	}
 	b->data = data;
 	b->cap = cap;
 	b->data[b->len] = '\0';
-	return true;
-}
-
-void *buf_room(struct buf *b, size_t n)
-{
-	return grow(b, n) ? b->data + b->len : NULL;
+	return b->data + b->len;
 }
 
 void buf_claim(struct buf *b, size_t n)
@@ -63,47 +57,39 @@ void buf_claim(struct buf *b, size_t n)
 	b->data[b->len] = '\0';
 }
 
-void buf_append(struct buf *b, const void *p, size_t n)
-{
-	char *room = buf_room(b, n);
-
-	if (room == NULL)
-		return;
-	if (n > 0)
-		memcpy(room, p, n);
-	buf_claim(b, n);
-}
-
-void buf_add(struct buf *b, struct slice s)
-{
-	buf_append(b, s.p, s.n);
-}
-
 void buf_puts(struct buf *b, const char *cstr)
 {
 	buf_append(b, cstr, strlen(cstr));
 }
 
-void buf_putc(struct buf *b, char c)
+void buf_add_u64(struct buf *b, uint64_t value)
 {
-	buf_append(b, &c, 1);
+	char digits[U64_DIGITS];
+
+	buf_add(b, u64_digits(value, digits));
 }
 
+/* Into the room that there is; once more when that was too little. */
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	char *room = buf_room(b, 0);
 	va_list again;
-	char *room;
 	int n;
 
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
-	va_end(again);
-	ASSERT(n >= 0);
-	room = buf_room(b, (size_t)n);
 	if (room == NULL)
 		return;
-	vsnprintf(room, (size_t)n + 1, fmt, ap);
-	buf_claim(b, (size_t)n);
+	va_copy(again, ap);
+	n = vsnprintf(room, b->cap - b->len, fmt, ap);
+	ASSERT(n >= 0);
+	if ((size_t)n >= b->cap - b->len) {
+		*room = '\0';
+		room = buf_grow(b, (size_t)n);
+		if (room != NULL)
+			vsnprintf(room, (size_t)n + 1, fmt, again);
+	}
+	va_end(again);
+	if (room != NULL)
+		b->len += (size_t)n;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

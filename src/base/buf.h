@@ -17,7 +17,7 @@
 struct buf {
 	char *data;
 	size_t len;
-	size_t cap;
+	size_t cap; /* bytes at data; at most max and the NUL */
 	size_t max;
 	enum error_code failed; /* ERROR_NONE, ERROR_NO_MEMORY or ERROR_TOO_LARGE */
 };
@@ -31,17 +31,40 @@ void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);
 void buf_reset(struct buf *b); /* empty and not failed; keeps the memory */
 
-void buf_append(struct buf *b, const void *p, size_t n);
-void buf_add(struct buf *b, struct slice s);
-void buf_puts(struct buf *b, const char *cstr);
-void buf_putc(struct buf *b, char c);
-void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-
 /* Room for n more bytes at the end, to be written by the caller and claimed by buf_claim(); NULL
  * when the buffer has failed. */
-void *buf_room(struct buf *b, size_t n);
+void *buf_grow(struct buf *b, size_t n); /* the part of it that is seldom needed */
+static inline void *buf_room(struct buf *b, size_t n)
+{
+	if (n < b->cap - b->len && b->failed == ERROR_NONE)
+		return b->data + b->len;
+	return buf_grow(b, n);
+}
 void buf_claim(struct buf *b, size_t n);
+
+static inline void buf_append(struct buf *b, const void *p, size_t n)
+{
+	char *room = buf_room(b, n);
+
+	if (room == NULL)
+		return;
+	if (n > 0)
+		memcpy(room, p, n);
+	room[n] = '\0';
+	b->len += n;
+}
+static inline void buf_add(struct buf *b, struct slice s)
+{
+	buf_append(b, s.p, s.n);
+}
+static inline void buf_putc(struct buf *b, char c)
+{
+	buf_append(b, &c, 1);
+}
+void buf_puts(struct buf *b, const char *cstr);
+void buf_add_u64(struct buf *b, uint64_t value); /* in decimal */
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 static inline struct slice buf_slice(const struct buf *b)
 {

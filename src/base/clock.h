@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time: microseconds since 1970 (UTC) for versions, monotonic milliseconds for deadlines. */
+/* Time: microseconds since 1970 (UTC) for versions, monotonic milliseconds for deadlines and
+ * microseconds for durations. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -7,6 +8,7 @@
 
 uint64_t clock_realtime_us(void);
 uint64_t clock_monotonic_ms(void);
+uint64_t clock_monotonic_us(void);
 
 /* "2026-11-24T17:24:42.123456Z" (RFC 3339, UTC); years up to 9999. */
 #define CLOCK_RFC3339_SIZE 28

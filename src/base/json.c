@@ -1,27 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
-#include <inttypes.h>
+/* How many bytes at the start need no escape. */
+static size_t clean_length(struct slice s)
+{
+	static const bool escaped[256] = {[0 ... 0x1f] = true, ['"'] = true, ['\\'] = true};
+	size_t n = 0;
+
+	while (n < s.n && !escaped[(unsigned char)s.p[n]])
+		n++;
+	return n;
+}
+
+static void add_escaped(struct buf *b, char c)
+{
+	if (c == '"' || c == '\\') {
+		buf_putc(b, '\\');
+		buf_putc(b, c);
+	} else {
+		buf_printf(b, "\\u%04x", c);
+	}
+}
 
 void json_add_string(struct buf *b, struct slice s)
 {
-	size_t clean = 0; /* start of the run that needs no escape */
+	size_t n = clean_length(s);
 
 	buf_putc(b, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		buf_append(b, s.p + clean, i - clean);
-		clean = i + 1;
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else
-			buf_printf(b, "\\u%04x", c);
+	for (; n < s.n; n = clean_length(s)) {
+		buf_append(b, s.p, n);
+		add_escaped(b, s.p[n]);
+		s.p += n + 1;
+		s.n -= n + 1;
 	}
-	if (s.n > clean)
-		buf_append(b, s.p + clean, s.n - clean);
+	buf_add(b, s);
 	buf_putc(b, '"');
 }
 
@@ -76,7 +88,7 @@ void json_member_cstr(struct buf *b, const char *key, const char *value)
 void json_member_u64(struct buf *b, const char *key, uint64_t value)
 {
 	json_key(b, key);
-	buf_printf(b, "%" PRIu64, value);
+	buf_add_u64(b, value);
 }
 
 void json_member_bool(struct buf *b, const char *key, bool value)

@@ -27,8 +27,9 @@
 #define LIMIT_HTTP_COLLECTED (64 * MIB) /* bodies held whole in memory, all of a server's */
 #define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
 #define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
-#define LIMIT_HTTP_LOOPS 64    /* event loops, one per core */
-#define LIMIT_DRAIN_MS 20000   /* SIGTERM: open requests get this long */
+#define LIMIT_HTTP_REQUEST_ID 128
+#define LIMIT_HTTP_LOOPS 64  /* event loops, one per core */
+#define LIMIT_DRAIN_MS 20000 /* SIGTERM: open requests get this long */
 
 /* API */
 #define LIMIT_API_BODY (1 * MIB)
@@ -53,13 +54,17 @@
 #define LIMIT_CATALOG_WARN 1000
 #define LIMIT_CATALOG_LAYER (64 * MIB)
 #define LIMIT_CATALOG_TAR (256 * MIB)
-#define LIMIT_PAGE 64 /* intents in one page: pages average 16 */
+#define LIMIT_PAGE 64               /* intents in one page: pages average 16 */
+#define LIMIT_LAYOUT_CATALOGS 4096  /* of one namespace */
+#define LIMIT_ROOT_FILE (4 * KIB)   /* the objects of one catalog in the root */
+#define LIMIT_STATE_TEXT (64 * MIB) /* names and digests of all catalogs, to be hashed */
 #define LIMIT_RECORD (4 * MIB)
 #define LIMIT_VERSION UINT64_C(253402300799999999) /* microseconds: the last of the year 9999 */
 
 /* OCI (distribution-spec) */
 #define LIMIT_REPOSITORY 255
-#define LIMIT_PREFIX 103 /* leaves room for gitops-squared/resources/<namespace>/<name> */
+#define LIMIT_PREFIX 103   /* leaves room for gitops-squared/resources/<namespace>/<name> */
+#define LIMIT_LOCATION 383 /* host, port and prefix of a registry */
 #define LIMIT_TAG 128
 #define LIMIT_MANIFEST (4 * MIB)
 #define LIMIT_DESCRIPTORS 10000 /* layers or manifests in one manifest */
@@ -69,6 +74,7 @@
 #define LIMIT_BATCH 512            /* changes in one commit */
 #define LIMIT_VERSION_RETRIES 1000 /* version numbers tried past debris */
 #define LIMIT_RESTORE_WAIT_MS 5000 /* longest wait between tries to read the registry */
+#define LIMIT_PULLS 256            /* catalogs or artifacts held in memory as they were pulled */
 
 /* Remote registry */
 #define LIMIT_PARALLEL_TRANSFERS 16
@@ -112,9 +118,13 @@
 #define LIMIT_JOB_REPORT (96 * KIB)           /* verification's text and the lines around it */
 #define LIMIT_JOB_MS (20u * 24 * 3600 * 1000) /* a command waits for its job */
 
-/* Log */
+/* Log and metrics */
 #define LIMIT_LOG_LINE (16 * KIB)
 #define LIMIT_LOG_VALUE (2 * KIB) /* one value, as it stands in the line; the rest is cut off */
+#define LIMIT_LOG_HELD 4096       /* of a thread's lines that wait to be written: PIPE_BUF */
+#define LIMIT_LOG_PATH 256        /* of a request's path, */
+#define LIMIT_LOG_METHOD 32       /* and of its method */
+#define LIMIT_METRICS (4 * MIB)
 
 /* Files read whole */
 #define LIMIT_CONFIG_FILE (1 * MIB)

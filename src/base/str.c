@@ -139,6 +139,17 @@ bool slice_to_u64(struct slice s, uint64_t *ret)
 	return true;
 }
 
+struct slice u64_digits(uint64_t value, char digits[U64_DIGITS])
+{
+	char *end = digits + U64_DIGITS, *p = end;
+
+	do {
+		*--p = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	return (struct slice){p, (size_t)(end - p)};
+}
+
 char *slice_dup(struct slice s)
 {
 	char *copy = malloc(s.n + 1);

@@ -48,6 +48,10 @@ void utf8_make_printable(char *text, bool cut);
 /* Decimal digits only, no sign, no overflow. */
 bool slice_to_u64(struct slice s, uint64_t *ret);
 
+/* The decimal digits of a number; they lie in digits. */
+#define U64_DIGITS 20
+struct slice u64_digits(uint64_t value, char digits[U64_DIGITS]);
+
 /* A NUL-terminated copy, or NULL without memory. */
 char *slice_dup(struct slice s) MUST_CHECK;
 /* The text, which the caller owns, or NULL without memory. */

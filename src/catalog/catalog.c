@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "catalog/catalog.h"
 
-#include "catalog/page.h"
+#include "catalog/key.h"
+#include "catalog/pages.h"
 #include "catalog/record.h"
 
-struct catalog {
-	unsigned refs; /* atomic */
-	size_t count;
-	size_t n_pages;
-	struct page **pages;
-	size_t *starts; /* index of each page's first resource */
-};
+#define LAYER_REST 1024 /* the members that belong to no page */
 
-static struct catalog *alloc_catalog(size_t n_pages)
+struct catalog *catalog_alloc(size_t n_pages)
 {
 	struct catalog *c = calloc(1, sizeof(*c));
 
@@ -30,7 +25,7 @@ static struct catalog *alloc_catalog(size_t n_pages)
 
 int catalog_new(struct catalog **ret, struct error *err)
 {
-	struct catalog *c = alloc_catalog(0);
+	struct catalog *c = catalog_alloc(0);
 
 	if (c == NULL)
 		return error_no_memory(err);
@@ -64,7 +59,7 @@ size_t catalog_count(const struct catalog *c)
 
 static int cmp_to_key(const struct resource *r, const char *namespace, const char *name)
 {
-	return page_key_cmp(r->intent->namespace, r->intent->name, namespace, name);
+	return key_cmp(r->intent->namespace, r->intent->name, namespace, name);
 }
 
 /* Index of the page that holds the key if any does: the last that starts at or before it. */
@@ -131,13 +126,13 @@ struct resource *catalog_find(const struct catalog *c, const char *namespace, co
  */
 struct builder {
 	struct catalog *out; /* with room for every page that can come */
-	struct gzip z;
+	struct gzip *z;
 	size_t n_pending;
 	struct resource
 		*pending[LIMIT_PAGE]; /* borrowed: the old catalog or the changes hold them */
 };
 
-static void add_page(struct catalog *c, struct page *p)
+void catalog_add_page(struct catalog *c, struct page *p)
 {
 	c->starts[c->n_pages] = c->count;
 	c->pages[c->n_pages++] = p;
@@ -150,10 +145,10 @@ static int flush(struct builder *b, struct error *err)
 
 	if (b->n_pending == 0)
 		return 0;
-	if (page_new(&p, b->pending, b->n_pending, &b->z, err) != 0)
+	if (page_new(&p, b->pending, b->n_pending, b->z, err) != 0)
 		return -1;
 	b->n_pending = 0;
-	add_page(b->out, p);
+	catalog_add_page(b->out, p);
 	return 0;
 }
 
@@ -174,7 +169,7 @@ static int add_resource(struct builder *b, struct resource *r, struct error *err
 {
 	struct catalog *c = b->out;
 
-	if (page_is_border(r->intent->namespace, r->intent->name) || b->n_pending == LIMIT_PAGE) {
+	if (page_is_border(r) || b->n_pending == LIMIT_PAGE) {
 		if (flush(b, err) != 0)
 			return -1;
 	} else if (b->n_pending == 0 && c->n_pages > 0 &&
@@ -189,9 +184,8 @@ static int add_resource(struct builder *b, struct resource *r, struct error *err
 static bool fits_here(const struct builder *b, const struct page *p)
 {
 	const struct catalog *c = b->out;
-	const struct intent *first = p->resources[0]->intent;
 
-	if (page_is_border(first->namespace, first->name))
+	if (page_is_border(p->resources[0]))
 		return true;
 	if (b->n_pending > 0)
 		return false;
@@ -202,7 +196,7 @@ static int change_cmp(const void *a, const void *b)
 {
 	const struct catalog_change *x = a, *y = b;
 
-	return page_key_cmp(x->namespace, x->name, y->namespace, y->name);
+	return key_cmp(x->namespace, x->name, y->namespace, y->name);
 }
 
 /* Changes sorted by key, and how far they have been merged. */
@@ -257,7 +251,7 @@ static int merge(
 		if (!change_is_before(ch, next) && fits_here(b, p)) {
 			if (flush(b, err) != 0)
 				return -1;
-			add_page(b->out, page_ref(p));
+			catalog_add_page(b->out, page_ref(p));
 		} else if (merge_page(b, p, ch, err) != 0) {
 			return -1;
 		}
@@ -268,7 +262,7 @@ static int merge(
 }
 
 int catalog_apply(struct catalog **ret, const struct catalog *old,
-	const struct catalog_change *changes, size_t n, struct error *err)
+	const struct catalog_change *changes, size_t n, struct gzip *z, struct error *err)
 {
 	AUTO_FREE struct catalog_change *sorted = malloc((n + 1) * sizeof(*sorted));
 	AUTO_FREE struct builder *b = calloc(1, sizeof(*b));
@@ -281,13 +275,11 @@ int catalog_apply(struct catalog **ret, const struct catalog *old,
 		memcpy(sorted, changes, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), change_cmp);
 	/* Each change adds at most its own page and splits one. */
-	b->out = alloc_catalog(old->n_pages + 2 * n);
+	b->out = catalog_alloc(old->n_pages + 2 * n);
 	if (b->out == NULL)
 		return error_no_memory(err);
-	rc = gzip_init(&b->z, err);
-	if (rc == 0)
-		rc = merge(b, old, &ch, err);
-	gzip_done(&b->z);
+	b->z = z;
+	rc = merge(b, old, &ch, err);
 	if (rc == 0)
 		*ret = TAKE_PTR(b->out);
 	catalog_unref(b->out);
@@ -326,23 +318,23 @@ static int add_end(size_t kustomization_size, struct gzip *z, struct buf *ret, s
 	return 0;
 }
 
-int catalog_layer(const struct catalog *c, struct buf *ret, struct error *err)
+int catalog_layer(const struct catalog *c, struct gzip *z, struct buf *ret, struct error *err)
 {
-	struct gzip z;
-	size_t size;
-	int rc;
+	size_t packed = LAYER_REST, size;
 
-	if (gzip_init(&z, err) != 0)
-		return -1;
+	for (size_t i = 0; i < c->n_pages; i++)
+		packed += c->pages[i]->files.n + c->pages[i]->lines.n;
+	if (buf_room(ret, packed) == NULL)
+		return buf_check(ret, err);
 	for (size_t i = 0; i < c->n_pages; i++)
 		buf_add(ret, c->pages[i]->files);
-	rc = add_kustomization_head(c, &z, ret, &size, err);
+	if (add_kustomization_head(c, z, ret, &size, err) != 0)
+		return -1;
 	for (size_t i = 0; i < c->n_pages; i++)
 		buf_add(ret, c->pages[i]->lines);
-	if (rc == 0)
-		rc = add_end(size, &z, ret, err);
-	gzip_done(&z);
-	return rc == 0 ? buf_check(ret, err) : -1;
+	if (add_end(size, z, ret, err) != 0)
+		return -1;
+	return buf_check(ret, err);
 }
 
 void catalog_manifest(
@@ -352,7 +344,7 @@ void catalog_manifest(
 	struct oci_annotation annotation = {"org.opencontainers.image.revision", revision};
 	struct oci_manifest_draft draft = {
 		.config = {.media_type = CATALOG_MEDIA_CONFIG,
-			.digest = digest_of(OCI_EMPTY),
+			.digest = oci_empty_digest,
 			.size = OCI_EMPTY.n},
 		.layer = {.media_type = CATALOG_MEDIA_LAYER, .digest = *layer, .size = layer_size},
 		.n_annotations = 1,

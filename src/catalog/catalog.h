@@ -10,6 +10,7 @@
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
 
+#include "catalog/gzip.h"
 #include "catalog/resource.h"
 
 struct catalog;
@@ -28,7 +29,8 @@ struct catalog_change {
 
 /* A new catalog with the changes made; they may come in any order, each key once. */
 int catalog_apply(struct catalog **ret, const struct catalog *old,
-	const struct catalog_change *changes, size_t n, struct error *err) MUST_CHECK;
+	const struct catalog_change *changes, size_t n, struct gzip *z,
+	struct error *err) MUST_CHECK;
 
 size_t catalog_count(const struct catalog *c);
 /* Borrowed from the catalog; NULL where there is none. */
@@ -39,14 +41,14 @@ struct resource *catalog_at(const struct catalog *c, size_t i);
 size_t catalog_lower_bound(const struct catalog *c, const char *namespace, const char *name);
 
 /* Appends the layer: tar.gz of manifests/..., then manifests/kustomization.yaml. */
-int catalog_layer(const struct catalog *c, struct buf *ret, struct error *err) MUST_CHECK;
+int catalog_layer(
+	const struct catalog *c, struct gzip *z, struct buf *ret, struct error *err) MUST_CHECK;
 
 /* Reads a layer back into a catalog; every file is decoded, must be canonical, in its place and
  * listed; anything else is ERROR_INTERNAL, naming the file. */
 int catalog_read(struct catalog **ret, struct slice layer, struct error *err) MUST_CHECK;
 
 /* The artifact that carries a layer: manifest with the commit's tag as its revision. */
-#define CATALOG_REPOSITORY "gitops-squared/catalog"
 #define CATALOG_MEDIA_CONFIG "application/vnd.cncf.flux.config.v1+json"
 #define CATALOG_MEDIA_LAYER "application/vnd.cncf.flux.content.v1.tar+gzip"
 void catalog_manifest(

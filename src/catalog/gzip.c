@@ -5,16 +5,8 @@
 
 #include <libdeflate.h>
 
-#define LEVEL 6
+#define LEVEL 1 /* the bytes of a page are much alike: 6 is 7% smaller and takes twice as long */
 #define ROOM_FIRST (64 * KIB)
-
-int gzip_init(struct gzip *z, struct error *err)
-{
-	z->compressor = libdeflate_alloc_compressor(LEVEL);
-	if (z->compressor == NULL)
-		return error_no_memory(err);
-	return 0;
-}
 
 void gzip_done(struct gzip *z)
 {
@@ -25,10 +17,17 @@ void gzip_done(struct gzip *z)
 
 void gzip_add(struct gzip *z, struct slice bytes, struct buf *ret)
 {
-	size_t bound = libdeflate_gzip_compress_bound(z->compressor, bytes.n);
-	void *room = buf_room(ret, bound);
-	size_t n;
+	size_t bound, n;
+	void *room;
 
+	if (z->compressor == NULL)
+		z->compressor = libdeflate_alloc_compressor(LEVEL);
+	if (z->compressor == NULL) {
+		ret->failed = ERROR_NO_MEMORY;
+		return;
+	}
+	bound = libdeflate_gzip_compress_bound(z->compressor, bytes.n);
+	room = buf_room(ret, bound);
 	if (room == NULL)
 		return;
 	n = libdeflate_gzip_compress(z->compressor, bytes.p, bytes.n, room, bound);
@@ -65,15 +64,54 @@ static int read_member(
 	}
 }
 
-int gzip_read(struct slice stream, struct buf *ret, struct error *err)
+/* Room for one more and the end. */
+static int grow_members(struct gzip_content *c, size_t *cap, struct error *err)
+{
+	struct gzip_member *grown;
+
+	if (c->n_members + 1 < *cap)
+		return 0;
+	*cap = *cap == 0 ? 64 : 2 * *cap;
+	grown = realloc(c->members, *cap * sizeof(*grown));
+	if (grown == NULL)
+		return error_no_memory(err);
+	c->members = grown;
+	return 0;
+}
+
+static int read_members(struct gzip_content *ret, struct libdeflate_decompressor *d,
+	struct slice stream, struct error *err)
+{
+	struct slice rest = stream;
+	size_t cap = 0;
+
+	do {
+		if (grow_members(ret, &cap, err) != 0)
+			return -1;
+		ret->members[ret->n_members++] =
+			(struct gzip_member){stream.n - rest.n, ret->bytes.len};
+		if (read_member(d, &rest, &ret->bytes, err) != 0)
+			return -1;
+	} while (rest.n > 0);
+	ret->members[ret->n_members] = (struct gzip_member){stream.n, ret->bytes.len};
+	return 0;
+}
+
+int gzip_read(struct gzip_content *ret, struct slice stream, struct error *err)
 {
 	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-	int rc = 0;
+	int rc;
 
 	if (d == NULL)
 		return error_no_memory(err);
-	while (rc == 0 && stream.n > 0)
-		rc = read_member(d, &stream, ret, err);
+	rc = read_members(ret, d, stream, err);
 	libdeflate_free_decompressor(d);
 	return rc;
+}
+
+void gzip_content_done(struct gzip_content *c)
+{
+	buf_done(&c->bytes);
+	free(c->members);
+	c->members = NULL;
 }

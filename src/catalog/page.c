@@ -1,45 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "catalog/page.h"
 
+#include "catalog/key.h"
 #include "intent/manifest.h"
-
-#include <stdio.h>
 
 #define BORDER_CLASSES 16
 #define PAGE_TAR_MAX (LIMIT_PAGE * (LIMIT_INTENT_YAML + 2 * TAR_BLOCK))
 
-int page_key_cmp(
-	const char *namespace_a, const char *name_a, const char *namespace_b, const char *name_b)
+bool page_is_border(const struct resource *r)
 {
-	int cmp = strcmp(namespace_a, namespace_b);
-
-	return cmp != 0 ? cmp : strcmp(name_a, name_b);
-}
-
-/* FNV-1a, 64 bits: part of the format, since borders decide the bytes of the layer. */
-static uint64_t hash(uint64_t h, const char *s)
-{
-	for (; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-bool page_is_border(const char *namespace, const char *name)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	h = hash(h, namespace);
-	h = hash(h, "/");
-	h = hash(h, name);
-	return (h >> 32) % BORDER_CLASSES == 0;
+	return (key_hash(r->intent->namespace, r->intent->name) >> 32) % BORDER_CLASSES == 0;
 }
 
 void page_file_path(const char *namespace, const char *name, char ret[TAR_PATH_MAX + 1])
 {
 	bool is_default = strcmp(namespace, "default") == 0;
+	char *end = stpcpy(stpcpy(ret, CATALOG_FOLDER), namespace);
 
-	snprintf(ret, TAR_PATH_MAX + 1, CATALOG_FOLDER "%s%c%s.yaml", namespace,
-		is_default ? '-' : '/', name);
+	ASSERT(strlen(namespace) <= LIMIT_NAME && strlen(name) <= LIMIT_NAME);
+	*end = is_default ? '-' : '/';
+	stpcpy(stpcpy(end + 1, name), ".yaml");
 }
 
 void page_add_line(const char *namespace, const char *name, struct buf *ret)
@@ -47,7 +27,9 @@ void page_add_line(const char *namespace, const char *name, struct buf *ret)
 	char path[TAR_PATH_MAX + 1];
 
 	page_file_path(namespace, name, path);
-	buf_printf(ret, "- %s\n", path + sizeof(CATALOG_FOLDER) - 1);
+	buf_add(ret, SLICE("- "));
+	buf_puts(ret, path + strlen(CATALOG_FOLDER));
+	buf_putc(ret, '\n');
 }
 
 static void add_file(const struct resource *r, struct buf *yaml, struct buf *tar)
@@ -67,6 +49,21 @@ static void add_file(const struct resource *r, struct buf *yaml, struct buf *tar
 }
 
 /* Both members into one block of memory, which the page keeps. */
+static int keep_members(struct page *p, struct slice files, struct slice lines, size_t lines_size,
+	struct error *err)
+{
+	char *bytes = malloc(files.n + lines.n);
+
+	if (bytes == NULL)
+		return error_no_memory(err);
+	memcpy(bytes, files.p, files.n);
+	memcpy(bytes + files.n, lines.p, lines.n);
+	p->files = (struct slice){bytes, files.n};
+	p->lines = (struct slice){bytes + files.n, lines.n};
+	p->lines_size = lines_size;
+	return 0;
+}
+
 static int compress(struct page *p, struct gzip *z, struct error *err)
 {
 	CLEANUP(buf_done) struct buf yaml = BUF_INIT(LIMIT_INTENT_YAML);
@@ -74,7 +71,6 @@ static int compress(struct page *p, struct gzip *z, struct error *err)
 	CLEANUP(buf_done) struct buf lines = BUF_INIT(PAGE_TAR_MAX);
 	CLEANUP(buf_done) struct buf members = BUF_INIT(2 * PAGE_TAR_MAX);
 	size_t files_len;
-	char *bytes;
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct intent *intent = p->resources[i]->intent;
@@ -89,30 +85,45 @@ static int compress(struct page *p, struct gzip *z, struct error *err)
 	gzip_add(z, buf_slice(&lines), &members);
 	if (buf_check(&members, err) != 0)
 		return -1;
-	bytes = slice_dup(buf_slice(&members));
-	if (bytes == NULL)
-		return error_no_memory(err);
-	p->files = (struct slice){bytes, files_len};
-	p->lines = (struct slice){bytes + files_len, members.len - files_len};
-	p->lines_size = lines.len;
-	return 0;
+	return keep_members(p, (struct slice){members.data, files_len},
+		(struct slice){members.data + files_len, members.len - files_len}, lines.len, err);
+}
+
+static struct page *alloc_page(struct resource *const *resources, size_t n)
+{
+	struct page *p = malloc(sizeof(*p) + n * sizeof(p->resources[0]));
+
+	if (p == NULL)
+		return NULL;
+	*p = (struct page){.refs = 1, .n = n};
+	for (size_t i = 0; i < n; i++)
+		p->resources[i] = resource_ref(resources[i]);
+	return p;
 }
 
 int page_new(struct page **ret, struct resource *const *resources, size_t n, struct gzip *z,
 	struct error *err)
 {
-	struct page *p = malloc(sizeof(*p) + n * sizeof(p->resources[0]));
+	CLEANUP(page_unrefp) struct page *p = alloc_page(resources, n);
 
 	if (p == NULL)
 		return error_no_memory(err);
-	*p = (struct page){.refs = 1, .n = n, .resources = (struct resource **)(p + 1)};
-	for (size_t i = 0; i < n; i++)
-		p->resources[i] = resource_ref(resources[i]);
-	if (compress(p, z, err) != 0) {
-		page_unref(p);
+	if (compress(p, z, err) != 0)
 		return -1;
-	}
-	*ret = p;
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+int page_adopt(struct page **ret, struct resource *const *resources, size_t n, struct slice files,
+	struct slice lines, size_t lines_size, struct error *err)
+{
+	CLEANUP(page_unrefp) struct page *p = alloc_page(resources, n);
+
+	if (p == NULL)
+		return error_no_memory(err);
+	if (keep_members(p, files, lines, lines_size, err) != 0)
+		return -1;
+	*ret = TAKE_PTR(p);
 	return 0;
 }
 

@@ -11,26 +11,27 @@
 #include "catalog/tar.h"
 
 struct page {
-	unsigned refs; /* atomic */
-	size_t n;
-	struct resource **resources;
+	unsigned refs;      /* atomic */
 	struct slice files; /* gzip member: the tar entries */
 	struct slice lines; /* gzip member: the lines in kustomization.yaml */
 	size_t lines_size;  /* of the lines, not compressed */
+	size_t n;
+	struct resource *resources[];
 };
 
 /* Takes a reference to each resource. */
 int page_new(struct page **ret, struct resource *const *resources, size_t n, struct gzip *z,
 	struct error *err) MUST_CHECK;
+/* The same, with members that are known to be what page_new() would compress; copied. */
+int page_adopt(struct page **ret, struct resource *const *resources, size_t n, struct slice files,
+	struct slice lines, size_t lines_size, struct error *err) MUST_CHECK;
 struct page *page_ref(struct page *p);
 void page_unref(struct page *p);
+DEFINE_CLEANUP(struct page, page_unref);
 
-/* Order of resources: namespace, then name, by bytes. */
-int page_key_cmp(
-	const char *namespace_a, const char *name_a, const char *namespace_b, const char *name_b);
-
-/* Does a page start at this key wherever it appears? One key in sixteen; a pure function of it. */
-bool page_is_border(const char *namespace, const char *name);
+/* Does a page start at this resource wherever it appears? One key in sixteen; a pure function of
+ * the key. Beside these, a page ends when it has LIMIT_PAGE resources. */
+bool page_is_border(const struct resource *r);
 
 /* Files of a catalog. */
 #define CATALOG_FOLDER "manifests/"

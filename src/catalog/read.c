@@ -1,34 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A layer back into a catalog: every byte of the tar must be the one that we would write. */
-#include "catalog/catalog.h"
-#include "catalog/page.h"
+#include "catalog/key.h"
+#include "catalog/pages.h"
 #include "intent/manifest.h"
+
+/* A resource, and where its parts of the layer end. */
+struct entry {
+	struct resource *resource; /* a reference */
+	size_t file_end;           /* in the tar */
+	size_t line_end;           /* in the lines of kustomization.yaml */
+};
 
 struct reader {
 	size_t n, cap;
-	struct catalog_change *changes; /* each owns its resource */
-	struct buf kustomization;       /* the lines that the files call for */
+	struct entry *entries;
+	struct buf lines; /* that the files call for */
+	size_t lines_at;  /* where they begin in the tar */
 };
 
 static void reader_done(struct reader *r)
 {
 	for (size_t i = 0; i < r->n; i++)
-		resource_unref(r->changes[i].resource);
-	free(r->changes);
-	buf_done(&r->kustomization);
+		resource_unref(r->entries[i].resource);
+	free(r->entries);
+	buf_done(&r->lines);
 }
 
 static int grow(struct reader *r, struct error *err)
 {
 	size_t cap = r->cap == 0 ? 64 : 2 * r->cap;
-	struct catalog_change *changes;
+	struct entry *entries;
 
 	if (r->n < r->cap)
 		return 0;
-	changes = realloc(r->changes, cap * sizeof(*changes));
-	if (changes == NULL)
+	entries = realloc(r->entries, cap * sizeof(*entries));
+	if (entries == NULL)
 		return error_no_memory(err);
-	r->changes = changes;
+	r->entries = entries;
 	r->cap = cap;
 	return 0;
 }
@@ -42,9 +50,8 @@ static int read_resource(struct resource **ret, const struct tar_file *file, str
 {
 	CLEANUP(intent_unrefp) struct intent *intent = NULL;
 	char expected[TAR_PATH_MAX + 1];
-	struct artifact artifact;
+	struct digest digest;
 	uint64_t version;
-	int rc;
 
 	if (intent_parse(&intent, &version, file->content, err) != 0) {
 		if (err->code == ERROR_INVALID)
@@ -54,14 +61,13 @@ static int read_resource(struct resource **ret, const struct tar_file *file, str
 	page_file_path(intent->namespace, intent->name, expected);
 	if (strcmp(file->path, expected) != 0)
 		return damaged(file->path, "holds a resource of another name", err);
-	if (artifact_of_resource(&artifact, intent, version, err) != 0)
+	if (artifact_digest(&digest, intent, version, file->content, err) != 0)
 		return -1;
-	rc = resource_new(ret, intent, version, &artifact.digest, err);
-	artifact_done(&artifact);
-	return rc;
+	return resource_new(ret, intent, version, &digest, err);
 }
 
-static int add_file(struct reader *r, const struct tar_file *file, struct error *err)
+static int add_file(
+	struct reader *r, const struct tar_file *file, size_t file_end, struct error *err)
 {
 	struct resource *resource;
 	const struct intent *intent;
@@ -70,16 +76,15 @@ static int add_file(struct reader *r, const struct tar_file *file, struct error 
 		return -1;
 	intent = resource->intent;
 	if (r->n > 0) {
-		const struct catalog_change *last = &r->changes[r->n - 1];
+		const struct intent *last = r->entries[r->n - 1].resource->intent;
 
-		if (page_key_cmp(last->namespace, last->name, intent->namespace, intent->name) >=
-			0) {
+		if (key_cmp(last->namespace, last->name, intent->namespace, intent->name) >= 0) {
 			resource_unref(resource);
 			return damaged(file->path, "is out of order", err);
 		}
 	}
-	r->changes[r->n++] = (struct catalog_change){intent->namespace, intent->name, resource};
-	page_add_line(intent->namespace, intent->name, &r->kustomization);
+	page_add_line(intent->namespace, intent->name, &r->lines);
+	r->entries[r->n++] = (struct entry){resource, file_end, r->lines.len};
 	return 0;
 }
 
@@ -90,9 +95,9 @@ static int check_kustomization(struct reader *r, const struct tar_file *file, st
 		r->n == 0 ? SLICE(KUSTOMIZATION_HEAD " []\n") : SLICE(KUSTOMIZATION_HEAD "\n");
 	struct slice lines = {file->content.p + head.n, file->content.n - head.n};
 
-	if (buf_check(&r->kustomization, err) != 0)
+	if (buf_check(&r->lines, err) != 0)
 		return -1;
-	if (!slice_starts(file->content, head) || !slice_eq(lines, buf_slice(&r->kustomization)))
+	if (!slice_starts(file->content, head) || !slice_eq(lines, buf_slice(&r->lines)))
 		return damaged(file->path, "does not list just the files of the catalog", err);
 	return 0;
 }
@@ -105,27 +110,133 @@ static int read_tar(struct reader *r, struct slice tar, struct error *err)
 
 	while ((rc = tar_next(tar, &at, &file, err)) == 1) {
 		if (strcmp(file.path, KUSTOMIZATION_PATH) != 0) {
-			if (add_file(r, &file, err) != 0)
+			if (add_file(r, &file, at, err) != 0)
 				return -1;
 			continue;
 		}
 		if (check_kustomization(r, &file, err) != 0)
 			return -1;
+		r->lines_at = (size_t)(file.content.p - tar.p) + file.content.n - r->lines.len;
 		rc = tar_next(tar, &at, &file, err);
 		return rc == 1 ? damaged(file.path, "comes after " KUSTOMIZATION_PATH, err) : rc;
 	}
 	return rc == 0 ? damaged(KUSTOMIZATION_PATH, "is missing", err) : rc;
 }
 
+/* ---- pages ----
+ *
+ * The content is known to be right, so where a member of the layer holds just the files of one
+ * page, it is what compressing these would give, and is kept. Other members come from another
+ * version of the compressor or of the borders; such a page is compressed anew.
+ */
+
+/* The members of a layer: the files of each page, the head of kustomization.yaml, the lines of each
+ * page, the end. */
+struct members {
+	struct slice layer;
+	const struct gzip_content *content;
+	size_t n_pages; /* that the members would make */
+};
+
+static struct slice packed(const struct members *m, size_t i)
+{
+	const struct gzip_member *at = &m->content->members[i];
+
+	return (struct slice){m->layer.p + at[0].packed, at[1].packed - at[0].packed};
+}
+
+static bool holds(const struct members *m, size_t i, size_t start, size_t end)
+{
+	const struct gzip_member *at = &m->content->members[i];
+
+	return at[0].unpacked == start && at[1].unpacked == end;
+}
+
+/* Entries [first, end) as the next page of the catalog. */
+static int add_page(struct catalog *c, const struct reader *r, size_t first, size_t end,
+	const struct members *m, struct gzip *z, struct error *err)
+{
+	static const struct entry none = {.resource = NULL};
+	const struct entry *before = first == 0 ? &none : &r->entries[first - 1];
+	const struct entry *last = &r->entries[end - 1];
+	struct resource *resources[LIMIT_PAGE];
+	size_t i = c->n_pages, lines = i + m->n_pages + 1;
+	struct page *page;
+	int rc;
+
+	for (size_t n = 0; n < end - first; n++)
+		resources[n] = r->entries[first + n].resource;
+	if (i < m->n_pages && holds(m, i, before->file_end, last->file_end) &&
+		holds(m, lines, r->lines_at + before->line_end, r->lines_at + last->line_end))
+		rc = page_adopt(&page, resources, end - first, packed(m, i), packed(m, lines),
+			last->line_end - before->line_end, err);
+	else
+		rc = page_new(&page, resources, end - first, z, err);
+	if (rc == 0)
+		catalog_add_page(c, page);
+	return rc;
+}
+
+static bool starts_page(const struct reader *r, size_t first, size_t i)
+{
+	return i == r->n || i - first == LIMIT_PAGE || page_is_border(r->entries[i].resource);
+}
+
+static int add_pages(
+	struct catalog *c, const struct reader *r, const struct members *m, struct error *err)
+{
+	CLEANUP(gzip_done) struct gzip z = {0};
+	size_t first = 0;
+
+	for (size_t i = 1; i <= r->n; i++) {
+		if (!starts_page(r, first, i))
+			continue;
+		if (add_page(c, r, first, i, m, &z, err) != 0)
+			return -1;
+		first = i;
+	}
+	return 0;
+}
+
+static size_t count_pages(const struct reader *r)
+{
+	size_t n = 0, first = 0;
+
+	for (size_t i = 1; i <= r->n; i++) {
+		if (!starts_page(r, first, i))
+			continue;
+		first = i;
+		n++;
+	}
+	return n;
+}
+
+static int make_catalog(struct catalog **ret, const struct reader *r, struct slice layer,
+	const struct gzip_content *content, struct error *err)
+{
+	struct members m = {
+		.layer = layer,
+		.content = content,
+		.n_pages = content->n_members < 2 ? 0 : (content->n_members - 2) / 2,
+	};
+	CLEANUP(catalog_unrefp) struct catalog *c = catalog_alloc(count_pages(r));
+
+	if (c == NULL)
+		return error_no_memory(err);
+	if (add_pages(c, r, &m, err) != 0)
+		return -1;
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
 int catalog_read(struct catalog **ret, struct slice layer, struct error *err)
 {
-	CLEANUP(reader_done) struct reader r = {.kustomization = BUF_INIT(LIMIT_CATALOG_TAR)};
-	CLEANUP(buf_done) struct buf tar = BUF_INIT(LIMIT_CATALOG_TAR);
-	CLEANUP(catalog_unrefp) struct catalog *empty = NULL;
+	CLEANUP(reader_done) struct reader r = {.lines = BUF_INIT(LIMIT_CATALOG_TAR)};
+	CLEANUP(gzip_content_done)
+	struct gzip_content content = {.bytes = BUF_INIT(LIMIT_CATALOG_TAR)};
 
-	if (gzip_read(layer, &tar, err) != 0 || read_tar(&r, buf_slice(&tar), err) != 0)
+	if (gzip_read(&content, layer, err) != 0 ||
+		read_tar(&r, buf_slice(&content.bytes), err) != 0)
 		return -1;
-	if (catalog_new(&empty, err) != 0)
-		return -1;
-	return catalog_apply(ret, empty, r.changes, r.n, err);
+	return make_catalog(ret, &r, layer, &content, err);
 }

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "catalog/catalog.h"
 #include "intent/intent.h"
 #include "oci/json_read.h"
 #include "oci/reference.h"
@@ -29,26 +28,6 @@ void record_done(struct record *r)
 void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE])
 {
 	snprintf(ret, RECORD_TAG_SIZE, "c%" PRIu64, version);
-}
-
-int record_state(
-	struct digest *ret, const struct record_catalog *catalogs, size_t n, struct error *err)
-{
-	CLEANUP(hasher_done) struct hasher h = {0};
-
-	if (hasher_init(&h, DIGEST_SHA256, err) != 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		char text[DIGEST_TEXT_SIZE];
-
-		ASSERT(i == 0 || strcmp(catalogs[i - 1].repository, catalogs[i].repository) < 0);
-		hasher_update(&h, slice_of(catalogs[i].repository));
-		hasher_update(&h, SLICE(" "));
-		hasher_update(&h, slice_of(digest_format(&catalogs[i].digest, text)));
-		hasher_update(&h, SLICE("\n"));
-	}
-	*ret = hasher_finish(&h);
-	return 0;
 }
 
 /* ---- writing ---- */
@@ -88,7 +67,9 @@ void record_write(const struct record *r, struct buf *ret)
 		json_member_cstr(ret, "why", r->why);
 	if (r->has_parent)
 		member_digest(ret, "parent", &r->parent);
-	json_member_cstr(ret, "layout", r->layout);
+	json_member_cstr(ret, "layout", layout_kind_name(r->layout.kind));
+	if (r->layout.kind == LAYOUT_SPLIT)
+		json_member_u64(ret, "catalogsPerNamespace", r->layout.catalogs);
 	json_key(ret, "changes");
 	json_begin_array(ret);
 	for (size_t i = 0; i < r->n_changes; i++)
@@ -118,7 +99,7 @@ void record_manifest(
 	struct oci_manifest_draft draft = {
 		.artifact_type = RECORD_ARTIFACT_TYPE,
 		.config = {.media_type = OCI_MEDIA_EMPTY,
-			.digest = digest_of(OCI_EMPTY),
+			.digest = oci_empty_digest,
 			.size = OCI_EMPTY.n},
 		.layer = {.media_type = RECORD_MEDIA, .digest = *layer, .size = layer_size},
 		.n_annotations = ARRAY_SIZE(annotations),
@@ -209,11 +190,32 @@ static int read_lists(struct record *r, const json_t *root, struct error *err)
 	return 0;
 }
 
+static int read_layout(struct layout *ret, const json_t *root, struct error *err)
+{
+	const json_t *catalogs = json_object_get(root, "catalogsPerNamespace");
+	struct slice kind = get_string(root, "layout");
+
+	if (kind.n == 0)
+		return malformed("no layout", err);
+	if (!layout_kind_parse(kind, &ret->kind))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the store has layout %.*s, which this program does not know: use a newer "
+			"gsq",
+			kind.n < 40 ? (int)kind.n : 40, kind.p);
+	ret->catalogs = 1;
+	if (ret->kind == LAYOUT_SINGLE)
+		return 0;
+	if (!json_is_integer(catalogs) || json_integer_value(catalogs) < 1 ||
+		json_integer_value(catalogs) > LIMIT_LAYOUT_CATALOGS)
+		return malformed("the number of catalogs", err);
+	ret->catalogs = (unsigned)json_integer_value(catalogs);
+	return 0;
+}
+
 static int read_record(struct record *r, const json_t *root, struct error *err)
 {
 	const json_t *format = json_object_get(root, "format");
 	const json_t *version = json_object_get(root, "version");
-	struct slice layout = get_string(root, "layout");
 	struct slice who = get_string(root, "who"), why = get_string(root, "why");
 
 	if (!json_is_integer(format) || json_integer_value(format) < 1)
@@ -227,9 +229,8 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 		(uint64_t)json_integer_value(version) > LIMIT_VERSION)
 		return malformed("no version", err);
 	r->version = (uint64_t)json_integer_value(version);
-	if (layout.n == 0 || layout.n >= sizeof(r->layout))
-		return malformed("no layout", err);
-	memcpy(r->layout, layout.p, layout.n);
+	if (read_layout(&r->layout, root, err) != 0)
+		return -1;
 	if (who.n == 0)
 		return malformed("no author", err);
 	r->who = slice_dup(who);

@@ -7,6 +7,7 @@
 #ifndef CATALOG_RECORD_H
 #define CATALOG_RECORD_H
 
+#include "catalog/layout.h"
 #include "catalog/resource.h"
 
 #define RECORD_REPOSITORY "gitops-squared/commits"
@@ -34,10 +35,10 @@ struct record {
 	uint64_t version;     /* the commit's: the highest ever issued, tag c<version> */
 	bool has_parent;      /* false: the first of its chain */
 	struct digest parent; /* manifest of the record before */
-	char layout[16];      /* "single" */
-	struct digest state;  /* over all catalogs' names and digests */
-	char *who;            /* who asked for it; "anonymous" until there are identities */
-	char *why;            /* "init", "rebuild", or NULL */
+	struct layout layout;
+	struct digest state; /* over all catalogs' names and digests: state_digest() */
+	char *who;           /* who asked for it; "anonymous" until there are identities */
+	char *why;           /* "init", "rebuild", or NULL */
 	size_t n_changes;
 	struct record_change *changes;
 	size_t n_catalogs; /* those that changed */
@@ -47,10 +48,6 @@ struct record {
 /* Frees who, why, changes and catalogs. */
 void record_done(struct record *r);
 
-/* The one hash over the names and digests of all catalogs, sorted by repository. */
-int record_state(struct digest *ret, const struct record_catalog *catalogs, size_t n,
-	struct error *err) MUST_CHECK;
-
 void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE]);
 
 /* Layer bytes (JSON) and the manifest around them. */
@@ -58,7 +55,8 @@ void record_write(const struct record *r, struct buf *ret);
 void record_manifest(
 	const struct digest *layer, uint64_t layer_size, uint64_t version, struct buf *ret);
 
-/* A record of a newer format is ERROR_UNAVAILABLE and says so; a malformed one ERROR_INTERNAL. */
+/* A record of a newer format, or of a layout that this program does not know, is ERROR_UNAVAILABLE
+ * and says so; a malformed one ERROR_INTERNAL. */
 int record_parse(struct record *ret, struct slice json, struct error *err) MUST_CHECK;
 
 #endif

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "intent/manifest.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #define ARTIFACT_TYPE "application/vnd.gitops-squared.resource.v1"
@@ -53,7 +52,12 @@ void resource_repository(
 
 void resource_tag(uint64_t version, char ret[RESOURCE_TAG_SIZE])
 {
-	snprintf(ret, RESOURCE_TAG_SIZE, "v%" PRIu64, version);
+	char room[U64_DIGITS];
+	struct slice digits = u64_digits(version, room);
+
+	ret[0] = 'v';
+	memcpy(ret + 1, digits.p, digits.n);
+	ret[1 + digits.n] = '\0';
 }
 
 bool resource_tag_parse(struct slice tag, uint64_t *ret_version)
@@ -62,33 +66,36 @@ bool resource_tag_parse(struct slice tag, uint64_t *ret_version)
 	       slice_to_u64((struct slice){tag.p + 1, tag.n - 1}, ret_version);
 }
 
-/* Manifest and digests around a layer that is already in place. */
-static int finish(struct artifact *a, const char *namespace, const char *name, uint64_t version,
-	bool tombstone, struct error *err)
+struct version_of {
+	const char *namespace, *name;
+	uint64_t version;
+	bool tombstone;
+};
+
+static void write_manifest(const struct version_of *of, const struct digest *layer,
+	uint64_t layer_size, struct buf *ret)
 {
 	char tag[RESOURCE_TAG_SIZE], created[CLOCK_RFC3339_SIZE];
 	struct oci_annotation layer_annotations[5], annotations[4];
 	size_t n_layer = 0, n = 0;
 	struct oci_manifest_draft draft;
 
-	resource_tag(version, tag);
-	clock_rfc3339(version, created);
-	a->layer_digest = digest_of(buf_slice(&a->layer));
-
-	if (tombstone) {
+	resource_tag(of->version, tag);
+	clock_rfc3339(of->version, created);
+	if (of->tombstone) {
 		struct oci_annotation deleted = {"io.gitops-squared.resource.deleted", "true"};
 
 		layer_annotations[n_layer++] = deleted;
 		annotations[n++] = deleted;
 	}
-	annotations[n++] = (struct oci_annotation){"io.gitops-squared.resource.name", name};
+	annotations[n++] = (struct oci_annotation){"io.gitops-squared.resource.name", of->name};
 	annotations[n++] =
-		(struct oci_annotation){"io.gitops-squared.resource.namespace", namespace};
+		(struct oci_annotation){"io.gitops-squared.resource.namespace", of->namespace};
 	annotations[n++] = (struct oci_annotation){"org.opencontainers.image.created", created};
 	layer_annotations[n_layer++] =
-		(struct oci_annotation){"io.gitops-squared.resource.name", name};
+		(struct oci_annotation){"io.gitops-squared.resource.name", of->name};
 	layer_annotations[n_layer++] =
-		(struct oci_annotation){"io.gitops-squared.resource.namespace", namespace};
+		(struct oci_annotation){"io.gitops-squared.resource.namespace", of->namespace};
 	layer_annotations[n_layer++] =
 		(struct oci_annotation){"io.gitops-squared.resource.version", tag};
 	layer_annotations[n_layer++] =
@@ -97,17 +104,26 @@ static int finish(struct artifact *a, const char *namespace, const char *name, u
 	draft = (struct oci_manifest_draft){
 		.artifact_type = ARTIFACT_TYPE,
 		.config = {.media_type = OCI_MEDIA_EMPTY,
-			.digest = digest_of(OCI_EMPTY),
+			.digest = oci_empty_digest,
 			.size = OCI_EMPTY.n},
 		.layer = {.media_type = LAYER_TYPE,
-			.digest = a->layer_digest,
-			.size = a->layer.len,
+			.digest = *layer,
+			.size = layer_size,
 			.n_annotations = n_layer,
 			.annotations = layer_annotations},
 		.n_annotations = n,
 		.annotations = annotations,
 	};
-	oci_manifest_write(&draft, &a->manifest);
+	oci_manifest_write(&draft, ret);
+}
+
+/* Manifest and digests around a layer that is already in place. */
+static int finish(struct artifact *a, const struct version_of *of, struct error *err)
+{
+	if (buf_check(&a->layer, err) != 0)
+		return -1;
+	a->layer_digest = digest_of(buf_slice(&a->layer));
+	write_manifest(of, &a->layer_digest, a->layer.len, &a->manifest);
 	if (buf_check(&a->manifest, err) != 0)
 		return -1;
 	a->digest = digest_of(buf_slice(&a->manifest));
@@ -122,15 +138,21 @@ static void artifact_init(struct artifact *a)
 	};
 }
 
+static struct version_of version_of(const struct intent *intent, uint64_t version)
+{
+	return (struct version_of){
+		.namespace = intent->namespace, .name = intent->name, .version = version};
+}
+
 int artifact_of_resource(
 	struct artifact *ret, const struct intent *intent, uint64_t version, struct error *err)
 {
+	struct version_of of = version_of(intent, version);
 	struct artifact a;
 
 	artifact_init(&a);
 	intent_render(intent, version, &a.layer);
-	if (buf_check(&a.layer, err) != 0 ||
-		finish(&a, intent->namespace, intent->name, version, false, err) != 0) {
+	if (finish(&a, &of, err) != 0) {
 		artifact_done(&a);
 		return -1;
 	}
@@ -141,15 +163,30 @@ int artifact_of_resource(
 int artifact_of_tombstone(struct artifact *ret, const char *namespace, const char *name,
 	uint64_t version, struct error *err)
 {
+	struct version_of of = {namespace, name, version, true};
 	struct artifact a;
 
 	artifact_init(&a);
 	buf_printf(&a.layer, "# deleted: %s/%s\n", namespace, name);
-	if (buf_check(&a.layer, err) != 0 || finish(&a, namespace, name, version, true, err) != 0) {
+	if (finish(&a, &of, err) != 0) {
 		artifact_done(&a);
 		return -1;
 	}
 	*ret = a;
+	return 0;
+}
+
+int artifact_digest(struct digest *ret, const struct intent *intent, uint64_t version,
+	struct slice layer, struct error *err)
+{
+	CLEANUP(buf_done) struct buf manifest = BUF_INIT(LIMIT_MANIFEST);
+	struct digest layer_digest = digest_of(layer);
+	struct version_of of = version_of(intent, version);
+
+	write_manifest(&of, &layer_digest, layer.n, &manifest);
+	if (buf_check(&manifest, err) != 0)
+		return -1;
+	*ret = digest_of(buf_slice(&manifest));
 	return 0;
 }
 

@@ -16,10 +16,10 @@
 #define RESOURCE_TAG_SIZE 22 /* "v" and a 64-bit number */
 
 struct resource {
-	unsigned refs; /* atomic */
+	unsigned refs;        /* atomic */
+	struct digest digest; /* of the artifact's manifest */
 	uint64_t version;
 	struct intent *intent;
-	struct digest digest; /* of the artifact's manifest */
 };
 
 /* Takes a reference to the intent; digest is the one that artifact_of_resource() gives. */
@@ -48,5 +48,10 @@ int artifact_of_resource(struct artifact *ret, const struct intent *intent, uint
 int artifact_of_tombstone(struct artifact *ret, const char *namespace, const char *name,
 	uint64_t version, struct error *err) MUST_CHECK;
 void artifact_done(struct artifact *a);
+
+/* Only the digest of that manifest, where the layer is there already: layer is what intent_render()
+ * writes, or intent_parse() has read. */
+int artifact_digest(struct digest *ret, const struct intent *intent, uint64_t version,
+	struct slice layer, struct error *err) MUST_CHECK;
 
 #endif

@@ -3,9 +3,6 @@
 
 #include "base/limits.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #define SIZE_OCTAL_END (UINT64_C(1) << 33) /* eleven octal digits */
 
 enum { TYPE_FILE = '0', TYPE_FOLDER = '5', TYPE_LONG_NAME = 'L' };
@@ -31,6 +28,13 @@ struct header {
 	char pad[12];
 };
 _Static_assert(sizeof(struct header) == TAR_BLOCK, "a tar header is one block");
+
+/* So many octal digits; the field is zeroed behind them. */
+static void set_octal(char *field, size_t digits, uint64_t value)
+{
+	for (size_t i = digits; i-- > 0; value >>= 3)
+		field[i] = (char)('0' + (value & 7));
+}
 
 /* The checksum is the sum of all bytes, its own field read as spaces. */
 static unsigned checksum(const struct header *h)
@@ -67,7 +71,7 @@ static bool set_path(struct header *h, struct slice path)
 static void set_size(struct header *h, uint64_t size)
 {
 	if (size < SIZE_OCTAL_END) {
-		snprintf(h->size, sizeof(h->size), "%011" PRIo64, size);
+		set_octal(h->size, sizeof(h->size) - 1, size);
 		return;
 	}
 	for (size_t i = sizeof(h->size); i-- > 0; size >>= 8)
@@ -87,16 +91,19 @@ static void init_header(struct header *ret, const struct tar_entry *entry)
 		.devmajor = "0000000",
 		.devminor = "0000000",
 	};
-	snprintf(ret->mode, sizeof(ret->mode), "%07o", entry->mode & 0777);
-	snprintf(ret->mtime, sizeof(ret->mtime), "%011" PRIo64, entry->mtime_s % SIZE_OCTAL_END);
+	set_octal(ret->mode, sizeof(ret->mode) - 1, entry->mode & 0777);
+	set_octal(ret->mtime, sizeof(ret->mtime) - 1, entry->mtime_s);
 	set_size(ret, entry->size);
 }
 
 static void set_checksum(struct header *h)
 {
+	char sum[6];
+
 	memset(h->checksum, ' ', sizeof(h->checksum));
-	snprintf(h->checksum, sizeof(h->checksum), "%06o", checksum(h));
-	h->checksum[7] = ' ';
+	set_octal(sum, sizeof(sum), checksum(h));
+	memcpy(h->checksum, sum, sizeof(sum));
+	h->checksum[sizeof(sum)] = '\0';
 }
 
 static bool make_header(struct header *ret, const struct tar_entry *entry)
@@ -175,10 +182,8 @@ void tar_add_end(struct buf *ret)
 
 static bool all_zero(struct slice s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] != '\0')
-			return false;
-	return true;
+	/* It begins with a zero, and each byte is as the one before. */
+	return s.n == 0 || (s.p[0] == '\0' && memcmp(s.p, s.p + 1, s.n - 1) == 0);
 }
 
 static int malformed(size_t at, struct error *err)
@@ -197,6 +202,19 @@ static int64_t header_size(const struct header *h)
 		size = size * 8 + (h->size[i] - '0');
 	}
 	return size;
+}
+
+static void copy_path(const struct header *h, char ret[TAR_PATH_MAX + 1])
+{
+	size_t prefix = strnlen(h->prefix, sizeof(h->prefix));
+	size_t name = strnlen(h->name, sizeof(h->name));
+
+	_Static_assert(sizeof(h->prefix) + sizeof(h->name) <= TAR_PATH_MAX, "with a slash between");
+	memcpy(ret, h->prefix, prefix);
+	if (prefix > 0)
+		ret[prefix++] = '/';
+	memcpy(ret + prefix, h->name, name);
+	ret[prefix + name] = '\0';
 }
 
 int tar_next(struct slice tar, size_t *at, struct tar_file *ret, struct error *err)
@@ -221,8 +239,7 @@ int tar_next(struct slice tar, size_t *at, struct tar_file *ret, struct error *e
 	size = (size_t)parsed;
 	if (size + padding(size) > left - sizeof(h))
 		return malformed(*at, err);
-	snprintf(file.path, sizeof(file.path), "%.*s%s%.*s", (int)sizeof(h.prefix), h.prefix,
-		h.prefix[0] == '\0' ? "" : "/", (int)sizeof(h.name), h.name);
+	copy_path(&h, file.path);
 	/* Written again it must be the same: no other mode, owner, type or split goes through. */
 	entry = catalog_entry(slice_of(file.path), size);
 	if (!make_header(&expected, &entry) || memcmp(&h, &expected, sizeof(h)) != 0)

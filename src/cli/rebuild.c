@@ -2,18 +2,22 @@
 #include "publish/rebuild.h"
 #include "cli/backend.h"
 #include "cli/cli.h"
+#include "cli/layout.h"
 #include "oci/digest.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { OPT_REGISTRY, OPT_CA, OPT_DATA_DIR };
+enum { OPT_REGISTRY, OPT_CA, OPT_DATA_DIR, OPT_LAYOUT, OPT_CATALOGS, OPT_CATALOG_URL };
 
 static const struct cli_option options[] = {
 	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
 	[OPT_CA] = BACKEND_OPTION_CA,
 	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
+	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT,
+	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
+	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
 	{NULL},
 };
 
@@ -21,6 +25,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	struct cli_values v;
+	struct layout_options layout;
+	struct rebuild_options what;
 	struct backend backend;
 	size_t count;
 	int rc;
@@ -35,10 +41,14 @@ static int run(const struct verb *verb, int argc, char **argv)
 		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
 		return cli_failed(verb, &err);
 	}
+	if (layout_options(&layout, v.at[OPT_LAYOUT], v.at[OPT_CATALOGS], v.at[OPT_CATALOG_URL],
+		    v.at[OPT_REGISTRY], &err) != 0)
+		return cli_usage(verb, &err);
 	digest_setup();
 	if (backend_open(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA], &err) != 0)
 		return cli_failed(verb, &err);
-	rc = rebuild_run(backend.registry, &count, &err);
+	what = (struct rebuild_options){layout.given ? &layout.layout : NULL, layout.root};
+	rc = rebuild_run(backend.registry, &what, &count, &err);
 	backend_close(&backend);
 	if (rc != 0)
 		return cli_failed(verb, &err);

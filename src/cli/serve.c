@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "cli/backend.h"
 #include "cli/cli.h"
+#include "cli/layout.h"
+#include "http/access.h"
 #include "oci/digest.h"
 #include "registry/admin.h"
 
@@ -18,9 +20,14 @@ enum {
 	OPT_REGISTRY_LISTEN,
 	OPT_DATA_DIR,
 	OPT_INIT,
+	OPT_LAYOUT,
+	OPT_CATALOGS,
+	OPT_CATALOG_URL,
 	OPT_NAMESPACES,
 	OPT_GC_INTERVAL,
 	OPT_GC_GRACE,
+	OPT_LOG_FORMAT,
+	OPT_LOG_REQUESTS,
 };
 
 static const struct cli_option options[] = {
@@ -34,11 +41,18 @@ static const struct cli_option options[] = {
 	[OPT_INIT] = {"init", "GSQ_INIT", NULL, NULL,
 		"make the first commit record of a new, empty store; without it an empty store is "
 		"taken for a lost one"},
+	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT,
+	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
+	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
 	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
 		"namespaces that exist in the cluster; no others are written to"},
 	[OPT_GC_INTERVAL] = {"gc-interval", "GC_INTERVAL", "DURATION", "1h",
 		"how often the embedded registry removes what nothing refers to; 0: never"},
 	[OPT_GC_GRACE] = BACKEND_OPTION_GC_GRACE("gc-grace", ""),
+	[OPT_LOG_FORMAT] = {"log-format", "LOG_FORMAT", "logfmt|json", "logfmt",
+		"how a line of the log is written"},
+	[OPT_LOG_REQUESTS] = {"log-requests", "LOG_REQUESTS", "on|errors|off", "on",
+		"which requests have a line in the log; errors: those answered 400 and above"},
 	{NULL},
 };
 
@@ -75,13 +89,50 @@ static int start_registry(struct serving *s, const struct cli_values *v, struct 
 	return 0;
 }
 
+/* The place of the option's value in the list. */
+static int choose(const struct cli_values *v, size_t option, const char *const *values, size_t n,
+	unsigned *ret, struct error *err)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(v->at[option], values[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+	return error_set(err, ERROR_INVALID, "--%s: \"%s\" is not one of %s", options[option].flag,
+		v->at[option], options[option].argument);
+}
+
+static int set_log(const struct cli_values *v, struct error *err)
+{
+	static const char *const formats[] = {[LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json"};
+	static const char *const requests[] = {
+		[HTTP_LOG_ALL] = "on", [HTTP_LOG_ERRORS] = "errors", [HTTP_LOG_NONE] = "off"};
+	unsigned format = 0, which = 0;
+
+	if (choose(v, OPT_LOG_FORMAT, formats, ARRAY_SIZE(formats), &format, err) != 0 ||
+		choose(v, OPT_LOG_REQUESTS, requests, ARRAY_SIZE(requests), &which, err) != 0)
+		return -1;
+	log_set_format((enum log_format)format);
+	http_access_set_log((enum http_access_log)which);
+	return 0;
+}
+
 static int start(struct serving *s, const struct cli_values *v, struct error *err)
 {
 	struct publisher_options publisher = {.init = v->at[OPT_INIT] != NULL};
-	struct api_options api = {.namespaces = v->at[OPT_NAMESPACES]};
+	struct api_options api = {
+		.namespaces = v->at[OPT_NAMESPACES],
+		.version = GSQ_VERSION,
+	};
+	struct layout_options layout;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct http_service service;
 
+	if (layout_options(&layout, v->at[OPT_LAYOUT], v->at[OPT_CATALOGS], v->at[OPT_CATALOG_URL],
+		    v->at[OPT_REGISTRY], err) != 0)
+		return -1;
+	publisher.layout = layout.given ? &layout.layout : NULL;
+	publisher.root = layout.root;
 	if (backend_open(
 		    &s->backend, v->at[OPT_REGISTRY], v->at[OPT_DATA_DIR], v->at[OPT_CA], err) != 0)
 		return -1;
@@ -93,6 +144,7 @@ static int start(struct serving *s, const struct cli_values *v, struct error *er
 	if (publisher_new(&s->publisher, &publisher, err) != 0)
 		return -1;
 	api.publisher = s->publisher;
+	api.embedded = s->backend.embedded;
 	if (api_new(&s->api, &api, err) != 0)
 		return -1;
 	service = api_service(s->api);
@@ -157,6 +209,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 		cli_help(verb);
 		return EXIT_OK;
 	}
+	if (set_log(&v, &err) != 0)
+		return cli_usage(verb, &err);
 	block_signals(&ends);
 	raise_file_limit();
 	digest_setup();

@@ -120,6 +120,7 @@ static struct slice make_head(struct conn *c)
 	char line[128];
 	int n;
 
+	c->request.status = c->reply.status;
 	buf_reset(b);
 	n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\nDate: %s\r\n", c->reply.status,
 		http_reason(c->reply.status), loop_date(c->loop));
@@ -134,6 +135,11 @@ static struct slice make_head(struct conn *c)
 		buf_puts(b, "Connection: close\r\n");
 	else if (c->minor == 0)
 		buf_puts(b, "Connection: keep-alive\r\n");
+	if (c->request.id.n > 0) {
+		buf_puts(b, "X-Request-Id: ");
+		buf_add(b, c->request.id);
+		buf_puts(b, "\r\n");
+	}
 	buf_add(b, buf_slice(&c->reply.headers));
 	buf_puts(b, "\r\n");
 	return buf_slice(b);
@@ -154,6 +160,7 @@ static bool drop_body(struct conn *c)
 		if (used < 0)
 			return false;
 		c->body_bytes += (uint64_t)used;
+		c->request.body += (uint64_t)used;
 		evbuffer_drain(c->input, (size_t)used);
 	}
 	return true;
@@ -192,6 +199,7 @@ static void end_answer(struct conn *c)
 	http_reply_done(&c->reply);
 	if (c->state == CONN_DEAD)
 		return;
+	c->request.answered = true;
 	if (!c->keep || c->body.done) {
 		conn_set_state(c, CONN_FLUSH);
 		return;

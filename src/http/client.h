@@ -43,8 +43,9 @@ struct http_call {
 	void *arg;
 
 	/*
-	 * out; http_call_done() frees. The body's maximum is set by http_call_init(): a longer
-	 * answer is an error, but where the status is 400 or more its body is cut there.
+	 * out; http_call_done() frees. The body's maximum is set by http_call_init(), or before a
+	 * start in response_body.max: a longer answer is an error, but where the status is 400 or
+	 * more its body is cut there.
 	 */
 	int status;                  /* 0 when no whole answer came: see err */
 	struct buf response_headers; /* "name: value\n" lines, names in lower case */

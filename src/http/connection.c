@@ -80,6 +80,7 @@ static void conn_free(struct conn *c)
 {
 	if (c->x != NULL)
 		exchange_end(TAKE_PTR(c->x));
+	request_over(c);
 	http_reply_done(&c->reply);
 	LIST_REMOVE(c, in_loop);
 	bufferevent_free(c->bev);
@@ -152,7 +153,8 @@ static bool idle_step(struct conn *c)
 	if (empty)
 		return false;
 	conn_set_state(c, CONN_HEAD);
-	set_deadline(c, server_limits(c->server)->head_ms);
+	c->request.started_us = clock_monotonic_us();
+	c->deadline_ms = c->request.started_us / 1000 + server_limits(c->server)->head_ms;
 	c->scanned = 0;
 	return true;
 }
@@ -225,6 +227,7 @@ static bool flush_step(struct conn *c)
 	if (c->keep) {
 		if (left > 0 && (left >= LIMIT_HTTP_WINDOW || evbuffer_get_length(c->input) == 0))
 			return false;
+		request_over(c);
 		conn_set_state(c, CONN_IDLE);
 		set_deadline(c, server_limits(c->server)->idle_ms);
 		return true;
@@ -232,6 +235,7 @@ static bool flush_step(struct conn *c)
 	evbuffer_drain(c->input, evbuffer_get_length(c->input));
 	if (left > 0)
 		return false;
+	request_over(c);
 	if (c->eof) {
 		conn_set_state(c, CONN_DEAD);
 		return true;
@@ -254,6 +258,7 @@ static bool linger_step(struct conn *c)
 
 void conn_fail(struct conn *c, const struct error *err, bool close)
 {
+	request_begin(c);
 	if (c->x != NULL)
 		exchange_end(TAKE_PTR(c->x));
 	reply_from_error(&c->reply, server_service(c->server), err);
@@ -304,7 +309,8 @@ struct conn *conn_new(struct loop *loop, struct http_server *server, int fd)
 	c->server = server;
 	c->input = bufferevent_get_input(c->bev);
 	c->output = bufferevent_get_output(c->bev);
-	c->taken_at_ms = clock_monotonic_ms();
+	c->request.started_us = clock_monotonic_us();
+	c->taken_at_ms = c->request.started_us / 1000;
 	http_reply_init(&c->reply, 200);
 	set_deadline(c, server_limits(server)->idle_ms);
 	bufferevent_setcb(c->bev, on_progress, on_progress, on_event, c);

@@ -14,6 +14,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <netinet/in.h>
 
 /* The allowed transitions are in connection.c. */
 enum conn_state {
@@ -27,6 +28,22 @@ enum conn_state {
 	CONN_LINGER,  /* we have said our last byte; reading until the client has understood */
 	CONN_DEAD,    /* to be freed by conns_run */
 	CONN_STATES_
+};
+
+#define REQUEST_OWN_ID_SIZE 17
+
+/* What the service is told of a request when it is over: more than its exchange lives to see, and
+ * all there is of one whose head could not be read. */
+struct request {
+	bool open;                  /* not over yet */
+	bool answered;              /* all of the answer is queued */
+	int status;                 /* 0: no answer yet */
+	uint64_t started_us;        /* its first byte, or the connection's begin */
+	uint64_t body;              /* bytes that came after the head */
+	uint64_t queued;            /* of the connection, when it began */
+	struct http_exchange *past; /* after exchange_end(), for the head; or NULL */
+	struct slice id;            /* in the head, or: */
+	char own_id[REQUEST_OWN_ID_SIZE];
 };
 
 struct conn {
@@ -45,7 +62,10 @@ struct conn {
 	bool keep;                       /* another request may follow this one */
 	size_t scanned;                  /* bytes of an incomplete head without a new line's end */
 
+	char peer[INET6_ADDRSTRLEN]; /* "": a Unix socket */
+
 	/* the request */
+	struct request request;
 	struct http_exchange *x; /* from the end of its head until its answer is queued */
 	unsigned minor;          /* HTTP/1.minor */
 	bool is_head;            /* the method is HEAD */
@@ -74,6 +94,8 @@ enum reading {
 struct http_exchange {
 	struct conn *c;
 	struct slice path, query;
+	const char *route;
+	bool probe;
 	void *data;
 	void (*free_data)(void *data);
 	LIST_HEAD(, http_handle) handles;
@@ -135,13 +157,22 @@ void exchange_free_spare(struct loop *loop);
 int exchange_begin(struct http_exchange *x, struct conn *c, const char *p, size_t head_size,
 	struct error *err) MUST_CHECK;
 
-/* Tells a sink that waits for the end of its body, detaches the handles, frees. */
+/* Tells a sink that waits for the end of its body, detaches the handles, frees; what is left is the
+ * head, until request_over(). */
 void exchange_end(struct http_exchange *x);
 
 /* From now on handles find the exchange gone. */
 void exchange_detach(struct http_exchange *x);
 
 bool service_step(struct conn *c); /* CONN_SERVICE */
+
+/* ---- request.c ---- */
+
+/* The head is there, or will not be: it counts from now on. Nothing if it does already. */
+void request_begin(struct conn *c);
+
+/* Tells the service, unless there is no request, and lets go of it. */
+void request_over(struct conn *c);
 
 /* ---- reply.c ---- */
 

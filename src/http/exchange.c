@@ -39,6 +39,11 @@ static void free_exchange(struct http_exchange *x)
 
 void exchange_give_back(struct loop *loop, struct http_exchange *x)
 {
+	struct buf raw = x->raw;
+
+	/* The parser fills the head anew; the rest must be as in a new one. */
+	memset(x, 0, offsetof(struct http_exchange, head));
+	x->raw = raw;
 	if (loop->spare == NULL)
 		loop->spare = x;
 	else
@@ -74,6 +79,7 @@ int exchange_begin(
 	c->continue_wanted = x->head.expect_continue;
 	c->body_since_ms = c->body_paused_ms = c->body_bytes = 0;
 	http_body_init(&c->body, &x->head);
+	request_begin(c);
 	return 0;
 }
 
@@ -89,8 +95,7 @@ void exchange_detach(struct http_exchange *x)
 
 void exchange_end(struct http_exchange *x)
 {
-	struct loop *loop = x->c->loop;
-	struct buf raw = x->raw;
+	struct conn *c = x->c;
 
 	exchange_detach(x);
 	if (x->reading == READING_STREAM)
@@ -98,11 +103,9 @@ void exchange_end(struct http_exchange *x)
 	if (x->free_data != NULL)
 		x->free_data(x->data);
 	buf_done(&x->body);
-	server_return_memory(x->c->server, x->body_memory);
-	/* The parser fills the head anew; the rest must be as in a new one. */
-	memset(x, 0, offsetof(struct http_exchange, head));
-	x->raw = raw;
-	exchange_give_back(loop, x);
+	server_return_memory(c->server, x->body_memory);
+	ASSERT(c->request.past == NULL);
+	c->request.past = x;
 }
 
 /* The service may act on an exchange until it has answered. */
@@ -130,6 +133,13 @@ struct slice http_exchange_path(const struct http_exchange *x)
 struct slice http_exchange_query(const struct http_exchange *x)
 {
 	return x->query;
+}
+
+void http_exchange_set_route(struct http_exchange *x, const char *route, bool probe)
+{
+	open_conn(x);
+	x->route = route;
+	x->probe = probe;
 }
 
 void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_data)(void *data))
@@ -260,6 +270,7 @@ static ssize_t feed(struct conn *c, struct slice input)
 		return -1;
 	}
 	c->body_bytes += (uint64_t)used;
+	c->request.body += (uint64_t)used;
 	if (data.n > 0)
 		hand_over(c->x, data);
 	return used;

@@ -2,6 +2,7 @@
 #include "http/loop.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "http/connection.h"
 
 #include <errno.h>
@@ -109,7 +110,11 @@ static void *run(void *arg)
 {
 	struct loop *loop = arg;
 
-	ASSERT(event_base_dispatch(loop->base) == 0);
+	/* A turn at a time: log lines of a turn are written together. */
+	while (!event_base_got_break(loop->base)) {
+		AZ(event_base_loop(loop->base, EVLOOP_ONCE));
+		log_flush();
+	}
 	return NULL;
 }
 
@@ -143,6 +148,7 @@ static int loop_init(struct loop *loop, struct error *err)
 	LIST_INIT(&loop->conns);
 	buf_init(&loop->head, 2 * LIMIT_HTTP_HEAD);
 	buf_init(&loop->piece, LIMIT_HTTP_WINDOW);
+	arc4random_buf(&loop->ids, sizeof(loop->ids));
 	loop->mailbox_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (loop->mailbox_fd < 0)
 		return error_set_errno(err, errno, "cannot make an event loop's mailbox");

@@ -49,6 +49,7 @@ struct loop {
 	struct buf piece;            /* the piece of a body being sent or received */
 	time_t date_s;
 	char date[CLOCK_HTTP_DATE_SIZE];
+	uint64_t ids; /* of requests: the next one is made of this */
 };
 
 struct http_loops {

@@ -6,6 +6,7 @@
 #include "http/local_address.h"
 #include "http/uri.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -28,6 +29,12 @@ const struct http_limits http_limits_default = {
 	.body_rate = LIMIT_HTTP_BODY_RATE,
 	.send_stall_ms = LIMIT_HTTP_SEND_STALL_MS,
 	.collected = LIMIT_HTTP_COLLECTED,
+};
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
 };
 
 /* One loop's interest in the listening socket, which all loops share. */
@@ -128,7 +135,20 @@ static void refuse(struct conn *c)
 	conn_fail(c, &err, true);
 }
 
-static void take(struct listener *listener, int fd)
+/* IPv4 as such, though the socket may take it as IPv6. */
+static void set_peer(struct conn *c, const union address *address)
+{
+	const struct in6_addr *v6 = &address->v6.sin6_addr;
+
+	if (address->any.sa_family == AF_INET)
+		inet_ntop(AF_INET, &address->v4.sin_addr, c->peer, sizeof(c->peer));
+	else if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6))
+		inet_ntop(AF_INET, &v6->s6_addr[12], c->peer, sizeof(c->peer));
+	else if (address->any.sa_family == AF_INET6)
+		inet_ntop(AF_INET6, v6, c->peer, sizeof(c->peer));
+}
+
+static void take(struct listener *listener, int fd, const union address *peer)
 {
 	enum admission admission = admit(listener->server);
 	struct conn *c;
@@ -139,9 +159,12 @@ static void take(struct listener *listener, int fd)
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	c = conn_new(listener->loop, listener->server, fd);
-	if (c == NULL)
+	if (c == NULL) {
 		server_release(listener->server);
-	else if (admission == REFUSED && c->state != CONN_DEAD)
+		return;
+	}
+	set_peer(c, peer);
+	if (admission == REFUSED && c->state != CONN_DEAD)
 		refuse(c);
 }
 
@@ -176,11 +199,13 @@ static void on_accept(evutil_socket_t listening, short what UNUSED, void *arg)
 	struct listener *listener = arg;
 
 	for (int i = 0; i < ACCEPT_MAX; i++) {
-		int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		union address peer = {.any.sa_family = AF_UNSPEC};
+		socklen_t size = sizeof(peer);
+		int fd = accept4(listening, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			listener->failing = false;
-			take(listener, fd);
+			take(listener, fd, &peer);
 		} else if (is_shortage(errno)) {
 			back_off(listener, errno);
 			break;
@@ -250,11 +275,7 @@ static int listen_on(const char *host, uint16_t port, const char *address, struc
 
 static uint16_t bound_port(int fd)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address = {.v6 = {.sin6_port = 0}};
+	union address address = {.v6 = {.sin6_port = 0}};
 	socklen_t len = sizeof(address);
 
 	AZ(getsockname(fd, &address.any, &len));

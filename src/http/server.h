@@ -31,11 +31,31 @@ void http_loops_free(struct http_loops *loops);
 
 /* ---- servers ---- */
 
+/* A request that is over: its answer was sent, or its connection broke. */
+struct http_done {
+	struct slice method, path; /* SLICE_NONE where its head could not be read */
+	const char *route;         /* of http_exchange_set_route(), or NULL */
+	bool probe;
+	struct slice id;
+	const char *peer;        /* the client's address; "": a Unix socket */
+	int status;              /* 0: no answer had begun */
+	bool broken;             /* the client has not had all of the answer */
+	uint64_t received, sent; /* bytes, heads included */
+	uint64_t duration_us;    /* from the first byte that came to the last that went */
+};
+
 struct http_service {
 	void (*handle)(struct http_exchange *x, void *arg);
 	void *arg;
 	/* The body of an error answer that the server itself gives (400, 408, 413, 431, 503). */
 	void (*error_body)(const struct error *err, struct buf *ret);
+	/*
+	 * NULL, or: told of each request that is over, on the loop's thread, those that handle()
+	 * never saw included. Its requests have ids then: that of their X-Request-Id, where it is
+	 * printable ASCII of at most LIMIT_HTTP_REQUEST_ID bytes, else a fresh one. Every answer
+	 * has it as X-Request-Id.
+	 */
+	void (*done)(const struct http_done *done, void *arg);
 };
 
 struct http_limits {
@@ -72,6 +92,10 @@ void http_server_free(struct http_server *server); /* drains with 0 */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
 struct slice http_exchange_path(const struct http_exchange *x);  /* raw, before "?" */
 struct slice http_exchange_query(const struct http_exchange *x); /* raw, after "?", or empty */
+
+/* What done() calls its path by: a constant, such as "/api/v1/resources/{name}". probe: it is asked
+ * over and over, so that it succeeds is not worth a line. */
+void http_exchange_set_route(struct http_exchange *x, const char *route, bool probe);
 
 /* A place for the service's own state, freed with the exchange. */
 void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_data)(void *data));

@@ -147,9 +147,17 @@ static const char *put_string(char **end, struct slice s)
 	return start;
 }
 
-static int compare_labels(const void *a, const void *b)
+/* By insertion: there are few, and those of a manifest are in order. */
+static void sort_labels(struct intent_label *labels, size_t n)
 {
-	return strcmp(((const struct intent_label *)a)->key, ((const struct intent_label *)b)->key);
+	for (size_t i = 1; i < n; i++) {
+		struct intent_label label = labels[i];
+		size_t at = i;
+
+		for (; at > 0 && strcmp(labels[at - 1].key, label.key) > 0; at--)
+			labels[at] = labels[at - 1];
+		labels[at] = label;
+	}
 }
 
 static struct intent *build(
@@ -157,7 +165,6 @@ static struct intent *build(
 {
 	size_t bytes = sizeof(struct intent) + draft->n_labels * sizeof(struct intent_label) +
 		       draft->namespace.n + draft->name.n + draft->region.n + 3;
-	struct intent_label *labels;
 	struct intent *i;
 	char *strings;
 
@@ -166,8 +173,7 @@ static struct intent *build(
 	i = malloc(bytes);
 	if (i == NULL)
 		return NULL;
-	labels = (struct intent_label *)(i + 1);
-	strings = (char *)(labels + draft->n_labels);
+	strings = (char *)(i->labels + draft->n_labels);
 	*i = (struct intent){
 		.refs = 1,
 		.namespace = put_string(&strings, draft->namespace),
@@ -175,16 +181,14 @@ static struct intent *build(
 		.type = type,
 		.size = size,
 		.region = draft->region.p == NULL ? NULL : put_string(&strings, draft->region),
-		.replicas = (unsigned)draft->replicas,
-		.n_labels = draft->n_labels,
-		.labels = labels,
+		.replicas = (uint8_t)draft->replicas,
+		.n_labels = (uint8_t)draft->n_labels,
 	};
 	for (size_t n = 0; n < draft->n_labels; n++) {
-		labels[n].key = put_string(&strings, draft->labels[n].key);
-		labels[n].value = put_string(&strings, draft->labels[n].value);
+		i->labels[n].key = put_string(&strings, draft->labels[n].key);
+		i->labels[n].value = put_string(&strings, draft->labels[n].value);
 	}
-	if (i->n_labels > 1)
-		qsort(labels, i->n_labels, sizeof(labels[0]), compare_labels);
+	sort_labels(i->labels, i->n_labels);
 	return i;
 }
 

@@ -16,16 +16,17 @@ struct intent_label {
 	const char *key, *value;
 };
 
+/* Narrow fields, as there may be a hundred thousand. */
 struct intent {
 	unsigned refs; /* atomic */
+	enum intent_type type : 8;
+	enum intent_size size : 8;
+	uint8_t replicas;
+	uint8_t n_labels; /* the user's, sorted by key, ours not among them */
 	const char *namespace;
 	const char *name;
-	enum intent_type type;
-	enum intent_size size;
 	const char *region; /* NULL: not given */
-	unsigned replicas;
-	size_t n_labels; /* the user's, sorted by key, ours not among them */
-	const struct intent_label *labels;
+	struct intent_label labels[];
 };
 
 const char *intent_type_name(enum intent_type type); /* "vm" */

@@ -13,8 +13,8 @@
 /* version: microseconds since 1970; pushed-at is the same instant. */
 void intent_render(const struct intent *intent, uint64_t version, struct buf *ret);
 
-/* Reads what intent_render wrote. Anything else is ERROR_INVALID, down to the last byte: the text
- * is decoded with libyaml's event parser, validated like a POST, rendered again and compared. */
+/* Reads what intent_render wrote. Anything else is ERROR_INVALID, down to the last byte: what was
+ * read is validated like a POST, rendered again and compared. */
 int intent_parse(struct intent **ret, uint64_t *ret_version, struct slice yaml,
 	struct error *err) MUST_CHECK;
 

@@ -4,12 +4,13 @@
 
 /* Whole keys, or with a slash at the end all keys under a prefix. */
 static const struct {
-	const char *key, *reason;
+	struct slice key;
+	const char *reason;
 } reserved[] = {
-	{"app.kubernetes.io/managed-by", "it says gitops-squared on every resource"},
-	{"gitops-squared.io/", "this server keeps its own data there"},
-	{"kustomize.toolkit.fluxcd.io/", "Flux finds and prunes its objects by it"},
-	{"config.kubernetes.io/", "kustomize reads it as an instruction"},
+	{SLICE("app.kubernetes.io/managed-by"), "it says gitops-squared on every resource"},
+	{SLICE("gitops-squared.io/"), "this server keeps its own data there"},
+	{SLICE("kustomize.toolkit.fluxcd.io/"), "Flux finds and prunes its objects by it"},
+	{SLICE("config.kubernetes.io/"), "kustomize reads it as an instruction"},
 };
 
 static bool is_alphanumeric(char c)
@@ -67,7 +68,7 @@ static bool key_ok(struct slice key)
 static const char *reserved_because(struct slice key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++) {
-		struct slice r = slice_of(reserved[i].key);
+		struct slice r = reserved[i].key;
 		bool matches = r.p[r.n - 1] == '/' ? slice_starts(key, r) : slice_eq(key, r);
 
 		if (matches)
@@ -87,20 +88,20 @@ int intent_label_check(const struct draft_label *label, struct error *err)
 	const char *reason = reserved_because(label->key);
 	char key[INTENT_EXCERPT_SIZE], value[INTENT_EXCERPT_SIZE];
 
-	intent_excerpt(label->key, key);
 	if (reason != NULL)
-		return error_set_field(
-			err, path, "the label %s is reserved: %s; choose another key", key, reason);
+		return error_set_field(err, path,
+			"the label %s is reserved: %s; choose another key",
+			intent_excerpt(label->key, key), reason);
 	if (!key_ok(label->key))
 		return error_set_field(err, path,
 			"the label key \"%s\" must be at most 63 letters, digits, - _ and ., "
 			"starting and ending with a letter or digit, after an optional lower-case "
 			"domain and /",
-			key);
+			intent_excerpt(label->key, key));
 	if (label->value.n > 0 && !label_word_ok(label->value))
 		return error_set_field(err, path,
 			"the value \"%s\" of the label %s must be empty or at most 63 letters, "
 			"digits, - _ and ., starting and ending with a letter or digit",
-			intent_excerpt(label->value, value), key);
+			intent_excerpt(label->value, value), intent_excerpt(label->key, key));
 	return 0;
 }

@@ -1,57 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes the text apart line by line, as intent_render() puts it together. That need not be strict:
+ * what the lines say is validated like a POST, rendered again, and must then be the same text.
+ */
 #include "intent/draft.h"
 #include "intent/manifest.h"
 
-#include <yaml.h>
-
-#define DEPTH_MAX 3
-
-/* The mappings of the document. */
-enum mapping {
-	MAPPING_NONE,
-	MAPPING_ROOT,
-	MAPPING_METADATA,
-	MAPPING_ANNOTATIONS,
-	MAPPING_LABELS,
-	MAPPING_SPEC,
-};
-
 struct reader {
-	struct intent_draft draft;
-	struct slice version, replicas;
-	struct slice ignored; /* what has one value only: the comparison of all bytes sees to it */
-	struct buf strings;   /* what the slices borrow; never grows, so never moves */
-
-	enum mapping stack[DEPTH_MAX];
-	size_t depth;
-	bool has_key; /* the last scalar was a key, this one */
-	struct slice key;
-};
-
-#define READER_SLICE(name) offsetof(struct reader, name)
-static const struct member {
-	const char *key;
-	enum mapping in;
-	enum mapping mapping; /* its value is this mapping, or a scalar: */
-	size_t slice;         /* where in the reader it goes */
-} members[] = {
-	{"apiVersion", MAPPING_ROOT, .slice = READER_SLICE(ignored)},
-	{"kind", MAPPING_ROOT, .slice = READER_SLICE(ignored)},
-	{"metadata", MAPPING_ROOT, .mapping = MAPPING_METADATA},
-	{"spec", MAPPING_ROOT, .mapping = MAPPING_SPEC},
-	{"annotations", MAPPING_METADATA, .mapping = MAPPING_ANNOTATIONS},
-	{"labels", MAPPING_METADATA, .mapping = MAPPING_LABELS},
-	{"name", MAPPING_METADATA, .slice = READER_SLICE(draft.name)},
-	{"namespace", MAPPING_METADATA, .slice = READER_SLICE(draft.namespace)},
-	{"gitops-squared.io/pushed-at", MAPPING_ANNOTATIONS, .slice = READER_SLICE(ignored)},
-	{"gitops-squared.io/version", MAPPING_ANNOTATIONS, .slice = READER_SLICE(version)},
-	{"kustomize.toolkit.fluxcd.io/substitute", MAPPING_ANNOTATIONS,
-		.slice = READER_SLICE(ignored)},
-	{"app.kubernetes.io/managed-by", MAPPING_LABELS, .slice = READER_SLICE(ignored)},
-	{"region", MAPPING_SPEC, .slice = READER_SLICE(draft.region)},
-	{"replicas", MAPPING_SPEC, .slice = READER_SLICE(replicas)},
-	{"size", MAPPING_SPEC, .slice = READER_SLICE(draft.size)},
-	{"type", MAPPING_SPEC, .slice = READER_SLICE(draft.type)},
+	struct slice rest;
+	struct intent_draft draft; /* borrows from the text, and from this: */
+	char region[LIMIT_REGION];
+	uint64_t version;
 };
 
 static int not_canonical(struct error *err)
@@ -60,167 +19,151 @@ static int not_canonical(struct error *err)
 		err, ERROR_INVALID, "not a PlatformResource manifest as this server writes it");
 }
 
-static const struct member *find_member(const struct reader *r)
+/* ---- pieces of a line ---- */
+
+static bool skip(struct reader *r, struct slice expected)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		if (members[i].in == r->stack[r->depth - 1] &&
-			slice_eq(r->key, slice_of(members[i].key)))
-			return &members[i];
+	if (!slice_starts(r->rest, expected))
+		return false;
+	r->rest.p += expected.n;
+	r->rest.n -= expected.n;
+	return true;
+}
+
+static bool read_plain(struct reader *r, char end, struct slice *ret)
+{
+	*ret = slice_cut(&r->rest, end);
+	return r->rest.p != NULL;
+}
+
+/* What stands between double quotes, with its escapes. */
+static bool read_quoted(struct reader *r, char end, struct slice *ret)
+{
+	size_t i = 1;
+
+	while (i < r->rest.n && r->rest.p[i] != '"')
+		i += r->rest.p[i] == '\\' ? 2 : 1;
+	if (i + 1 >= r->rest.n || r->rest.p[i + 1] != end)
+		return false;
+	*ret = (struct slice){r->rest.p + 1, i - 1};
+	r->rest.p += i + 2;
+	r->rest.n -= i + 2;
+	return true;
+}
+
+/* A string and the end after it. */
+static bool read_string(struct reader *r, char end, struct slice *ret)
+{
+	bool quoted = r->rest.n > 0 && r->rest.p[0] == '"';
+
+	return quoted ? read_quoted(r, end, ret) : read_plain(r, end, ret);
+}
+
+static bool read_number(struct reader *r, uint64_t max, uint64_t *ret)
+{
+	struct slice digits;
+
+	return read_plain(r, '\n', &digits) && slice_to_u64(digits, ret) && *ret <= max;
+}
+
+/* ---- lines ---- */
+
+static bool read_head(struct reader *r)
+{
+	struct slice pushed_at; /* what the version says too */
+
+	return skip(r, SLICE("apiVersion: gitops-squared.io/v1alpha1\n"
+			     "kind: PlatformResource\n"
+			     "metadata:\n"
+			     "  annotations:\n"
+			     "    gitops-squared.io/pushed-at: ")) &&
+	       read_plain(r, '\n', &pushed_at) &&
+	       skip(r, SLICE("    gitops-squared.io/version: v")) &&
+	       read_number(r, LIMIT_VERSION, &r->version) &&
+	       skip(r, SLICE("    kustomize.toolkit.fluxcd.io/substitute: disabled\n"
+			     "  labels:\n"));
+}
+
+static bool read_labels(struct reader *r)
+{
+	struct intent_draft *draft = &r->draft;
+
+	while (skip(r, SLICE("    "))) {
+		struct draft_label label;
+
+		if (skip(r, SLICE("app.kubernetes.io/managed-by: gitops-squared\n")))
+			continue;
+		if (draft->n_labels == LIMIT_LABELS || !read_string(r, ':', &label.key) ||
+			!skip(r, SLICE(" ")) || !read_string(r, '\n', &label.value))
+			return false;
+		draft->labels[draft->n_labels++] = label;
 	}
-	return NULL;
+	return true;
 }
 
-/* ---- events ---- */
-
-static int begin_mapping(struct reader *r, struct error *err)
+/* No other string can have something to escape, and be valid. */
+static bool read_region(struct reader *r)
 {
-	enum mapping mapping = MAPPING_ROOT;
+	struct slice text;
+	size_t n = 0;
 
-	if (r->depth > 0) {
-		const struct member *m = r->has_key ? find_member(r) : NULL;
-
-		mapping = m != NULL ? m->mapping : MAPPING_NONE;
+	if (!read_string(r, '\n', &text))
+		return false;
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '\\' && i + 1 < text.n)
+			i++;
+		if (n == LIMIT_REGION)
+			return false;
+		r->region[n++] = text.p[i];
 	}
-	if (mapping == MAPPING_NONE)
-		return not_canonical(err);
-	ASSERT(r->depth < DEPTH_MAX);
-	r->stack[r->depth++] = mapping;
-	r->has_key = false;
-	return 0;
+	r->draft.region = (struct slice){r->region, n};
+	return true;
 }
 
-static int put_value(struct reader *r, struct slice value, struct error *err)
+static bool read_rest(struct reader *r)
 {
-	const struct member *m = find_member(r);
+	struct intent_draft *draft = &r->draft;
+	uint64_t replicas;
 
-	if (m != NULL && m->mapping == MAPPING_NONE) {
-		*(struct slice *)((char *)r + m->slice) = value;
-		return 0;
-	}
-	if (m == NULL && r->stack[r->depth - 1] == MAPPING_LABELS)
-		return intent_draft_add_label(&r->draft, r->key, value, err);
-	return not_canonical(err);
+	if (!skip(r, SLICE("  name: ")) || !read_string(r, '\n', &draft->name) ||
+		!skip(r, SLICE("  namespace: ")) || !read_string(r, '\n', &draft->namespace) ||
+		!skip(r, SLICE("spec:\n")))
+		return false;
+	if (skip(r, SLICE("  region: ")) && !read_region(r))
+		return false;
+	if (!skip(r, SLICE("  replicas: ")) || !read_number(r, INT64_MAX, &replicas))
+		return false;
+	draft->replicas = (int64_t)replicas;
+	return skip(r, SLICE("  size: ")) && read_plain(r, '\n', &draft->size) &&
+	       skip(r, SLICE("  type: ")) && read_plain(r, '\n', &draft->type);
 }
 
-static int put_scalar(struct reader *r, struct slice scalar, struct error *err)
-{
-	struct slice copy = {r->strings.data + r->strings.len, scalar.n};
-
-	if (r->depth == 0)
-		return not_canonical(err);
-	buf_add(&r->strings, scalar);
-	if (buf_check(&r->strings, err) != 0)
-		return not_canonical(err);
-	r->has_key = !r->has_key;
-	if (r->has_key) {
-		r->key = copy;
-		return 0;
-	}
-	return put_value(r, copy, err);
-}
-
-static int take_event(struct reader *r, const yaml_event_t *event, struct error *err)
-{
-	switch (event->type) {
-	case YAML_STREAM_START_EVENT:
-	case YAML_DOCUMENT_START_EVENT:
-	case YAML_DOCUMENT_END_EVENT:
-	case YAML_STREAM_END_EVENT:
-		return 0;
-	case YAML_MAPPING_START_EVENT:
-		return begin_mapping(r, err);
-	case YAML_MAPPING_END_EVENT:
-		r->depth--;
-		return 0;
-	case YAML_SCALAR_EVENT:
-		return put_scalar(r,
-			(struct slice){
-				(const char *)event->data.scalar.value, event->data.scalar.length},
-			err);
-	default: /* a sequence or an alias */
-		return not_canonical(err);
-	}
-}
-
-static int read_events(struct reader *r, yaml_parser_t *parser, struct error *err)
-{
-	bool end = false;
-
-	while (!end) {
-		CLEANUP(yaml_event_delete) yaml_event_t event = {.type = YAML_NO_EVENT};
-
-		if (yaml_parser_parse(parser, &event) != 1)
-			return parser->error == YAML_MEMORY_ERROR ? error_no_memory(err)
-								  : not_canonical(err);
-		end = event.type == YAML_STREAM_END_EVENT;
-		if (take_event(r, &event, err) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int read_document(struct reader *r, struct slice yaml, struct error *err)
-{
-	CLEANUP(yaml_parser_delete) yaml_parser_t parser = {.error = YAML_NO_ERROR};
-
-	if (yaml_parser_initialize(&parser) != 1)
-		return error_no_memory(err);
-	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parser, (const unsigned char *)yaml.p, yaml.n);
-	return read_events(r, &parser, err);
-}
-
-/* ---- values ---- */
-
-static int read_numbers(struct reader *r, uint64_t *ret_version, struct error *err)
-{
-	uint64_t version, replicas;
-
-	if (!slice_starts(r->version, SLICE("v")) ||
-		!slice_to_u64((struct slice){r->version.p + 1, r->version.n - 1}, &version) ||
-		version > LIMIT_VERSION || !slice_to_u64(r->replicas, &replicas) ||
-		replicas > INT64_MAX)
-		return not_canonical(err);
-	r->draft.replicas = (int64_t)replicas;
-	*ret_version = version;
-	return 0;
-}
+/* ---- the whole ---- */
 
 static int check_bytes(
 	const struct intent *intent, uint64_t version, struct slice yaml, struct error *err)
 {
-	CLEANUP(buf_done) struct buf rendered = BUF_INIT(LIMIT_INTENT_YAML);
+	CLEANUP(buf_done) struct buf rendered = BUF_INIT(yaml.n);
 
 	if (buf_room(&rendered, yaml.n) == NULL)
 		return error_no_memory(err);
 	intent_render(intent, version, &rendered);
-	if (buf_check(&rendered, err) != 0)
-		return -1;
-	return slice_eq(buf_slice(&rendered), yaml) ? 0 : not_canonical(err);
-}
-
-static void reader_done(struct reader *r)
-{
-	buf_done(&r->strings);
+	if (rendered.failed != ERROR_NONE || !slice_eq(buf_slice(&rendered), yaml))
+		return not_canonical(err);
+	return 0;
 }
 
 int intent_parse(struct intent **ret, uint64_t *ret_version, struct slice yaml, struct error *err)
 {
-	/* An escape of two bytes can stand for a character of three. */
-	CLEANUP(reader_done)
-	struct reader r = {.draft = INTENT_DRAFT_INIT, .strings = BUF_INIT(2 * yaml.n)};
 	CLEANUP(intent_unrefp) struct intent *intent = NULL;
-	uint64_t version = 0;
+	struct reader r = {.rest = yaml, .draft = INTENT_DRAFT_INIT};
 
-	if (yaml.n == 0 || yaml.n > LIMIT_INTENT_YAML)
+	if (yaml.n > LIMIT_INTENT_YAML || !read_head(&r) || !read_labels(&r) || !read_rest(&r))
 		return not_canonical(err);
-	if (buf_room(&r.strings, 2 * yaml.n) == NULL)
-		return error_no_memory(err);
-	if (read_document(&r, yaml, err) != 0 || read_numbers(&r, &version, err) != 0 ||
-		intent_new(&intent, &r.draft, err) != 0 ||
-		check_bytes(intent, version, yaml, err) != 0)
+	if (intent_new(&intent, &r.draft, err) != 0 ||
+		check_bytes(intent, r.version, yaml, err) != 0)
 		return -1;
 	*ret = TAKE_PTR(intent);
-	*ret_version = version;
+	*ret_version = r.version;
 	return 0;
 }

@@ -4,23 +4,17 @@
 #include "base/clock.h"
 #include "intent/text.h"
 
-#include <inttypes.h>
-
 #define MANAGED_BY "app.kubernetes.io/managed-by"
-
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 /* Words that some YAML reader takes for a boolean, a null or a number, in any case. */
 static bool is_yaml_word(struct slice s)
 {
-	static const char *const words[] = {"y", "n", "yes", "no", "on", "off", "true", "false",
-		"null", "nan", "inf", "infinity"};
+	static const struct slice words[] = {SLICE("y"), SLICE("n"), SLICE("yes"), SLICE("no"),
+		SLICE("on"), SLICE("off"), SLICE("true"), SLICE("false"), SLICE("null"),
+		SLICE("nan"), SLICE("inf"), SLICE("infinity")};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (slice_eq_nocase(s, slice_of(words[i])))
+		if (s.n == words[i].n && slice_eq_nocase(s, words[i]))
 			return true;
 	}
 	return false;
@@ -30,26 +24,28 @@ static bool is_yaml_word(struct slice s)
  * dates and .inf start with a digit, a sign or a dot. */
 static bool is_plain(struct slice s)
 {
-	if (s.n == 0 || !is_letter(s.p[0]))
+	enum { NO, INSIDE, ANYWHERE };
+	static const unsigned char where[256] = {
+		['a' ... 'z'] = ANYWHERE,
+		['A' ... 'Z'] = ANYWHERE,
+		['0' ... '9'] = INSIDE,
+		['.'] = INSIDE,
+		['_'] = INSIDE,
+		['/'] = INSIDE,
+		['-'] = INSIDE,
+	};
+
+	if (s.n == 0 || where[(unsigned char)s.p[0]] != ANYWHERE)
 		return false;
 	for (size_t i = 1; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (!is_letter(c) && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '/' &&
-			c != '-')
+		if (where[(unsigned char)s.p[i]] == NO)
 			return false;
 	}
 	return !is_yaml_word(s);
 }
 
-static void add_string(struct buf *b, const char *cstr)
+static void add_quoted(struct buf *b, struct slice s)
 {
-	struct slice s = slice_of(cstr);
-
-	if (is_plain(s)) {
-		buf_add(b, s);
-		return;
-	}
 	buf_putc(b, '"');
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '"' || s.p[i] == '\\')
@@ -59,13 +55,28 @@ static void add_string(struct buf *b, const char *cstr)
 	buf_putc(b, '"');
 }
 
-static void add_label(struct buf *b, const char *key, const char *value)
+static void add_string(struct buf *b, const char *cstr)
 {
-	buf_add(b, SLICE("    "));
-	add_string(b, key);
-	buf_add(b, SLICE(": "));
+	struct slice s = slice_of(cstr);
+
+	if (is_plain(s))
+		buf_add(b, s);
+	else
+		add_quoted(b, s);
+}
+
+static void add_line(struct buf *b, struct slice key, const char *value)
+{
+	buf_add(b, key);
 	add_string(b, value);
 	buf_putc(b, '\n');
+}
+
+static void add_label(struct buf *b, const struct intent_label *label)
+{
+	buf_add(b, SLICE("    "));
+	add_string(b, label->key);
+	add_line(b, SLICE(": "), label->value);
 }
 
 static void add_labels(struct buf *b, const struct intent *intent)
@@ -73,40 +84,45 @@ static void add_labels(struct buf *b, const struct intent *intent)
 	size_t i = 0;
 
 	for (; i < intent->n_labels && strcmp(intent->labels[i].key, MANAGED_BY) < 0; i++)
-		add_label(b, intent->labels[i].key, intent->labels[i].value);
-	add_label(b, MANAGED_BY, "gitops-squared");
+		add_label(b, &intent->labels[i]);
+	buf_add(b, SLICE("    " MANAGED_BY ": gitops-squared\n"));
 	for (; i < intent->n_labels; i++)
-		add_label(b, intent->labels[i].key, intent->labels[i].value);
+		add_label(b, &intent->labels[i]);
 }
 
-void intent_render(const struct intent *intent, uint64_t version, struct buf *ret)
+/* The time starts with a digit, so it is quoted. */
+static void add_version(struct buf *b, uint64_t version)
 {
 	char pushed_at[CLOCK_RFC3339_SIZE];
 
 	clock_rfc3339(version, pushed_at);
+	buf_add(b, SLICE("    gitops-squared.io/pushed-at: \""));
+	buf_puts(b, pushed_at);
+	buf_add(b, SLICE("\"\n    gitops-squared.io/version: v"));
+	buf_add_u64(b, version);
+	buf_putc(b, '\n');
+}
+
+void intent_render(const struct intent *intent, uint64_t version, struct buf *ret)
+{
 	buf_add(ret, SLICE("apiVersion: gitops-squared.io/v1alpha1\n"
 			   "kind: PlatformResource\n"
 			   "metadata:\n"
-			   "  annotations:\n"
-			   "    gitops-squared.io/pushed-at: "));
-	add_string(ret, pushed_at);
-	buf_printf(ret,
-		"\n"
-		"    gitops-squared.io/version: v%" PRIu64 "\n"
-		"    kustomize.toolkit.fluxcd.io/substitute: disabled\n"
-		"  labels:\n",
-		version);
+			   "  annotations:\n"));
+	add_version(ret, version);
+	buf_add(ret, SLICE("    kustomize.toolkit.fluxcd.io/substitute: disabled\n"
+			   "  labels:\n"));
 	add_labels(ret, intent);
-	buf_add(ret, SLICE("  name: "));
-	add_string(ret, intent->name);
-	buf_add(ret, SLICE("\n  namespace: "));
-	add_string(ret, intent->namespace);
-	buf_add(ret, SLICE("\nspec:\n"));
-	if (intent->region != NULL) {
-		buf_add(ret, SLICE("  region: "));
-		add_string(ret, intent->region);
-		buf_putc(ret, '\n');
-	}
-	buf_printf(ret, "  replicas: %u\n  size: %s\n  type: %s\n", intent->replicas,
-		intent_size_name(intent->size), intent_type_name(intent->type));
+	add_line(ret, SLICE("  name: "), intent->name);
+	add_line(ret, SLICE("  namespace: "), intent->namespace);
+	buf_add(ret, SLICE("spec:\n"));
+	if (intent->region != NULL)
+		add_line(ret, SLICE("  region: "), intent->region);
+	buf_add(ret, SLICE("  replicas: "));
+	buf_add_u64(ret, intent->replicas);
+	buf_add(ret, SLICE("\n  size: "));
+	buf_puts(ret, intent_size_name(intent->size));
+	buf_add(ret, SLICE("\n  type: "));
+	buf_puts(ret, intent_type_name(intent->type));
+	buf_putc(ret, '\n');
 }

@@ -13,6 +13,8 @@ bool intent_char_ok(uint32_t c)
 		{0xfeff, 0xfeff},
 	};
 
+	if (c >= 0x20 && c < 0x7f)
+		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		if (c >= refused[i].first && c <= refused[i].last)
 			return false;

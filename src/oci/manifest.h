@@ -14,6 +14,7 @@
 
 /* The two bytes of the empty descriptor's content (image-spec, manifest.md). */
 #define OCI_EMPTY SLICE("{}")
+extern const struct digest oci_empty_digest;
 
 struct oci_annotation {
 	const char *key, *value;

@@ -34,7 +34,7 @@ static int pull_one(struct registry *r, struct pull *p, struct error *err)
 void registry_pull_in_turn(struct registry *r, struct pull *pulls, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		pulls[i].err = (struct error)ERROR_INIT;
-		(void)pull_one(r, &pulls[i], &pulls[i].err);
+		if (pull_one(r, &pulls[i], &pulls[i].err) == 0)
+			pulls[i].err = (struct error)ERROR_INIT;
 	}
 }

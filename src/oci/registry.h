@@ -28,6 +28,7 @@ struct push {
 	const char *tag; /* NULL: by digest only */
 	bool tag_is_new; /* refuse with ERROR_CONFLICT when the tag names another manifest already;
 			  * the tag is immutable */
+	bool moves_latest; /* the tag latest moves to it, too: atomic registries only */
 	bool tag_may_exist; /* hint: the number may have been used before, so do look; a registry
 			     * where looking costs nothing always does */
 	const char *media_type;

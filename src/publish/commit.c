@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/commit.h"
 
+#include "publish/metrics.h"
+
 /* ---- deciding: what does each change come to? ---- */
 
-static void decide(struct item *item, const struct catalog *catalog)
+static void decide(struct item *item, const struct state *state)
 {
 	const struct change *change = item->change;
 
-	item->old = catalog_find(catalog, change->namespace, change->name);
+	item->old = state_find(state, change->namespace, change->name);
 	if (item->old != NULL)
 		resource_ref(item->old);
 	if (change->intent == NULL) {
@@ -22,21 +24,46 @@ static void decide(struct item *item, const struct catalog *catalog)
 	item->in_commit = item->old == NULL || !intent_eq(item->old->intent, change->intent);
 }
 
-/* Flux cannot hold more in one inventory: creates past the limit are refused. */
-static void refuse_overfull(struct batch *b, const struct catalog *catalog)
+static bool is_create(const struct item *item)
 {
-	size_t count = catalog_count(catalog);
+	return item->in_commit && item->old == NULL;
+}
+
+/* Resources in the catalog of item i, and those before it in the batch that come to it. */
+static size_t count_before(const struct batch *b, size_t i, const struct state *state)
+{
+	const struct change *change = b->items[i].change;
+	struct place place = layout_place(state_layout(state), change->namespace, change->name);
+	const struct partition *p = state_partition_at(state, &place);
+	size_t n = p == NULL ? 0 : catalog_count(p->catalog);
+
+	if (n + b->n <= LIMIT_CATALOG_RESOURCES)
+		return n; /* full by no means */
+	for (size_t j = 0; j < i; j++) {
+		const struct change *other = b->items[j].change;
+		struct place its = layout_place(state_layout(state), other->namespace, other->name);
+
+		n += is_create(&b->items[j]) && place_cmp(&its, &place) == 0;
+	}
+	return n;
+}
+
+/* Flux cannot hold more in one inventory: creates past the limit are refused. */
+static void refuse_overfull(struct batch *b, const struct state *state)
+{
+	bool split = state_layout(state)->kind == LAYOUT_SPLIT;
 
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 
-		if (!item->in_commit || item->old != NULL || count++ < LIMIT_CATALOG_RESOURCES)
+		if (!is_create(item) || count_before(b, i, state) < LIMIT_CATALOG_RESOURCES)
 			continue;
 		item->in_commit = false;
 		error_set(&item->err, ERROR_UNPROCESSABLE,
 			"the catalog holds %d resources, the most that Flux can apply as one: "
-			"delete some first",
-			LIMIT_CATALOG_RESOURCES);
+			"delete some first, or start a new store with %s",
+			LIMIT_CATALOG_RESOURCES,
+			split ? "more --catalogs" : "--layout split and enough --catalogs");
 	}
 }
 
@@ -96,7 +123,7 @@ static void prepare_push(struct push *push, struct artifact_push *a, struct item
 	a->item = item;
 	resource_repository(item->change->namespace, item->change->name, a->repository);
 	resource_tag(item->version, a->tag);
-	a->blobs[0] = (struct push_blob){digest_of(OCI_EMPTY), OCI_EMPTY};
+	a->blobs[0] = (struct push_blob){oci_empty_digest, OCI_EMPTY};
 	a->blobs[1] =
 		(struct push_blob){item->artifact.layer_digest, buf_slice(&item->artifact.layer)};
 	*push = (struct push){
@@ -131,8 +158,8 @@ static void leave_batch(struct item *item, const struct error *err)
 
 /* Makes and pushes the artifact of each item that has none; a tag that exists already (debris of a
  * write that failed) takes the next number. Returns how many have to be tried again. */
-static size_t push_round(struct batch *b, bool *waiting, struct versions *versions,
-	struct registry *registry, struct push *pushes, struct artifact_push *artifacts)
+static size_t push_round(struct batch *b, bool *waiting, struct writer *w, struct push *pushes,
+	struct artifact_push *artifacts)
 {
 	size_t n = 0, again = 0;
 
@@ -142,14 +169,15 @@ static size_t push_round(struct batch *b, bool *waiting, struct versions *versio
 		if (!waiting[i])
 			continue;
 		waiting[i] = false;
-		if (make_artifact(&b->items[i], versions, &err) != 0) {
+		if (make_artifact(&b->items[i], &w->versions, &err) != 0) {
 			leave_batch(&b->items[i], &err);
 			continue;
 		}
 		prepare_push(&pushes[n], &artifacts[n], &b->items[i]);
+		pushes[n].moves_latest = w->registry->atomic;
 		n++;
 	}
-	registry_push(registry, pushes, n);
+	registry_push(w->registry, pushes, n);
 	for (size_t i = 0; i < n; i++) {
 		struct item *item = artifacts[i].item;
 
@@ -165,8 +193,7 @@ static size_t push_round(struct batch *b, bool *waiting, struct versions *versio
 	return again;
 }
 
-static int push_artifacts(
-	struct batch *b, struct versions *versions, struct registry *registry, struct error *err)
+static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 {
 	size_t n = count_in_commit(b);
 	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
@@ -183,46 +210,84 @@ static int push_artifacts(
 			return error_set(err, ERROR_UNAVAILABLE,
 				"no free version number found after %d tries",
 				LIMIT_VERSION_RETRIES);
-		again = push_round(b, waiting, versions, registry, pushes, artifacts);
+		again = push_round(b, waiting, w, pushes, artifacts);
 	}
 	return 0;
 }
 
 /* ---- catalog and record ---- */
 
-static int make_revision(
-	struct batch *b, const struct head *head, struct versions *versions, struct error *err)
-{
-	size_t n = 0, max = count_in_commit(b);
-	AUTO_FREE struct catalog_change *changes = calloc(max, sizeof(*changes));
-	AUTO_FREE struct record_change *record = calloc(max, sizeof(*record));
-	CLEANUP(catalog_unrefp) struct catalog *catalog = NULL;
-	bool behind = false;
+/* What the commit changes, for the catalogs and for the record. */
+struct changes {
+	size_t n;
+	struct catalog_change *catalog;
+	struct record_change *record;
+};
 
-	if (changes == NULL || record == NULL)
+static void changes_done(struct changes *c)
+{
+	free(c->catalog);
+	free(c->record);
+}
+
+static int list_changes(struct changes *ret, const struct batch *b, struct error *err)
+{
+	size_t max = count_in_commit(b);
+
+	ret->catalog = calloc(max, sizeof(ret->catalog[0]));
+	ret->record = calloc(max, sizeof(ret->record[0]));
+	if (ret->catalog == NULL || ret->record == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < b->n; i++) {
 		const struct item *item = &b->items[i];
+		struct record_change *record = &ret->record[ret->n];
 
 		if (!item->in_commit)
 			continue;
-		changes[n] = (struct catalog_change){
+		ret->catalog[ret->n++] = (struct catalog_change){
 			item->change->namespace, item->change->name, item->resource};
-		record[n].op = item->resource == NULL ? RECORD_DELETE
-			       : item->old == NULL    ? RECORD_CREATE
-						      : RECORD_UPDATE;
-		memcpy(record[n].namespace, item->change->namespace, sizeof(record[n].namespace));
-		memcpy(record[n].name, item->change->name, sizeof(record[n].name));
-		record[n].version = item->version;
-		record[n].digest = item->artifact.digest;
-		behind = behind || item->version_is_behind;
-		n++;
+		record->op = item->resource == NULL ? RECORD_DELETE
+			     : item->old == NULL    ? RECORD_CREATE
+						    : RECORD_UPDATE;
+		memcpy(record->namespace, item->change->namespace, sizeof(record->namespace));
+		memcpy(record->name, item->change->name, sizeof(record->name));
+		record->version = item->version;
+		record->digest = item->artifact.digest;
 	}
-	if (catalog_apply(&catalog, head->catalog, changes, n, err) != 0 ||
-		revision_make(&b->revision, catalog, versions->highest, &head->record, NULL, record,
-			n, err) != 0)
+	return 0;
+}
+
+static bool is_behind(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->items[i].in_commit && b->items[i].version_is_behind)
+			return true;
+	return false;
+}
+
+static int make_revision(struct batch *b, struct writer *w, struct error *err)
+{
+	CLEANUP(changes_done) struct changes changes = {0};
+	struct revision_draft draft = {
+		.state = w->head.state,
+		.root = w->root,
+		.version = w->versions.highest,
+		.parent = &w->head.record,
+		.gzip = &w->gzip,
+	};
+	int rc;
+
+	if (list_changes(&changes, b, err) != 0 ||
+		state_change(w->head.state, changes.catalog, changes.n, &w->gzip, &draft.partitions,
+			&draft.n_partitions, err) != 0)
 		return -1;
-	b->revision.version_is_behind = behind;
+	draft.n_changes = changes.n;
+	draft.changes = changes.record;
+	rc = revision_make(&b->revision, &draft, err);
+	partitions_free(draft.partitions, draft.n_partitions);
+	if (rc != 0)
+		return -1;
+	b->revision.version_is_behind = is_behind(b);
 	b->has_revision = true;
 	return 0;
 }
@@ -238,14 +303,17 @@ static void drop_revision(struct batch *b)
 
 static int push_derived(struct batch *b, struct registry *registry, struct error *err)
 {
-	size_t n = 0, max = count_in_commit(b) + 1;
+	size_t n = 0, max = count_in_commit(b) + b->revision.n_catalogs;
 	AUTO_FREE struct push *pushes = calloc(max, sizeof(*pushes));
 	AUTO_FREE char(*repositories)[RESOURCE_REPOSITORY_SIZE] =
 		calloc(max, sizeof(*repositories));
 
 	if (pushes == NULL || repositories == NULL)
 		return error_no_memory(err);
-	pushes[n++] = revision_catalog_latest(&b->revision);
+	while (n < b->revision.n_catalogs) {
+		pushes[n] = revision_catalog_latest(&b->revision, n);
+		n++;
+	}
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 
@@ -268,13 +336,12 @@ static int push_derived(struct batch *b, struct registry *registry, struct error
 /* ---- the commit ---- */
 
 /* Is commits:latest still what we wrote last? */
-static enum commit_result check_head(
-	const struct head *head, struct registry *registry, struct error *err)
+static enum commit_result check_head(const struct writer *w, struct error *err)
 {
 	struct digest current;
 
-	if (head_resolve(&current, registry, err) == 0) {
-		if (digest_eq(&current, &head->record))
+	if (head_resolve(&current, w->registry, err) == 0) {
+		if (digest_eq(&current, &w->head.record))
 			return COMMIT_DONE;
 	} else if (err->code != ERROR_NOT_FOUND) {
 		error_wrap(err, RECORD_REPOSITORY ":latest");
@@ -293,93 +360,113 @@ static bool is_refusal(enum error_code code)
 	       code == ERROR_NO_MEMORY;
 }
 
+/* Returns when the next one begins. */
+static uint64_t stage_ends(const char *stage, uint64_t began_us)
+{
+	return metric_lap(&publish_metric_commit_duration, METRIC_LABELS(stage), began_us);
+}
+
 /* The revision's own number may be that of a commit that failed: then the next one is taken. */
-static int push_new_revision(struct batch *b, const struct head *head, struct versions *versions,
-	struct registry *registry, struct error *err)
+static int push_new_revision(struct batch *b, struct writer *w, struct error *err)
 {
 	for (unsigned round = 0; round <= LIMIT_VERSION_RETRIES; round++) {
-		if (make_revision(b, head, versions, err) != 0)
+		uint64_t at = clock_monotonic_us();
+
+		if (make_revision(b, w, err) != 0)
 			return -1;
-		if (revision_push(&b->revision, registry, err) == 0)
+		at = stage_ends("catalog", at);
+		if (revision_push(&b->revision, w->registry, err) == 0) {
+			stage_ends("record", at);
 			return 0;
+		}
 		drop_revision(b);
 		if (err->code != ERROR_CONFLICT)
 			return -1;
-		versions->highest++;
+		w->versions.highest++;
 	}
 	return -1;
 }
 
 /* Everything before the commit point: a failure here leaves the world as it was. */
-static int push_before_point(struct batch *b, const struct head *head, struct versions *versions,
-	struct registry *registry, struct error *err)
+static int push_before_point(struct batch *b, struct writer *w, struct error *err)
 {
-	if (push_artifacts(b, versions, registry, err) != 0)
+	uint64_t began = clock_monotonic_us();
+
+	if (push_artifacts(b, w, err) != 0)
 		return -1;
+	stage_ends("artifacts", began);
 	if (count_in_commit(b) == 0)
 		return 0;
-	return push_new_revision(b, head, versions, registry, err);
+	return push_new_revision(b, w, err);
 }
 
-/* Between begin and commit of the registry; the order is DESIGN invariant 7. */
-static enum commit_result write_all(struct batch *b, const struct head *head,
-	struct versions *versions, struct registry *registry, struct error *err)
+/* Between begin and commit of the registry; the order is DESIGN invariant 7. An atomic registry has
+ * moved all tags with what they name: its commit is the commit point. */
+static enum commit_result write_all(struct batch *b, struct writer *w, struct error *err)
 {
-	enum commit_result result = check_head(head, registry, err);
+	enum commit_result result = check_head(w, err);
+	uint64_t at;
 
 	if (result != COMMIT_DONE)
 		return result;
-	if (push_before_point(b, head, versions, registry, err) != 0)
+	if (push_before_point(b, w, err) != 0)
 		return COMMIT_FAILED;
-	if (count_in_commit(b) == 0)
+	if (count_in_commit(b) == 0 || w->registry->atomic)
 		return COMMIT_DONE;
-	if (revision_point(&b->revision, registry, err) != 0)
-		return registry->atomic || is_refusal(err->code) ? COMMIT_FAILED : COMMIT_IN_DOUBT;
-	if (push_derived(b, registry, err) != 0)
-		return registry->atomic ? COMMIT_FAILED : COMMIT_UNFINISHED;
+	at = clock_monotonic_us();
+	if (revision_point(&b->revision, w->registry, err) != 0)
+		return is_refusal(err->code) ? COMMIT_FAILED : COMMIT_IN_DOUBT;
+	at = stage_ends("point", at);
+	if (push_derived(b, w->registry, err) != 0)
+		return COMMIT_UNFINISHED;
+	stage_ends("derived", at);
 	return COMMIT_DONE;
 }
 
 static void move_head(struct batch *b, struct head *head)
 {
-	catalog_unref(head->catalog);
-	head->catalog = catalog_ref(b->revision.catalog);
+	state_unref(head->state);
+	head->state = state_ref(b->revision.state);
 	head->record = b->revision.record_digest;
 	head->version = b->revision.version;
 }
 
-static enum commit_result run_transaction(struct batch *b, struct head *head,
-	struct versions *versions, struct registry *registry, struct error *err)
+static enum commit_result run_transaction(struct batch *b, struct writer *w, struct error *err)
 {
 	enum commit_result result;
+	uint64_t began;
 
 	/* Answers without a commit ("unchanged", "not found") are true of the head alone. */
 	if (count_in_commit(b) == 0)
-		return check_head(head, registry, err);
-	if (registry_begin(registry, err) != 0)
+		return check_head(w, err);
+	if (registry_begin(w->registry, err) != 0)
 		return COMMIT_FAILED;
-	result = write_all(b, head, versions, registry, err);
+	result = write_all(b, w, err);
 	if (result != COMMIT_DONE || count_in_commit(b) == 0) {
-		registry_rollback(registry);
+		registry_rollback(w->registry);
 		return result;
 	}
-	if (registry_commit(registry, err) != 0)
+	began = clock_monotonic_us();
+	if (registry_commit(w->registry, err) != 0)
 		return COMMIT_FAILED;
-	move_head(b, head);
+	stage_ends("sync", began);
+	move_head(b, &w->head);
 	return COMMIT_DONE;
 }
 
-enum commit_result commit_run(struct batch *b, struct head *head, struct versions *versions,
-	struct registry *registry, struct error *err)
+enum commit_result commit_run(struct batch *b, struct writer *w, struct error *err)
 {
+	uint64_t began = clock_monotonic_us();
 	enum commit_result result;
 
 	for (size_t i = 0; i < b->n; i++)
-		decide(&b->items[i], head->catalog);
-	refuse_overfull(b, head->catalog);
-	result = run_transaction(b, head, versions, registry, err);
+		decide(&b->items[i], w->head.state);
+	refuse_overfull(b, w->head.state);
+	result = run_transaction(b, w, err);
 	if (result != COMMIT_DONE)
 		blame_registry(err);
+	else if (b->has_revision)
+		stage_ends("all", began);
 	return result;
 }
 

@@ -6,17 +6,8 @@
 #define PUBLISH_COMMIT_H
 
 #include "publish/publisher.h"
+#include "publish/queue.h"
 #include "publish/revision.h"
-
-/* A change that somebody waits for. */
-struct change {
-	struct change *next;
-	struct intent *intent; /* NULL: delete */
-	char namespace[LIMIT_NAME + 1];
-	char name[LIMIT_NAME + 1];
-	publisher_done *done;
-	void *arg;
-};
 
 struct item {
 	struct change *change;
@@ -51,9 +42,17 @@ struct versions {
 	uint64_t (*now_us)(void);
 };
 
+/* What the one writer works with. */
+struct writer {
+	struct registry *registry;
+	const struct root_options *root; /* for the split layout */
+	struct gzip gzip;
+	struct versions versions;
+	struct head head;
+};
+
 /* Runs the batch on top of the head; on COMMIT_DONE the head is the new one. err: why not DONE. */
-enum commit_result commit_run(struct batch *b, struct head *head, struct versions *versions,
-	struct registry *registry, struct error *err) MUST_CHECK;
+enum commit_result commit_run(struct batch *b, struct writer *w, struct error *err) MUST_CHECK;
 
 /* Answers every item: with its own error, else with err if that is given, else with its outcome. */
 void commit_answer(struct batch *b, const struct error *err);

@@ -5,14 +5,14 @@
 #ifndef PUBLISH_HEAD_H
 #define PUBLISH_HEAD_H
 
-#include "catalog/catalog.h"
-#include "catalog/record.h"
+#include "catalog/root.h"
+#include "catalog/state.h"
 #include "oci/registry.h"
 
 struct head {
 	uint64_t version;     /* highest ever issued */
 	struct digest record; /* the manifest that commits:latest names */
-	struct catalog *catalog;
+	struct state *state;
 };
 
 void head_done(struct head *h);
@@ -33,7 +33,8 @@ int head_read_record(struct record *ret, struct digest *ret_digest, struct regis
 /* The digest that commits:latest names now; ERROR_NOT_FOUND where there is none. */
 int head_resolve(struct digest *ret, struct registry *registry, struct error *err) MUST_CHECK;
 
-/* Commits the first record of a new store, with an empty catalog. */
-int head_init(struct registry *registry, uint64_t now_us, struct error *err) MUST_CHECK;
+/* Commits the first record of a new store of this layout. */
+int head_init(struct registry *registry, const struct layout *layout,
+	const struct root_options *root, uint64_t now_us, struct error *err) MUST_CHECK;
 
 #endif

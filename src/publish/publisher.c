@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "publish/commit.h"
+#include "publish/metrics.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,34 +12,32 @@
 
 #define RESTORE_WAIT_FIRST_MS 100
 #define RETRY_AFTER_S 1
-#define KEY_SLOTS 2048 /* a power of two, well above LIMIT_BATCH */
 
 /*
  * RESTORING: the head is not known, or not trusted: reads it from the registry until that works.
  * READY: takes batches. Every doubt leads back to RESTORING, so there is one way to recover.
  */
-enum state { RESTORING, READY };
+enum phase { RESTORING, READY };
 
 struct publisher {
-	struct registry *registry;
 	bool init;
-	struct versions versions;
+	bool layout_given; /* else whatever the store has is right */
+	struct layout layout;
+	struct root_options root;
 	pthread_t thread;
 
 	/* the thread's own */
-	struct head head;
+	struct writer writer;
 	bool ever_ready;
 	struct batch *batch;
 
 	pthread_mutex_t lock; /* guards all below; held for a few instructions only */
 	pthread_cond_t wake;
-	enum state state;
+	enum phase phase;
 	bool stopping;
 	struct error reason; /* why not READY */
-	struct catalog *catalog;
-	struct change *first;
-	struct change **last;
-	size_t n_waiting;
+	struct state *current;
+	struct queue queue;
 };
 
 /* ---- the queue ---- */
@@ -59,14 +58,20 @@ static struct error refusal(const struct publisher *p)
 
 	if (p->stopping)
 		error_set(&err, ERROR_UNAVAILABLE, "the server is stopping; try again");
-	else if (p->state != READY)
+	else if (p->phase != READY)
 		err = p->reason;
-	else if (p->n_waiting >= LIMIT_QUEUE)
+	else if (p->queue.n >= LIMIT_QUEUE)
 		error_set(&err, ERROR_TOO_MANY, "%d changes are waiting already; try again",
 			LIMIT_QUEUE);
 	if (err.retry_after_s == 0)
 		err.retry_after_s = RETRY_AFTER_S;
 	return err;
+}
+
+/* Under the lock, when the queue has changed. */
+static void tell_depth(const struct publisher *p)
+{
+	metric_set(&publish_metric_queue_depth, METRIC_NO_LABELS, p->queue.n);
 }
 
 static void submit(struct publisher *p, struct change *change)
@@ -76,9 +81,8 @@ static void submit(struct publisher *p, struct change *change)
 	AZ(pthread_mutex_lock(&p->lock));
 	err = refusal(p);
 	if (err.code == ERROR_NONE) {
-		*p->last = change;
-		p->last = &change->next;
-		p->n_waiting++;
+		queue_add(&p->queue, change);
+		tell_depth(p);
 		AZ(pthread_cond_signal(&p->wake));
 	}
 	AZ(pthread_mutex_unlock(&p->lock));
@@ -121,117 +125,76 @@ void publisher_delete(struct publisher *p, const char *namespace, const char *na
 static void refuse_waiting(struct publisher *p, const struct error *err)
 {
 	struct change *change;
+	size_t n;
 
-	AZ(pthread_mutex_lock(&p->lock));
-	change = p->first;
-	p->first = NULL;
-	p->last = &p->first;
-	p->n_waiting = 0;
-	AZ(pthread_mutex_unlock(&p->lock));
-	while (change != NULL) {
-		struct change *next = change->next;
-
-		refuse(change, err);
-		change = next;
-	}
+	do {
+		AZ(pthread_mutex_lock(&p->lock));
+		n = queue_take(&p->queue, &change, 1);
+		tell_depth(p);
+		AZ(pthread_mutex_unlock(&p->lock));
+		if (n > 0)
+			refuse(change, err);
+	} while (n > 0);
 }
 
-/* ---- taking a batch: every key at most once, in the order of arrival ---- */
-
-struct keys {
-	const struct change *slots[KEY_SLOTS];
-};
-
-static size_t key_hash(const struct change *change)
-{
-	size_t h = 5381;
-
-	for (const char *s = change->namespace; *s != '\0'; s++)
-		h = h * 33 + (unsigned char)*s;
-	for (const char *s = change->name; *s != '\0'; s++)
-		h = h * 33 + (unsigned char)*s;
-	return h;
-}
-
-/* False when a change of the same resource is among them already. */
-static bool keys_add(struct keys *keys, const struct change *change)
-{
-	for (size_t i = key_hash(change);; i++) {
-		const struct change **slot = &keys->slots[i % KEY_SLOTS];
-
-		if (*slot == NULL) {
-			*slot = change;
-			return true;
-		}
-		if (strcmp((*slot)->name, change->name) == 0 &&
-			strcmp((*slot)->namespace, change->namespace) == 0)
-			return false;
-	}
-}
-
-/* Moves changes from the queue into the batch; a second change of a resource stays for the next.
- * The number looked at is bounded, so that a long queue of one resource costs no more. */
-static void fill_batch(struct publisher *p, struct batch *b, struct keys *keys)
-{
-	struct change **at = &p->first;
-
-	for (size_t looked = 0; *at != NULL && b->n < LIMIT_BATCH && looked < LIMIT_BATCH;
-		looked++) {
-		struct change *change = *at;
-
-		if (!keys_add(keys, change)) {
-			at = &change->next;
-			continue;
-		}
-		*at = change->next;
-		change->next = NULL;
-		p->n_waiting--;
-		b->items[b->n++] = (struct item){.change = change};
-	}
-	if (*at == NULL)
-		p->last = at;
-}
+/* ---- taking a batch ---- */
 
 /* Waits for changes. False: stop. */
 static bool take_batch(struct publisher *p)
 {
-	struct keys keys = {0};
+	struct change *changes[LIMIT_BATCH];
 	bool stopping;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	while (p->first == NULL && !p->stopping)
+	while (p->queue.n == 0 && !p->stopping)
 		AZ(pthread_cond_wait(&p->wake, &p->lock));
 	stopping = p->stopping;
 	if (!stopping)
-		fill_batch(p, p->batch, &keys);
+		p->batch->n = queue_take(&p->queue, changes, LIMIT_BATCH);
+	tell_depth(p);
 	AZ(pthread_mutex_unlock(&p->lock));
+	for (size_t i = 0; i < p->batch->n; i++)
+		p->batch->items[i] = (struct item){.change = changes[i]};
 	return !stopping;
 }
 
-/* ---- states ---- */
+/* ---- phases ---- */
+
+static void tell_state(const struct state *state)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < state_n_partitions(state); i++)
+		bytes += state_partition(state, i)->layer_size;
+	metric_set(&publish_metric_ready, METRIC_NO_LABELS, 1);
+	metric_set(&publish_metric_catalog_resources, METRIC_NO_LABELS, state_count(state));
+	metric_set(&publish_metric_catalog_bytes, METRIC_NO_LABELS, bytes);
+}
 
 static void become_ready(struct publisher *p)
 {
-	struct catalog *old;
+	struct state *old;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	p->state = READY;
-	old = p->catalog;
-	p->catalog = catalog_ref(p->head.catalog);
+	p->phase = READY;
+	old = p->current;
+	p->current = state_ref(p->writer.head.state);
 	AZ(pthread_mutex_unlock(&p->lock));
-	catalog_unref(old);
+	state_unref(old);
 	p->ever_ready = true;
+	tell_state(p->writer.head.state);
 }
 
 static void become_restoring(struct publisher *p, const struct error *reason)
 {
 	AZ(pthread_mutex_lock(&p->lock));
-	p->state = RESTORING;
+	p->phase = RESTORING;
 	p->reason = *reason;
 	p->reason.code = ERROR_UNAVAILABLE; /* whatever the cause, the caller has to wait */
 	if (p->reason.retry_after_s == 0)
 		p->reason.retry_after_s = RETRY_AFTER_S;
 	AZ(pthread_mutex_unlock(&p->lock));
+	metric_set(&publish_metric_ready, METRIC_NO_LABELS, 0);
 }
 
 /* Returns false as soon as the publisher is told to stop. */
@@ -260,51 +223,85 @@ static bool wait_ms(struct publisher *p, unsigned ms)
  * since, so that takes an operator's word: a restart. */
 static int check_not_older(const struct publisher *p, const struct head *head, struct error *err)
 {
-	if (!p->ever_ready || head->version >= p->head.version)
+	uint64_t last = p->writer.head.version;
+
+	if (!p->ever_ready || head->version >= last)
 		return 0;
 	return error_set(err, ERROR_UNAVAILABLE,
 		"commits:latest went back from c%llu to c%llu: put the newer record back, or "
 		"restart the server to go on from the older one",
-		(unsigned long long)p->head.version, (unsigned long long)head->version);
+		(unsigned long long)last, (unsigned long long)head->version);
+}
+
+/* What flags say about the layout is for a new store; of another one it must be true. */
+static int check_layout(const struct publisher *p, const struct head *head, struct error *err)
+{
+	const struct layout *has = state_layout(head->state);
+
+	if (!p->layout_given || layout_eq(has, &p->layout))
+		return 0;
+	return error_set(err, ERROR_UNAVAILABLE,
+		"the store has the layout %s with %u catalogs for a namespace, not what --layout "
+		"and --catalogs say: leave them out, or give what it has",
+		layout_kind_name(has->kind), has->catalogs);
+}
+
+static int init_store(struct publisher *p, struct head *ret, struct error *err)
+{
+	struct registry *registry = p->writer.registry;
+
+	if (head_init(registry, &p->layout, &p->root, p->writer.versions.now_us(), err) != 0 ||
+		head_read(ret, registry, err) != 0)
+		return -1;
+	log_info("made the first commit record of a new store", LOG_NUM("version", ret->version));
+	return 0;
 }
 
 static int read_head(struct publisher *p, struct error *err)
 {
 	struct head head;
 
-	if (head_read(&head, p->registry, err) != 0) {
+	if (head_read(&head, p->writer.registry, err) != 0) {
 		/* A store that had a record and has none was lost, not new. */
 		if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready)
 			return -1;
-		if (head_init(p->registry, p->versions.now_us(), err) != 0 ||
-			head_read(&head, p->registry, err) != 0)
+		if (init_store(p, &head, err) != 0)
 			return -1;
-		log_info("made the first commit record of a new store",
-			LOG_NUM("version", head.version));
 	}
-	if (check_not_older(p, &head, err) != 0) {
+	if (check_not_older(p, &head, err) != 0 || check_layout(p, &head, err) != 0) {
 		head_done(&head);
 		return -1;
 	}
-	head_done(&p->head);
-	p->head = head;
-	if (p->versions.highest < head.version)
-		p->versions.highest = head.version;
+	head_done(&p->writer.head);
+	p->writer.head = head;
+	if (p->writer.versions.highest < head.version)
+		p->writer.versions.highest = head.version;
 	return 0;
 }
 
-/* Flux applies all of a catalog for every change, so a large one is slow. */
-static void warn_of_size(size_t before, size_t now)
+/* Flux applies all of a catalog for every change, so a large one is slow. Tells of those that have
+ * grown past the warning since the state before (NULL: there was none). */
+static void warn_of_size(const struct state *before, const struct state *now)
 {
-	if (before < LIMIT_CATALOG_WARN && now >= LIMIT_CATALOG_WARN)
+	for (size_t i = 0; i < state_n_partitions(now); i++) {
+		const struct partition *p = state_partition(now, i);
+		const struct partition *old =
+			before == NULL ? NULL : state_partition_at(before, &p->place);
+
+		if (catalog_count(p->catalog) < LIMIT_CATALOG_WARN ||
+			(old != NULL && catalog_count(old->catalog) >= LIMIT_CATALOG_WARN))
+			continue;
 		log_warn("the catalog grows large: each change takes Flux seconds",
-			LOG_NUM("resources", now), LOG_NUM("limit", LIMIT_CATALOG_RESOURCES));
+			LOG_STR("catalog", p->repository),
+			LOG_NUM("resources", catalog_count(p->catalog)),
+			LOG_NUM("limit", LIMIT_CATALOG_RESOURCES));
+	}
 }
 
 /* Reads the head until that works. False: stop. */
 static bool restore(struct publisher *p)
 {
-	uint64_t started = clock_monotonic_ms();
+	uint64_t started = clock_monotonic_us(), took;
 	unsigned wait = RESTORE_WAIT_FIRST_MS;
 	struct error err = ERROR_INIT;
 
@@ -316,10 +313,12 @@ static bool restore(struct publisher *p)
 		wait = 2 * wait > LIMIT_RESTORE_WAIT_MS ? LIMIT_RESTORE_WAIT_MS : 2 * wait;
 	}
 	become_ready(p);
-	log_info("ready", LOG_NUM("resources", catalog_count(p->head.catalog)),
-		LOG_NUM("version", p->head.version),
-		LOG_NUM("restore_ms", clock_monotonic_ms() - started));
-	warn_of_size(0, catalog_count(p->head.catalog));
+	took = clock_monotonic_us() - started;
+	metric_set(&publish_metric_restore, METRIC_NO_LABELS, took);
+	log_info("ready", LOG_NUM("resources", state_count(p->writer.head.state)),
+		LOG_NUM("catalogs", state_n_partitions(p->writer.head.state)),
+		LOG_NUM("version", p->writer.head.version), LOG_NUM("restore_ms", took / 1000));
+	warn_of_size(NULL, p->writer.head.state);
 	return true;
 }
 
@@ -337,9 +336,9 @@ static struct error unavailable(const char *why)
 /* What became of the batch, now that the head is known again. ERROR_NONE: it was committed. */
 static struct error verdict(const struct publisher *p, const struct digest *old_record)
 {
-	if (digest_eq(&p->head.record, &p->batch->revision.record_digest))
+	if (digest_eq(&p->writer.head.record, &p->batch->revision.record_digest))
 		return (struct error)ERROR_INIT;
-	if (digest_eq(&p->head.record, old_record))
+	if (digest_eq(&p->writer.head.record, old_record))
 		return unavailable("the registry failed at the commit, and the change was not "
 				   "made; try again");
 	return unavailable("the registry failed at the commit, and another server has written "
@@ -360,12 +359,27 @@ static bool settle_doubt(struct publisher *p, const struct digest *old_record)
 	return going_on;
 }
 
+static void count_commit(enum commit_result result, size_t n_changes)
+{
+	static const char *const outcomes[] = {
+		[COMMIT_DONE] = "done",
+		[COMMIT_FAILED] = "failed",
+		[COMMIT_NOT_HEAD] = "not_head",
+		[COMMIT_IN_DOUBT] = "in_doubt",
+		[COMMIT_UNFINISHED] = "unfinished",
+	};
+
+	metric_add(&publish_metric_commits, METRIC_LABELS(outcomes[result]), 1);
+	metric_observe(&publish_metric_batch_size, METRIC_NO_LABELS, n_changes);
+}
+
 static void log_commit(const struct publisher *p, uint64_t started)
 {
 	if (p->batch->has_revision)
-		log_info("committed", LOG_NUM("version", p->head.version),
+		log_info("committed", LOG_NUM("version", p->writer.head.version),
 			LOG_NUM("changes", p->batch->n),
-			LOG_NUM("resources", catalog_count(p->head.catalog)),
+			LOG_NUM("catalogs", p->batch->revision.n_catalogs),
+			LOG_NUM("resources", state_count(p->writer.head.state)),
 			LOG_NUM("ms", clock_monotonic_ms() - started));
 }
 
@@ -373,18 +387,21 @@ static void log_commit(const struct publisher *p, uint64_t started)
 static bool run_batch(struct publisher *p)
 {
 	uint64_t started = clock_monotonic_ms();
-	struct digest old_record = p->head.record;
-	size_t old_count = catalog_count(p->head.catalog);
+	struct digest old_record = p->writer.head.record;
+	CLEANUP(state_unrefp) struct state *old = state_ref(p->writer.head.state);
 	struct error err = ERROR_INIT, told;
-	enum commit_result result = commit_run(p->batch, &p->head, &p->versions, p->registry, &err);
+	enum commit_result result = commit_run(p->batch, &p->writer, &err);
 
 	if (result == COMMIT_DONE) {
 		become_ready(p); /* readers see it before the answer does */
+		if (p->batch->has_revision)
+			count_commit(result, p->batch->n);
 		commit_answer(p->batch, NULL);
 		log_commit(p, started);
-		warn_of_size(old_count, catalog_count(p->head.catalog));
+		warn_of_size(old, p->writer.head.state);
 		return true;
 	}
+	count_commit(result, p->batch->n);
 	log_warn("commit failed", LOG_STR("reason", err.text), LOG_NUM("changes", p->batch->n));
 	if (result == COMMIT_FAILED) {
 		commit_answer(p->batch, &err);
@@ -433,8 +450,9 @@ static void free_publisher(struct publisher *p)
 {
 	AZ(pthread_cond_destroy(&p->wake));
 	AZ(pthread_mutex_destroy(&p->lock));
-	head_done(&p->head);
-	catalog_unref(p->catalog);
+	head_done(&p->writer.head);
+	gzip_done(&p->writer.gzip);
+	state_unref(p->current);
 	free(p->batch);
 	free(p);
 }
@@ -448,10 +466,14 @@ int publisher_new(
 
 	if (p == NULL)
 		return error_no_memory(err);
-	p->registry = options->registry;
 	p->init = options->init;
-	p->versions.now_us = options->now_us != NULL ? options->now_us : clock_realtime_us;
-	p->last = &p->first;
+	p->layout_given = options->layout != NULL;
+	p->layout = options->layout != NULL ? *options->layout : (struct layout){LAYOUT_SINGLE, 1};
+	p->root = options->root;
+	p->writer.registry = options->registry;
+	p->writer.root = &p->root;
+	p->writer.versions.now_us = options->now_us != NULL ? options->now_us : clock_realtime_us;
+	queue_init(&p->queue);
 	init_lock(p);
 	error_set(&reason, ERROR_UNAVAILABLE, "reading the registry");
 	become_restoring(p, &reason);
@@ -489,19 +511,19 @@ int publisher_ready(struct publisher *p, struct error *err)
 	bool ready;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	ready = p->state == READY && !p->stopping;
+	ready = p->phase == READY && !p->stopping;
 	if (!ready)
 		*err = p->stopping ? unavailable("the server is stopping") : p->reason;
 	AZ(pthread_mutex_unlock(&p->lock));
 	return ready ? 0 : -1;
 }
 
-struct catalog *publisher_catalog(struct publisher *p)
+struct state *publisher_state(struct publisher *p)
 {
-	struct catalog *c;
+	struct state *s;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	c = p->catalog == NULL ? NULL : catalog_ref(p->catalog);
+	s = p->current == NULL ? NULL : state_ref(p->current);
 	AZ(pthread_mutex_unlock(&p->lock));
-	return c;
+	return s;
 }

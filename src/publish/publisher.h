@@ -10,15 +10,19 @@
 #ifndef PUBLISH_PUBLISHER_H
 #define PUBLISH_PUBLISHER_H
 
-#include "catalog/catalog.h"
+#include "catalog/root.h"
+#include "catalog/state.h"
 #include "oci/registry.h"
 
 struct publisher;
 
 struct publisher_options {
-	struct registry *registry; /* borrowed; used by the publisher's thread only */
-	bool init;                 /* an empty store may be given its first record */
-	uint64_t (*now_us)(void);  /* NULL: clock_realtime_us */
+	struct registry *registry;   /* borrowed; used by the publisher's thread only */
+	bool init;                   /* an empty store may be given its first record */
+	const struct layout *layout; /* of a new store, and of any other that it must be so; NULL:
+				      * single for a new one, and whatever another has */
+	struct root_options root;    /* for the split layout */
+	uint64_t (*now_us)(void);    /* NULL: clock_realtime_us */
 };
 
 int publisher_new(struct publisher **ret, const struct publisher_options *options,
@@ -32,8 +36,8 @@ void publisher_free(struct publisher *p);
 /* 0 when restored; -1 with the reason (ERROR_UNAVAILABLE) until then or when writing stopped. */
 int publisher_ready(struct publisher *p, struct error *err);
 
-/* The current catalog, with a reference for the caller; NULL before the first restore. */
-struct catalog *publisher_catalog(struct publisher *p);
+/* What is current, with a reference for the caller; NULL before the first restore. */
+struct state *publisher_state(struct publisher *p);
 
 /* ---- writing ---- */
 

@@ -8,26 +8,60 @@
 
 #include <stdio.h>
 
+#define CATALOG_PREFIX "gitops-squared/catalogs/"
+
+/* Names of repositories. */
+struct names {
+	size_t n, cap;
+	char **list;
+};
+
 struct rebuild {
 	struct registry *registry;
+	const struct rebuild_options *options;
+	struct layout layout;
 	struct record record; /* the last one, where it can be read; else empty */
 	bool has_parent;
 	struct digest parent; /* its manifest */
 	uint64_t highest;     /* version number found in any tag */
-	size_t n_repositories, cap;
-	char **repositories;
+	struct names resources, catalogs;
 	size_t n_changes;
-	struct catalog_change *changes; /* as many as repositories; each owns its resource */
+	struct catalog_change *changes; /* as many as resources; each owns its resource */
 };
+
+static void names_done(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->list[i]);
+	free(names->list);
+}
+
+static int add_name(struct names *names, struct slice name, struct error *err)
+{
+	size_t cap = names->cap == 0 ? 64 : 2 * names->cap;
+	char **grown;
+
+	if (names->n == names->cap) {
+		grown = realloc(names->list, cap * sizeof(*grown));
+		if (grown == NULL)
+			return error_no_memory(err);
+		names->list = grown;
+		names->cap = cap;
+	}
+	names->list[names->n] = slice_dup(name);
+	if (names->list[names->n] == NULL)
+		return error_no_memory(err);
+	names->n++;
+	return 0;
+}
 
 static void rebuild_done(struct rebuild *rb)
 {
-	for (size_t i = 0; i < rb->n_repositories; i++)
-		free(rb->repositories[i]);
+	names_done(&rb->resources);
+	names_done(&rb->catalogs);
 	for (size_t i = 0; i < rb->n_changes; i++)
 		resource_unref(rb->changes[i].resource);
 	record_done(&rb->record);
-	free(rb->repositories);
 	free(rb->changes);
 }
 
@@ -35,21 +69,10 @@ static int collect_repository(struct slice repository, void *arg, struct error *
 {
 	struct rebuild *rb = arg;
 
-	if (!slice_starts(repository, SLICE(RESOURCE_REPOSITORY_PREFIX)))
-		return 0;
-	if (rb->n_repositories == rb->cap) {
-		size_t cap = rb->cap == 0 ? 64 : 2 * rb->cap;
-		char **grown = realloc(rb->repositories, cap * sizeof(*grown));
-
-		if (grown == NULL)
-			return error_no_memory(err);
-		rb->repositories = grown;
-		rb->cap = cap;
-	}
-	rb->repositories[rb->n_repositories] = slice_dup(repository);
-	if (rb->repositories[rb->n_repositories] == NULL)
-		return error_no_memory(err);
-	rb->n_repositories++;
+	if (slice_starts(repository, SLICE(RESOURCE_REPOSITORY_PREFIX)))
+		return add_name(&rb->resources, repository, err);
+	if (slice_starts(repository, SLICE(CATALOG_PREFIX)))
+		return add_name(&rb->catalogs, repository, err);
 	return 0;
 }
 
@@ -140,30 +163,24 @@ static int check_resource(struct resource **ret, struct slice yaml, const struct
 
 /* ---- reading ---- */
 
-/* *ret stays NULL for a tombstone. ERROR_NOT_FOUND: there is no such tag. */
-static int read_artifact(struct resource **ret, struct registry *registry, const char *repository,
-	const char *tag, struct error *err)
+/* An artifact on its way; resource stays NULL for a tombstone. */
+struct arrival {
+	char tag[RESOURCE_TAG_SIZE];
+	struct resource *resource;
+};
+
+static int check_arrival(struct arrival *a, const struct pull *pull, struct error *err)
 {
 	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
-	CLEANUP(buf_done) struct buf manifest = BUF_INIT(LIMIT_MANIFEST);
-	CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_INTENT_YAML);
 	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
-	struct digest digest;
 
-	if (split_repository(repository, namespace, name, err) != 0 ||
-		registry_manifest(registry, repository, tag, &manifest, &digest, err) != 0 ||
-		oci_manifest_parse(&m, buf_slice(&manifest), err) != 0)
+	if (split_repository(pull->repository, namespace, name, err) != 0 ||
+		oci_manifest_parse(&m, buf_slice(&pull->manifest), err) != 0)
 		return -1;
-	if (m->kind != OCI_IMAGE || m->n_children != 1)
-		return altered("it has not one layer", err);
 	if (is_tombstone(m))
-		return check_tombstone(m, &digest, namespace, name, err);
-	if (registry_blob(registry, repository, &m->children[0].digest, &layer, err) != 0) {
-		if (err->code == ERROR_NOT_FOUND)
-			err->code = ERROR_INTERNAL;
-		return -1;
-	}
-	return check_resource(ret, buf_slice(&layer), &digest, namespace, name, err);
+		return check_tombstone(m, &pull->digest, namespace, name, err);
+	return check_resource(
+		&a->resource, buf_slice(&pull->layer), &pull->digest, namespace, name, err);
 }
 
 /* The tag that is current: what the last record says, where it is readable and changed this
@@ -182,24 +199,52 @@ static void current_tag(
 	}
 }
 
-static int read_repository(struct rebuild *rb, const char *repository, struct error *err)
+static int take_arrival(
+	struct rebuild *rb, struct arrival *a, const struct pull *pull, struct error *err)
 {
-	struct resource *resource = NULL;
-	char tag[RESOURCE_TAG_SIZE];
-
-	current_tag(rb, repository, tag);
-	if (registry_tags(rb->registry, repository, note_version, rb, err) != 0)
-		return error_wrap(err, "%s", repository);
-	if (read_artifact(&resource, rb->registry, repository, tag, err) != 0) {
-		if (err->code != ERROR_NOT_FOUND || strcmp(tag, "latest") != 0)
-			return error_wrap(err, "%s:%s", repository, tag);
+	*err = pull->err;
+	if (err->code == ERROR_NOT_FOUND && strcmp(a->tag, "latest") == 0) {
 		log_warn("left out: it has no latest tag, so no write to it was finished",
-			LOG_STR("repository", repository));
+			LOG_STR("repository", pull->repository));
+		return 0;
 	}
-	if (resource != NULL)
+	if (err->code != ERROR_NONE || check_arrival(a, pull, err) != 0)
+		return error_wrap(err, "%s:%s", pull->repository, a->tag);
+	if (a->resource != NULL)
 		rb->changes[rb->n_changes++] = (struct catalog_change){
-			resource->intent->namespace, resource->intent->name, resource};
+			a->resource->intent->namespace, a->resource->intent->name, a->resource};
 	return 0;
+}
+
+/* Some of the resource repositories. */
+static int read_repositories(
+	struct rebuild *rb, char *const *repositories, size_t n, struct error *err)
+{
+	AUTO_FREE struct arrival *arrivals = calloc(n, sizeof(*arrivals));
+	AUTO_FREE struct pull *pulls = calloc(n, sizeof(*pulls));
+	int rc = 0;
+
+	if (arrivals == NULL || pulls == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < n; i++) {
+		if (registry_tags(rb->registry, repositories[i], note_version, rb, err) != 0)
+			return error_wrap(err, "%s", repositories[i]);
+		current_tag(rb, repositories[i], arrivals[i].tag);
+		pulls[i] = (struct pull){
+			.repository = repositories[i],
+			.reference = arrivals[i].tag,
+			.manifest = BUF_INIT(LIMIT_MANIFEST),
+			.layer = BUF_INIT(LIMIT_INTENT_YAML),
+		};
+	}
+	registry_pull(rb->registry, pulls, n);
+	for (size_t i = 0; i < n; i++) {
+		if (rc == 0)
+			rc = take_arrival(rb, &arrivals[i], &pulls[i], err);
+		buf_done(&pulls[i].manifest);
+		buf_done(&pulls[i].layer);
+	}
+	return rc;
 }
 
 /* A record that is lost or damaged is why we are here; one that cannot be read just now is not. */
@@ -217,49 +262,162 @@ static int read_record(struct rebuild *rb, struct error *err)
 	return 0;
 }
 
-static int read_all(struct rebuild *rb, struct error *err)
+/* The layout is the record's, if that can be read; else the operator has to know it. */
+static int find_layout(struct rebuild *rb, struct error *err)
 {
-	if (read_record(rb, err) != 0)
-		return -1;
+	const struct layout *given = rb->options->layout;
+	bool known = rb->record.version != 0;
+
+	if (known && given != NULL && !layout_eq(given, &rb->record.layout))
+		return error_set(err, ERROR_INVALID,
+			"the last commit record has the layout %s with %u catalogs for a "
+			"namespace: "
+			"leave out --layout and --catalogs",
+			layout_kind_name(rb->record.layout.kind), rb->record.layout.catalogs);
+	if (!known && given == NULL && rb->catalogs.n > 0)
+		return error_set(err, ERROR_INVALID,
+			"the store was of the layout split (there is %s): say --layout split and, "
+			"with --catalogs, how many catalogs each namespace had",
+			rb->catalogs.list[0]);
+	rb->layout = known           ? rb->record.layout
+		     : given != NULL ? *given
+				     : (struct layout){LAYOUT_SINGLE, 1};
+	return 0;
+}
+
+static int list_all(struct rebuild *rb, struct error *err)
+{
 	if (registry_repositories(rb->registry, collect_repository, rb, err) != 0)
 		return error_wrap(err, "cannot list the repositories");
-	if (rb->n_repositories == 0)
+	if (rb->resources.n == 0)
 		return error_set(err, ERROR_NOT_FOUND,
 			"there is no repository below %s to rebuild from: is this the right store?",
 			RESOURCE_REPOSITORY_PREFIX);
 	if (registry_tags(rb->registry, RECORD_REPOSITORY, note_version, rb, err) != 0)
 		return error_wrap(err, RECORD_REPOSITORY);
-	rb->changes = calloc(rb->n_repositories, sizeof(rb->changes[0]));
-	if (rb->changes == NULL)
-		return error_no_memory(err);
-	for (size_t i = 0; i < rb->n_repositories; i++)
-		if (read_repository(rb, rb->repositories[i], err) != 0)
-			return -1;
 	return 0;
 }
 
-static int commit(struct rebuild *rb, struct error *err)
+static int read_all(struct rebuild *rb, struct error *err)
+{
+	size_t n;
+
+	if (read_record(rb, err) != 0 || list_all(rb, err) != 0 || find_layout(rb, err) != 0)
+		return -1;
+	rb->changes = calloc(rb->resources.n, sizeof(rb->changes[0]));
+	if (rb->changes == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < rb->resources.n; i += n) {
+		n = rb->resources.n - i < LIMIT_PULLS ? rb->resources.n - i : LIMIT_PULLS;
+		if (read_repositories(rb, rb->resources.list + i, n, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- the new record ---- */
+
+/* A catalog that was ever there; one that nothing comes into makes Flux prune. */
+static int add_empty(struct partition **partitions, size_t *n, const struct rebuild *rb,
+	struct slice repository, struct error *err)
+{
+	struct place place;
+
+	if (!layout_repository_parse(&rb->layout, repository, &place))
+		return 0;
+	if (partition_new_empty(&partitions[*n], &rb->layout, &place, err) != 0)
+		return -1;
+	(*n)++;
+	return 0;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	return place_cmp(
+		&(*(struct partition *const *)a)->place, &(*(struct partition *const *)b)->place);
+}
+
+static int empty_state(
+	struct state **ret, const struct state *none, const struct rebuild *rb, struct error *err)
+{
+	struct partition **partitions = calloc(rb->catalogs.n + 1, sizeof(*partitions));
+	size_t n = 0;
+	int rc;
+
+	if (partitions == NULL)
+		return error_no_memory(err);
+	rc = add_empty(partitions, &n, rb, SLICE(CATALOG_REPOSITORY), err);
+	for (size_t i = 0; rc == 0 && i < rb->catalogs.n; i++)
+		rc = add_empty(partitions, &n, rb, slice_of(rb->catalogs.list[i]), err);
+	qsort(partitions, n, sizeof(*partitions), compare_places);
+	if (rc == 0)
+		rc = state_replace(ret, none, partitions, n, NULL, err);
+	partitions_free(partitions, n);
+	return rc;
+}
+
+/* With what was found in its place. */
+static int full_state(struct state **ret, const struct state *none, const struct rebuild *rb,
+	struct gzip *gzip, struct error *err)
+{
+	CLEANUP(state_unrefp) struct state *empty = NULL;
+	struct partition **changed;
+	size_t n;
+	int rc;
+
+	if (empty_state(&empty, none, rb, err) != 0 ||
+		state_change(empty, rb->changes, rb->n_changes, gzip, &changed, &n, err) != 0)
+		return -1;
+	rc = state_replace(ret, empty, changed, n, NULL, err);
+	partitions_free(changed, n);
+	return rc;
+}
+
+static int make_revision(struct revision *ret, const struct rebuild *rb, struct error *err)
 {
 	uint64_t now = clock_realtime_us();
-	uint64_t version = now > rb->highest ? now : rb->highest + 1;
-	CLEANUP(catalog_unrefp) struct catalog *empty = NULL;
-	CLEANUP(catalog_unrefp) struct catalog *catalog = NULL;
+	CLEANUP(gzip_done) struct gzip gzip = {0};
+	CLEANUP(state_unrefp) struct state *none = NULL;
+	CLEANUP(state_unrefp) struct state *full = NULL;
+	AUTO_FREE struct partition **partitions = NULL;
+	struct revision_draft draft = {
+		.with_root = true,
+		.root = &rb->options->root,
+		.version = now > rb->highest ? now : rb->highest + 1,
+		.parent = rb->has_parent ? &rb->parent : NULL,
+		.why = "rebuild",
+		.gzip = &gzip,
+	};
+
+	if (state_new(&none, &rb->layout, err) != 0 || full_state(&full, none, rb, &gzip, err) != 0)
+		return -1;
+	partitions = calloc(state_n_partitions(full) + 1, sizeof(*partitions));
+	if (partitions == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < state_n_partitions(full); i++)
+		partitions[i] = state_partition(full, i);
+	draft.state = none;
+	draft.n_partitions = state_n_partitions(full);
+	draft.partitions = partitions;
+	return revision_make(ret, &draft, err);
+}
+
+static int commit(const struct rebuild *rb, struct error *err)
+{
 	struct revision rev;
 	int rc;
 
-	if (catalog_new(&empty, err) != 0 ||
-		catalog_apply(&catalog, empty, rb->changes, rb->n_changes, err) != 0 ||
-		revision_make(&rev, catalog, version, rb->has_parent ? &rb->parent : NULL,
-			"rebuild", NULL, 0, err) != 0)
+	if (make_revision(&rev, rb, err) != 0)
 		return -1;
 	rc = revision_commit(&rev, rb->registry, err);
 	revision_done(&rev);
 	return rc;
 }
 
-int rebuild_run(struct registry *registry, size_t *ret_count, struct error *err)
+int rebuild_run(struct registry *registry, const struct rebuild_options *options, size_t *ret_count,
+	struct error *err)
 {
-	CLEANUP(rebuild_done) struct rebuild rb = {.registry = registry};
+	CLEANUP(rebuild_done) struct rebuild rb = {.registry = registry, .options = options};
 
 	if (read_all(&rb, err) != 0 || commit(&rb, err) != 0)
 		return -1;

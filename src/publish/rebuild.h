@@ -4,12 +4,19 @@
 #ifndef PUBLISH_REBUILD_H
 #define PUBLISH_REBUILD_H
 
+#include "catalog/root.h"
 #include "oci/registry.h"
+
+struct rebuild_options {
+	const struct layout *layout; /* NULL: as the last record has it, or single */
+	struct root_options root;    /* for the split layout */
+};
 
 /* Reads the latest artifact of every resource repository, or the one that the last record names
  * where that can be read, verifies each, and commits a catalog and a record with what it found. Any
  * artifact that cannot be read or is altered stops it, by name, with nothing pushed; so does a
  * store without any (ERROR_NOT_FOUND). Blocks. */
-int rebuild_run(struct registry *registry, size_t *ret_count, struct error *err) MUST_CHECK;
+int rebuild_run(struct registry *registry, const struct rebuild_options *options, size_t *ret_count,
+	struct error *err) MUST_CHECK;
 
 #endif

@@ -1,40 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to publish. A revision: one catalog and the record that makes it current, as bytes and
- * as pushes. Used by every commit: of a batch, of the first record, of a rebuild.
+ * Private to publish. A revision: the catalogs that a commit changes and the record that makes them
+ * current, as bytes and as pushes. Used by every commit: of a batch, of the first record, of a
+ * rebuild.
  */
 #ifndef PUBLISH_REVISION_H
 #define PUBLISH_REVISION_H
 
 #include "publish/head.h"
 
-struct revision {
-	uint64_t version;
-	struct catalog *catalog; /* a reference */
-	struct buf catalog_layer, catalog_manifest;
-	struct buf record_layer, record_manifest;
-	struct digest catalog_layer_digest, record_layer_digest;
-	struct digest catalog_digest; /* of the manifests */
-	struct digest record_digest;
-	bool version_is_behind; /* not taken from the clock: its tags may be there already */
+struct revision_catalog {
+	char repository[CATALOG_REPOSITORY_SIZE];
+	struct buf layer, manifest;
+	struct digest layer_digest, digest; /* of the manifest */
 };
 
-/* Renders it all; nothing is pushed. parent: NULL for the first of a chain. The changes are copied
- * into the record's bytes. ERROR_UNAVAILABLE for a version above LIMIT_VERSION. */
-int revision_make(struct revision *ret, struct catalog *catalog, uint64_t version,
-	const struct digest *parent, const char *why, const struct record_change *changes,
-	size_t n_changes, struct error *err) MUST_CHECK;
+struct revision {
+	uint64_t version;
+	struct state *state; /* what will be current */
+	size_t n_catalogs;
+	struct revision_catalog *catalogs;
+	struct buf record_layer, record_manifest;
+	struct digest record_layer_digest;
+	struct digest record_digest; /* of the manifest */
+	bool version_is_behind;      /* not taken from the clock: its tags may be there already */
+};
+
+/* What a revision is made of; all borrowed. */
+struct revision_draft {
+	const struct state *state; /* before */
+	size_t n_partitions;       /* what changes in it, from state_change() */
+	struct partition **partitions;
+	bool with_root; /* the root is made again in any case */
+	const struct root_options *root;
+	uint64_t version;
+	const struct digest *parent; /* NULL: the first of a chain */
+	const char *why;             /* NULL: none */
+	size_t n_changes;
+	const struct record_change *changes;
+	struct gzip *gzip;
+};
+
+/* Renders it all, and gives the partitions their digests; nothing is pushed. ERROR_UNAVAILABLE for
+ * a version above LIMIT_VERSION. */
+int revision_make(
+	struct revision *ret, const struct revision_draft *draft, struct error *err) MUST_CHECK;
 void revision_done(struct revision *rev);
 
-/* Stores catalog and record under the tags of this version; nothing is current yet.
- * ERROR_CONFLICT: a tag is there already, debris of a commit that failed. */
+/* Stores catalogs and record under the tags of this version. Atomic registries move the tags latest
+ * with them; elsewhere nothing is current yet. ERROR_CONFLICT: a tag is there already, debris of a
+ * commit that failed. */
 int revision_push(struct revision *rev, struct registry *registry, struct error *err) MUST_CHECK;
 
 /* Moves commits:latest: the commit point. ERROR_UNKNOWN_OUTCOME when it may have moved. */
 int revision_point(struct revision *rev, struct registry *registry, struct error *err) MUST_CHECK;
 
-/* The push that moves the catalog's latest. */
-struct push revision_catalog_latest(const struct revision *rev);
+/* The push that moves the latest of catalog i. */
+struct push revision_catalog_latest(const struct revision *rev, size_t i);
 
 /* -1 with the error of the first push that failed, and what it was for; 0 when none did. */
 int push_failure(const struct push *pushes, size_t n, struct error *err) MUST_CHECK;

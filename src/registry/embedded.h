@@ -34,6 +34,10 @@ void embedded_stop_upkeep(struct embedded *e);
  * requests that these have left behind. */
 void embedded_free(struct embedded *e);
 
+/* Has gsq_store_bytes (registry/metrics.h) measured, by a worker: this does not wait, and does
+ * nothing where that is going on or was done a moment ago. */
+void embedded_measure(struct embedded *e);
+
 /* The publisher's way in. */
 int embedded_registry(struct registry **ret, struct embedded *e, struct error *err) MUST_CHECK;
 

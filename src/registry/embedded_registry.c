@@ -69,12 +69,13 @@ static int write_files(struct store *store, const struct push *push, struct erro
 
 static int push_one(struct embedded_registry *r, const struct push *push, struct error *err)
 {
-	struct slice tag = push->tag == NULL ? SLICE_NONE : slice_of(push->tag);
+	struct slice tags[] = {
+		push->tag == NULL ? SLICE_NONE : slice_of(push->tag), SLICE("latest")};
 	struct store_push put = {
 		.repository = slice_of(push->repository),
-		.n_tags = push->tag != NULL,
-		.tags = &tag,
-		.tags_are_new = push->tag_is_new,
+		.n_tags = (size_t)(push->tag != NULL) + push->moves_latest,
+		.tags = tags,
+		.n_new_tags = push->tag_is_new,
 		.media_type = slice_of(push->media_type),
 		.bytes = push->manifest,
 		.digest = push->digest,
@@ -82,6 +83,7 @@ static int push_one(struct embedded_registry *r, const struct push *push, struct
 		.blobs = push->blobs,
 	};
 
+	ASSERT(push->tag != NULL || !push->moves_latest);
 	if (write_files(r->store, push, err) != 0)
 		return -1;
 	return store_manifest_put(r->tx, &put, err);

@@ -51,198 +51,6 @@ int remote_check_url(const struct remote *r, const char *url, struct error *err)
 	return 0;
 }
 
-/* ---- one request and its answer ---- */
-
-/* A request of a read, with what it needs around it. */
-struct read {
-	struct retry retry;
-	char *repository; /* as on the wire */
-	char *scope;
-	struct request request;
-};
-
-static void read_done(struct read *read)
-{
-	request_done(&read->request);
-	free(read->repository);
-	free(read->scope);
-}
-
-static void read_init(struct read *read, struct remote *r, const char *method, size_t body_max)
-{
-	*read = (struct read){.retry = remote_retry(r)};
-	request_init(&read->request, r, body_max);
-	read->request.method = method;
-	read->request.retry = &read->retry;
-}
-
-static int read_set_repository(
-	struct read *read, const char *repository, const char *actions, struct error *err)
-{
-	read->repository = str_printf("%s%s", read->request.remote->location.prefix, repository);
-	if (read->repository == NULL)
-		return error_no_memory(err);
-	read->scope = str_printf("repository:%s:%s", read->repository, actions);
-	if (read->scope == NULL)
-		return error_no_memory(err);
-	read->request.scope = read->scope;
-	return 0;
-}
-
-static int set_manifest_url(struct read *read, const char *reference, struct error *err)
-{
-	return request_url(&read->request, err, "%s/v2/%s/manifests/%s",
-		read->request.remote->location.base, read->repository, reference);
-}
-
-/* Sends it; anything but a 200 is an error that begins with "what". */
-static int read_run(struct read *read, const char *what, struct error *err)
-{
-	if (request_run(&read->request, err) != 0)
-		return error_wrap(err, "%s", what);
-	if (read->request.call.status != 200)
-		return request_error(&read->request, what, err);
-	return 0;
-}
-
-static struct slice body_of(const struct read *read)
-{
-	return buf_slice(&read->request.call.response_body);
-}
-
-/* ---- manifests ---- */
-
-static int get_manifest(struct read *read, struct remote *r, const char *repository,
-	const char *reference, size_t max, struct error *err)
-{
-	read_init(read, r, "GET", max);
-	read->request.accept = REMOTE_ACCEPT;
-	if (read_set_repository(read, repository, "pull,push", err) != 0 ||
-		set_manifest_url(read, reference, err) != 0)
-		return -1;
-	return read_run(read, "reading a manifest", err);
-}
-
-static int parse_said(struct digest *ret, struct slice said, struct error *err)
-{
-	if (digest_parse(ret, said, err) == 0)
-		return 0;
-	err->code = ERROR_INTERNAL;
-	return error_wrap(err, "the registry's Docker-Content-Digest");
-}
-
-/* What the answer must be: the digest that was asked for, else the one that the header states, else
- * whatever came. */
-static int verify_manifest(
-	struct digest *ret, const struct read *read, const char *reference, struct error *err)
-{
-	struct slice said = http_call_header(&read->request.call, REMOTE_DIGEST_HEADER);
-	struct digest expected, found;
-
-	if (strchr(reference, ':') != NULL)
-		said = slice_of(reference);
-	if (said.p == NULL) {
-		*ret = digest_of(body_of(read));
-		return 0;
-	}
-	if (parse_said(&expected, said, err) != 0)
-		return -1;
-	found = digest_of_as(expected.algorithm, body_of(read));
-	if (!digest_eq(&found, &expected))
-		return error_set(err, ERROR_INTERNAL,
-			"the manifest %s is damaged: its bytes do not match its digest", reference);
-	*ret = found;
-	return 0;
-}
-
-static int remote_manifest(struct registry *registry, const char *repository, const char *reference,
-	struct buf *ret, struct digest *ret_digest, struct error *err)
-{
-	struct remote *r = (struct remote *)registry;
-	CLEANUP(read_done) struct read read;
-	struct digest digest;
-
-	if (get_manifest(&read, r, repository, reference, ret->max - ret->len, err) != 0 ||
-		verify_manifest(&digest, &read, reference, err) != 0)
-		return -1;
-	buf_add(ret, body_of(&read));
-	if (buf_check(ret, err) != 0)
-		return -1;
-	*ret_digest = digest;
-	return 0;
-}
-
-/* Some registries tell the digest on GET only, or not at all. */
-static int resolve_by_get(struct remote *r, const char *repository, const char *tag,
-	struct digest *ret, struct error *err)
-{
-	CLEANUP(read_done) struct read read;
-
-	if (get_manifest(&read, r, repository, tag, LIMIT_MANIFEST, err) != 0)
-		return -1;
-	return verify_manifest(ret, &read, tag, err);
-}
-
-static int look_up(struct remote *r, const char *repository, const char *tag, struct digest *ret,
-	struct error *err)
-{
-	CLEANUP(read_done) struct read read;
-	struct slice said;
-
-	read_init(&read, r, "HEAD", REQUEST_ERROR_BODY);
-	read.request.accept = REMOTE_ACCEPT;
-	if (read_set_repository(&read, repository, "pull,push", err) != 0 ||
-		set_manifest_url(&read, tag, err) != 0)
-		return -1;
-	if (read_run(&read, "looking up a tag", err) != 0) {
-		if (err->code == ERROR_NOT_FOUND)
-			remote_saw_tag(r, read.repository, tag, NULL);
-		return -1;
-	}
-	said = http_call_header(&read.request.call, REMOTE_DIGEST_HEADER);
-	if (said.p == NULL ? resolve_by_get(r, repository, tag, ret, err) != 0
-			   : parse_said(ret, said, err) != 0)
-		return -1;
-	remote_saw_tag(r, read.repository, tag, ret);
-	return 0;
-}
-
-static void remote_look(struct registry *registry, struct look *looks, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct look *l = &looks[i];
-
-		l->err = (struct error)ERROR_INIT;
-		(void)look_up(
-			(struct remote *)registry, l->repository, l->tag, &l->digest, &l->err);
-	}
-}
-
-/* ---- blobs ---- */
-
-static int remote_blob(struct registry *registry, const char *repository,
-	const struct digest *digest, struct buf *ret, struct error *err)
-{
-	struct remote *r = (struct remote *)registry;
-	CLEANUP(read_done) struct read read;
-	char text[DIGEST_TEXT_SIZE];
-	struct digest found;
-
-	read_init(&read, r, "GET", ret->max - ret->len);
-	read.request.transfer = ret->max - ret->len;
-	if (read_set_repository(&read, repository, "pull,push", err) != 0 ||
-		request_url(&read.request, err, "%s/v2/%s/blobs/%s", r->location.base,
-			read.repository, digest_format(digest, text)) != 0 ||
-		read_run(&read, "reading a blob", err) != 0)
-		return -1;
-	found = digest_of_as(digest->algorithm, body_of(&read));
-	if (!digest_eq(&found, digest))
-		return error_set(err, ERROR_INTERNAL,
-			"the blob %s is damaged: its bytes do not match its digest", text);
-	buf_add(ret, body_of(&read));
-	return buf_check(ret, err);
-}
-
 /* ---- listings: pages of the size that the registry likes, since some refuse a large n ---- */
 
 typedef int each_fn(struct slice item, void *arg, struct error *err);
@@ -278,9 +86,8 @@ static int read_page(struct slice body, const char *name, struct slice prefix, e
 }
 
 /* Sets the request's URL to the next page; *ret_more says whether there is one. */
-static int next_page(struct read *read, bool *ret_more, struct error *err)
+static int next_page(struct request *req, bool *ret_more, struct error *err)
 {
-	struct request *req = &read->request;
 	struct slice target = http_link_next(http_call_header(&req->call, "link"));
 	AUTO_FREE char *text = slice_dup(target), *url = NULL;
 
@@ -297,19 +104,23 @@ static int next_page(struct read *read, bool *ret_more, struct error *err)
 	return request_url(req, err, "%s", url);
 }
 
-static int read_pages(struct read *read, const char *what, const char *name, struct slice prefix,
+static int read_pages(struct request *req, const char *what, const char *name, struct slice prefix,
 	each_fn *each, void *arg, struct error *err)
 {
 	bool more = true;
 
+	req->method = "GET";
+	req->body_max = LIMIT_LISTING;
 	for (unsigned pages = 0; more; pages++) {
 		if (pages == LIMIT_PAGES)
 			return error_set(err, ERROR_INTERNAL,
 				"the registry's listing does not end after %d pages", LIMIT_PAGES);
-		read->retry = remote_retry(read->request.remote);
-		if (read_run(read, what, err) != 0 ||
-			read_page(body_of(read), name, prefix, each, arg, err) != 0 ||
-			next_page(read, &more, err) != 0)
+		request_renew(req);
+		request_run(req);
+		if (request_check(req, what, err) != 0 ||
+			read_page(buf_slice(&req->call.response_body), name, prefix, each, arg,
+				err) != 0 ||
+			next_page(req, &more, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -318,32 +129,30 @@ static int read_pages(struct read *read, const char *what, const char *name, str
 static int remote_tags(struct registry *registry, const char *repository, each_fn *each, void *arg,
 	struct error *err)
 {
-	struct remote *r = (struct remote *)registry;
-	CLEANUP(read_done) struct read read;
-	int status;
+	CLEANUP(request_done) struct request req;
 
-	read_init(&read, r, "GET", LIMIT_LISTING);
-	if (read_set_repository(&read, repository, "pull,push", err) != 0 ||
-		request_url(&read.request, err, "%s/v2/%s/tags/list", r->location.base,
-			read.repository) != 0)
+	request_init(&req, (struct remote *)registry);
+	if (request_repository(&req, repository, "pull,push", err) != 0 ||
+		request_path(&req, err, "tags/list") != 0)
 		return -1;
-	if (read_pages(&read, "listing tags", "tags", SLICE_NONE, each, arg, err) == 0)
+	if (read_pages(&req, "listing tags", "tags", SLICE_NONE, each, arg, err) == 0)
 		return 0;
-	status = read.request.call.status;
-	return status == 404 && err->code == ERROR_NOT_FOUND ? 0 : -1;
+	return req.call.status == 404 && err->code == ERROR_NOT_FOUND ? 0 : -1;
 }
 
 static int remote_repositories(
 	struct registry *registry, each_fn *each, void *arg, struct error *err)
 {
 	struct remote *r = (struct remote *)registry;
-	CLEANUP(read_done) struct read read;
+	CLEANUP(request_done) struct request req;
 
-	read_init(&read, r, "GET", LIMIT_LISTING);
-	read.request.scope = "registry:catalog:*";
-	if (request_url(&read.request, err, "%s/v2/_catalog", r->location.base) != 0)
+	request_init(&req, r);
+	req.scope = strdup("registry:catalog:*");
+	if (req.scope == NULL)
+		return error_no_memory(err);
+	if (request_url(&req, err, "%s/v2/_catalog", r->location.base) != 0)
 		return -1;
-	return read_pages(&read, "listing repositories", "repositories",
+	return read_pages(&req, "listing repositories", "repositories",
 		slice_of(r->location.prefix), each, arg, err);
 }
 
@@ -353,21 +162,20 @@ static int remote_repositories(
 static int remote_delete_tag(
 	struct registry *registry, const char *repository, const char *tag, struct error *err)
 {
-	struct remote *r = (struct remote *)registry;
-	CLEANUP(read_done) struct read read;
+	CLEANUP(request_done) struct request req;
 	int status;
 
 	ASSERT(oci_tag_ok(slice_of(tag)));
-	read_init(&read, r, "DELETE", REQUEST_ERROR_BODY);
-	if (read_set_repository(&read, repository, "delete,pull,push", err) != 0 ||
-		set_manifest_url(&read, tag, err) != 0)
+	request_init(&req, (struct remote *)registry);
+	req.method = "DELETE";
+	if (request_repository(&req, repository, "delete,pull,push", err) != 0 ||
+		request_path(&req, err, "manifests/%s", tag) != 0)
 		return -1;
-	if (request_run(&read.request, err) != 0)
-		return error_wrap(err, "deleting a tag");
-	status = read.request.call.status;
-	if (status >= 200 && status < 300)
+	request_run(&req);
+	status = req.call.status;
+	if (req.err.code == ERROR_NONE && status >= 200 && status < 300)
 		return 0;
-	request_error(&read.request, "deleting a tag", err);
+	request_error(&req, "deleting a tag", err);
 	if (status == 400 || status == 403 || status == 405 || status == 501)
 		err->code = ERROR_NOT_IMPLEMENTED;
 	return -1;
@@ -405,7 +213,7 @@ static const struct registry_ops ops = {
 	.push = remote_push,
 	.commit = remote_commit,
 	.rollback = remote_rollback,
-	.pull = registry_pull_in_turn,
+	.pull = remote_pull,
 	.look = remote_look,
 	.manifest = remote_manifest,
 	.blob = remote_blob,
@@ -428,7 +236,7 @@ int remote_new(struct registry **ret, const struct remote_options *options, stru
 		return error_no_memory(err);
 	r->registry.ops = &ops;
 	registry = &r->registry;
-	r->empty = digest_of(OCI_EMPTY);
+	r->empty = oci_empty_digest;
 	r->timeout_ms = options->timeout_ms == 0 ? LIMIT_REQUEST_MS : options->timeout_ms;
 	r->retries = options->retries == (unsigned)-1 ? LIMIT_RETRIES : options->retries;
 	if (registry_location_parse(&r->location, options->location, err) != 0 ||

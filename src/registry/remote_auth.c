@@ -22,7 +22,6 @@ struct token {
 	bool reread;             /* credentials were looked up anew for this fetch */
 	struct request *waiting; /* while it is fetched: who wants it */
 	struct request fetch;
-	struct retry retry;
 	struct buf form; /* body of the fetch with an identity token */
 };
 
@@ -153,8 +152,8 @@ static struct token *add_token(struct auth *auth, const char *scope)
 		return NULL;
 	token->auth = auth;
 	buf_init(&token->form, 4 * LIMIT_TOKEN);
-	request_init(&token->fetch, auth->remote, LIMIT_TOKEN);
-	token->fetch.retry = &token->retry;
+	request_init(&token->fetch, auth->remote);
+	token->fetch.body_max = LIMIT_TOKEN;
 	token->fetch.ended = on_fetch_ended;
 	token->fetch.arg = token;
 	token->scope = strdup(scope);
@@ -236,7 +235,7 @@ static int make_fetch(struct token *token, struct error *err)
 	}
 	if (credential_store_get(auth->credentials, &c, err) != 0)
 		return -1;
-	token->retry = remote_retry(auth->remote);
+	request_renew(&token->fetch);
 	return c->identity_token != NULL ? make_refresh(token, c, err) : make_get(token, c, err);
 }
 

@@ -39,21 +39,23 @@ struct remote {
 	bool mount_refused;
 	enum { POST_UNTRIED, POST_STORES, POST_ONLY_STARTS } post; /* a POST with the whole blob */
 
-	struct seen_tag seen[REMOTE_SEEN_TAGS];
-	unsigned next_seen;
+	struct seen_tag seen[REMOTE_SEEN_TAGS]; /* latest first */
 };
-
-/* The tries of a new operation. */
-static inline struct retry remote_retry(const struct remote *r)
-{
-	return (struct retry){.max = r->retries};
-}
 
 /* Is the URL on the registry itself: same scheme, host and port? */
 bool remote_is_origin(const struct remote *r, const char *url);
 
 /* May a URL that the registry named be followed: http or https, and https if the registry is? */
 int remote_check_url(const struct remote *r, const char *url, struct error *err) MUST_CHECK;
+
+/* ---- remote_read.c ---- */
+
+void remote_pull(struct registry *registry, struct pull *pulls, size_t n);
+void remote_look(struct registry *registry, struct look *looks, size_t n);
+int remote_manifest(struct registry *registry, const char *repository, const char *reference,
+	struct buf *ret, struct digest *ret_digest, struct error *err) MUST_CHECK;
+int remote_blob(struct registry *registry, const char *repository, const struct digest *digest,
+	struct buf *ret, struct error *err) MUST_CHECK;
 
 /* ---- remote_push.c ---- */
 

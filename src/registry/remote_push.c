@@ -20,15 +20,12 @@ enum step { LOOK, MOUNT, POST, PUT_BLOB, PUT_MANIFEST, LOOK_AGAIN, STEPS };
 struct upload {
 	struct remote *remote;
 	struct push *push;
-	char *repository; /* as on the wire */
-	char *scope;
 	char *mount_from; /* where the empty blob can be had, as on the wire; or NULL */
 	enum step step;
 	size_t blob;  /* the one that is sent now */
 	bool skipped; /* some blob was taken to be there */
 	bool redone;  /* that was wrong once, and all have been sent */
 	bool maybe_done;
-	struct retry retry;
 	struct request request;
 };
 
@@ -50,6 +47,7 @@ static struct seen_tag *find_seen(struct remote *r, const char *repository, cons
 	return NULL;
 }
 
+/* The one looked at last comes first; the others move up by one. */
 void remote_saw_tag(
 	struct remote *r, const char *repository, const char *tag, const struct digest *digest)
 {
@@ -61,15 +59,14 @@ void remote_saw_tag(
 			free(TAKE_PTR(seen->name));
 		return;
 	}
-	if (seen == NULL) {
-		name = str_printf("%s:%s", repository, tag);
-		if (name == NULL)
-			return;
-		seen = &r->seen[r->next_seen++ % REMOTE_SEEN_TAGS];
-		free(seen->name);
-		seen->name = name;
-	}
-	seen->digest = *digest;
+	name = seen != NULL ? TAKE_PTR(seen->name) : str_printf("%s:%s", repository, tag);
+	if (name == NULL)
+		return;
+	if (seen == NULL)
+		seen = &r->seen[REMOTE_SEEN_TAGS - 1];
+	free(seen->name);
+	memmove(&r->seen[1], r->seen, (size_t)(seen - r->seen) * sizeof(*seen));
+	r->seen[0] = (struct seen_tag){name, *digest};
 }
 
 /* ---- ends ---- */
@@ -110,8 +107,8 @@ static void refused(struct upload *u, const char *what)
 static void stored(struct upload *u)
 {
 	u->push->err = (struct error)ERROR_INIT;
-	if (moves_tag(u) && find_seen(u->remote, u->repository, u->push->tag) != NULL)
-		remote_saw_tag(u->remote, u->repository, u->push->tag, &u->push->digest);
+	if (moves_tag(u) && find_seen(u->remote, u->request.repository, u->push->tag) != NULL)
+		remote_saw_tag(u->remote, u->request.repository, u->push->tag, &u->push->digest);
 }
 
 /* Another try of something that leads back to the given step, if there may be one. */
@@ -136,12 +133,12 @@ static bool can_mount(const struct upload *u)
 static bool is_known(const struct upload *u)
 {
 	return !u->redone &&
-	       known_blobs_has(u->remote->known, u->repository, &current_blob(u)->digest);
+	       known_blobs_has(u->remote->known, u->request.repository, &current_blob(u)->digest);
 }
 
 static void next_blob(struct upload *u)
 {
-	u->retry.made = 0;
+	u->request.retry.made = 0;
 	while (u->blob < u->push->n_blobs && is_known(u)) {
 		u->skipped = true;
 		u->blob++;
@@ -156,9 +153,9 @@ static void blob_stored(struct upload *u)
 {
 	struct remote *r = u->remote;
 
-	known_blobs_add(r->known, u->repository, &current_blob(u)->digest);
+	known_blobs_add(r->known, u->request.repository, &current_blob(u)->digest);
 	if (r->empty_at == NULL && digest_eq(&current_blob(u)->digest, &r->empty))
-		r->empty_at = strdup(u->repository);
+		r->empty_at = strdup(u->request.repository);
 	u->blob++;
 	next_blob(u);
 }
@@ -167,8 +164,8 @@ static void forget_repository(struct upload *u)
 {
 	struct remote *r = u->remote;
 
-	known_blobs_forget(r->known, u->repository);
-	if (r->empty_at != NULL && strcmp(r->empty_at, u->repository) == 0)
+	known_blobs_forget(r->known, u->request.repository);
+	if (r->empty_at != NULL && strcmp(r->empty_at, u->request.repository) == 0)
 		free(TAKE_PTR(r->empty_at));
 }
 
@@ -191,8 +188,7 @@ static int begin_look(struct upload *u, struct error *err)
 {
 	use_method(u, "HEAD", false, SLICE_NONE);
 	u->request.accept = REMOTE_ACCEPT;
-	return request_url(&u->request, err, "%s/v2/%s/manifests/%s", u->remote->location.base,
-		u->repository, u->push->tag);
+	return request_path(&u->request, err, "manifests/%s", u->push->tag);
 }
 
 /* What the tag names according to the last answer; false where it does not say. */
@@ -227,8 +223,7 @@ static int begin_mount(struct upload *u, struct error *err)
 	char digest[DIGEST_TEXT_SIZE];
 
 	use_method(u, "POST", true, SLICE_NONE);
-	return request_url(&u->request, err, "%s/v2/%s/blobs/uploads/?mount=%s&from=%s",
-		u->remote->location.base, u->repository,
+	return request_path(&u->request, err, "blobs/uploads/?mount=%s&from=%s",
 		digest_format(&current_blob(u)->digest, digest), u->mount_from);
 }
 
@@ -253,17 +248,15 @@ static void end_mount(struct upload *u)
 static int begin_post(struct upload *u, struct error *err)
 {
 	const struct push_blob *blob = current_blob(u);
-	const struct remote *r = u->remote;
 	char digest[DIGEST_TEXT_SIZE];
 
-	if (r->post == POST_ONLY_STARTS) {
+	if (u->remote->post == POST_ONLY_STARTS) {
 		use_method(u, "POST", true, SLICE_NONE);
-		return request_url(&u->request, err, "%s/v2/%s/blobs/uploads/", r->location.base,
-			u->repository);
+		return request_path(&u->request, err, "blobs/uploads/");
 	}
 	use_method(u, "POST", true, blob->bytes);
-	return request_url(&u->request, err, "%s/v2/%s/blobs/uploads/?digest=%s", r->location.base,
-		u->repository, digest_format(&blob->digest, digest));
+	return request_path(
+		&u->request, err, "blobs/uploads/?digest=%s", digest_format(&blob->digest, digest));
 }
 
 /* Could it be that the registry has not understood a POST with a body? */
@@ -331,8 +324,7 @@ static int begin_put_manifest(struct upload *u, struct error *err)
 	use_method(u, "PUT", true, push->manifest);
 	u->request.content_type = push->media_type;
 	u->request.once = moves_tag(u);
-	return request_url(&u->request, err, "%s/v2/%s/manifests/%s", u->remote->location.base,
-		u->repository,
+	return request_path(&u->request, err, "manifests/%s",
 		push->tag != NULL ? push->tag : digest_format(&push->digest, digest));
 }
 
@@ -380,7 +372,7 @@ static void end_put_manifest(struct upload *u)
  * derived from others and may be moved at any time. */
 static void end_look_again(struct upload *u)
 {
-	const struct seen_tag *seen = find_seen(u->remote, u->repository, u->push->tag);
+	const struct seen_tag *seen = find_seen(u->remote, u->request.repository, u->push->tag);
 	int status = u->request.call.status;
 	struct digest found;
 	bool found_any = looked_up(u, &found);
@@ -429,22 +421,13 @@ static void on_request_ended(struct request *req UNUSED, void *arg)
 
 /* ---- a batch ---- */
 
-/* A mount needs the right to read where it mounts from; the same scope for the whole push makes it
- * one token. */
-static char *make_scope(const struct upload *u)
-{
-	if (u->mount_from != NULL)
-		return str_printf(
-			"repository:%s:pull,push repository:%s:pull", u->repository, u->mount_from);
-	return str_printf("repository:%s:pull,push", u->repository);
-}
-
 static bool wants_mount(const struct upload *u)
 {
 	const struct remote *r = u->remote;
 
-	if (r->empty_at == NULL || r->mount_refused || strcmp(r->empty_at, u->repository) == 0 ||
-		known_blobs_has(r->known, u->repository, &r->empty))
+	if (r->empty_at == NULL || r->mount_refused ||
+		strcmp(r->empty_at, u->request.repository) == 0 ||
+		known_blobs_has(r->known, u->request.repository, &r->empty))
 		return false;
 	for (size_t i = 0; i < u->push->n_blobs; i++) {
 		if (digest_eq(&u->push->blobs[i].digest, &r->empty))
@@ -453,37 +436,38 @@ static bool wants_mount(const struct upload *u)
 	return false;
 }
 
+/* A mount needs the right to read where it mounts from; the same scope for the whole push makes it
+ * one token. */
+static int add_mount(struct upload *u, struct error *err)
+{
+	char *scope;
+
+	u->mount_from = strdup(u->remote->empty_at);
+	if (u->mount_from == NULL)
+		return error_no_memory(err);
+	scope = str_printf("%s repository:%s:pull", u->request.scope, u->mount_from);
+	if (scope == NULL)
+		return error_no_memory(err);
+	free(u->request.scope);
+	u->request.scope = scope;
+	return 0;
+}
+
 static int upload_init(struct upload *u, struct remote *r, struct push *push)
 {
-	struct error *err = &push->err;
-
 	u->remote = r;
 	u->push = push;
-	u->retry = remote_retry(r);
-	request_init(&u->request, r, REQUEST_ERROR_BODY);
-	u->repository = str_printf("%s%s", r->location.prefix, push->repository);
-	if (u->repository == NULL)
-		return error_no_memory(err);
-	if (wants_mount(u)) {
-		u->mount_from = strdup(r->empty_at);
-		if (u->mount_from == NULL)
-			return error_no_memory(err);
-	}
-	u->scope = make_scope(u);
-	if (u->scope == NULL)
-		return error_no_memory(err);
-	u->request.scope = u->scope;
-	u->request.retry = &u->retry;
+	request_init(&u->request, r);
 	u->request.ended = on_request_ended;
 	u->request.arg = u;
-	return 0;
+	if (request_repository(&u->request, push->repository, "pull,push", &push->err) != 0)
+		return -1;
+	return wants_mount(u) ? add_mount(u, &push->err) : 0;
 }
 
 static void upload_done(struct upload *u)
 {
 	request_done(&u->request);
-	free(u->repository);
-	free(u->scope);
 	free(u->mount_from);
 }
 

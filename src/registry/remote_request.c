@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "registry/metrics.h"
 #include "registry/remote_internal.h"
 
 #define SLOWEST_BYTES_PER_MS \
@@ -14,10 +15,11 @@
 
 static void on_call_ended(struct http_call *call, void *arg);
 
-void request_init(struct request *req, struct remote *remote, size_t body_max)
+void request_init(struct request *req, struct remote *remote)
 {
-	*req = (struct request){.remote = remote};
-	http_call_init(&req->call, NULL, NULL, body_max);
+	*req = (struct request){.remote = remote, .body_max = REQUEST_ERROR_BODY};
+	request_renew(req);
+	http_call_init(&req->call, NULL, NULL, req->body_max);
 	req->call.ended = on_call_ended;
 	req->call.arg = req;
 }
@@ -25,25 +27,68 @@ void request_init(struct request *req, struct remote *remote, size_t body_max)
 void request_done(struct request *req)
 {
 	http_call_done(&req->call);
+	free(req->repository);
+	free(req->scope);
 	free(req->url);
 	free(req->authorization);
 	free(req->content_type_line);
+}
+
+void request_renew(struct request *req)
+{
+	req->retry = (struct retry){.max = req->remote->retries};
+}
+
+/* Takes the text, NULL for want of memory, in place of the one before. */
+static int set_text(char **at, char *text, struct error *err)
+{
+	if (text == NULL)
+		return error_no_memory(err);
+	free(*at);
+	*at = text;
+	return 0;
+}
+
+int request_repository(
+	struct request *req, const char *repository, const char *actions, struct error *err)
+{
+	char *name = str_printf("%s%s", req->remote->location.prefix, repository);
+
+	if (set_text(&req->repository, name, err) != 0)
+		return -1;
+	return set_text(&req->scope, str_printf("repository:%s:%s", name, actions), err);
+}
+
+static char *format(const char *fmt, va_list ap)
+{
+	char *text;
+
+	return vasprintf(&text, fmt, ap) < 0 ? NULL : text;
 }
 
 int request_url(struct request *req, struct error *err, const char *fmt, ...)
 {
 	va_list ap;
 	char *url;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&url, fmt, ap);
+	url = format(fmt, ap);
 	va_end(ap);
-	if (n < 0)
+	return set_text(&req->url, url, err);
+}
+
+int request_path(struct request *req, struct error *err, const char *fmt, ...)
+{
+	AUTO_FREE char *path = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	path = format(fmt, ap);
+	va_end(ap);
+	if (path == NULL)
 		return error_no_memory(err);
-	free(req->url);
-	req->url = url;
-	return 0;
+	return request_url(
+		req, err, "%s/v2/%s/%s", req->remote->location.base, req->repository, path);
 }
 
 /* ---- sending ---- */
@@ -58,9 +103,9 @@ static unsigned timeout_of(const struct request *req)
 	uint64_t ms = req->remote->timeout_ms + req->transfer / SLOWEST_BYTES_PER_MS;
 	uint64_t now_ms = clock_monotonic_ms(), left_ms = LAST_TRY_MS;
 
-	if (req->retry->made > 0) {
-		if (req->retry->deadline_ms > now_ms + LAST_TRY_MS)
-			left_ms = req->retry->deadline_ms - now_ms;
+	if (req->retry.made > 0) {
+		if (req->retry.deadline_ms > now_ms + LAST_TRY_MS)
+			left_ms = req->retry.deadline_ms - now_ms;
 		if (ms > left_ms)
 			ms = left_ms;
 	}
@@ -69,13 +114,8 @@ static unsigned timeout_of(const struct request *req)
 
 static int set_content_type(struct request *req, struct error *err)
 {
-	char *line = str_printf("Content-Type: %s", req->content_type);
-
-	if (line == NULL)
-		return error_no_memory(err);
-	free(req->content_type_line);
-	req->content_type_line = line;
-	return 0;
+	return set_text(
+		&req->content_type_line, str_printf("Content-Type: %s", req->content_type), err);
 }
 
 static void send(struct request *req)
@@ -99,6 +139,7 @@ static void send(struct request *req)
 	req->call.headers = req->headers;
 	req->call.body = req->body;
 	req->call.send_body = req->send_body;
+	req->call.response_body.max = req->body_max;
 	req->call.timeout_ms = timeout_of(req);
 	http_client_start(req->remote->client, &req->call, req->delay_ms);
 }
@@ -174,7 +215,7 @@ static uint64_t retry_after_ms(const struct request *req)
 bool request_retry(struct request *req, unsigned *ret_delay_ms)
 {
 	return retry_next(
-		req->retry, retry_after_ms(req), clock_monotonic_ms(), arc4random(), ret_delay_ms);
+		&req->retry, retry_after_ms(req), clock_monotonic_ms(), arc4random(), ret_delay_ms);
 }
 
 int request_location(char **ret, const struct request *req, struct error *err)
@@ -256,6 +297,13 @@ int request_error(const struct request *req, const char *what, struct error *err
 	return -1;
 }
 
+int request_check(const struct request *req, const char *what, struct error *err)
+{
+	if (req->err.code == ERROR_NONE && req->call.status == 200)
+		return 0;
+	return request_error(req, what, err);
+}
+
 /* ---- what comes back ---- */
 
 static bool is_redirect(const struct request *req)
@@ -294,13 +342,53 @@ static bool may_have_happened(const struct http_call *call)
 	return call->status == 0 ? call->sent : call->status >= 500 && !is_disk_full(call);
 }
 
+/* What a request is about, by its URL: the method says the rest. */
+static const char *object_of(const struct request *req)
+{
+	static const char *const objects[][2] = {
+		{"/blobs/uploads/", "upload"},
+		{"/blobs/", "blob"},
+		{"/manifests/", "manifest"},
+		{"/tags/list", "tags"},
+		{"/v2/_catalog", "catalog"},
+	};
+
+	if (req->scope == NULL)
+		return "token";
+	for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
+		if (strstr(req->url, objects[i][0]) != NULL)
+			return objects[i][1];
+	}
+	return "other"; /* where the registry has sent us */
+}
+
+static const char *outcome_of(const struct http_call *call)
+{
+	if (call->status == 0)
+		return call->sent ? "lost" : "transient";
+	if (retry_status(call->status))
+		return "transient";
+	if (call->status == 401)
+		return "challenged";
+	return call->status < 400 || call->status == 404 ? "ok" : "refused";
+}
+
+static void count(const struct request *req)
+{
+	char operation[32];
+
+	snprintf(operation, sizeof(operation), "%s %s", req->method, object_of(req));
+	metric_add(&registry_metric_requests, METRIC_LABELS(operation, outcome_of(&req->call)), 1);
+}
+
 static void on_call_ended(struct http_call *call, void *arg)
 {
 	struct request *req = arg;
 	unsigned delay_ms;
 
-	if (req->retry->deadline_ms == 0)
-		req->retry->deadline_ms = call->started_ms + LIMIT_REQUEST_MS;
+	count(req);
+	if (req->retry.deadline_ms == 0)
+		req->retry.deadline_ms = call->started_ms + LIMIT_REQUEST_MS;
 	req->err = call->err;
 	req->maybe_done = req->maybe_done || may_have_happened(call);
 	if (call->status == 401 && req->scope != NULL && remote_is_origin(req->remote, req->url)) {
@@ -324,13 +412,9 @@ static void on_run_ended(struct request *req UNUSED, void *arg UNUSED)
 {
 }
 
-int request_run(struct request *req, struct error *err)
+void request_run(struct request *req)
 {
 	req->ended = on_run_ended;
 	request_start(req, 0);
 	http_client_drain(req->remote->client);
-	if (req->err.code == ERROR_NONE)
-		return 0;
-	*err = req->err;
-	return -1;
 }

@@ -18,15 +18,17 @@ struct request {
 	/* in */
 	struct remote *remote;
 	const char *method;
-	char *url;          /* the request's to free */
-	const char *scope;  /* for tokens, borrowed; NULL: nothing but what authorization holds */
-	const char *accept; /* "Accept: ..." or NULL */
+	char *repository; /* as on the wire; this and the next two are the request's to free */
+	char *scope;      /* for tokens; NULL: nothing but what authorization holds */
+	char *url;
+	const char *accept;       /* "Accept: ..." or NULL */
 	const char *content_type; /* with a body */
 	struct slice body;
 	bool send_body;
 	size_t transfer; /* bytes that may come or go: a long transfer is given more time */
+	size_t body_max; /* of the answer; at first REQUEST_ERROR_BODY */
 	bool once;       /* the caller repeats, with request_retry() */
-	struct retry *retry;
+	struct retry retry;
 	void (*ended)(struct request *req, void *arg);
 	void *arg;
 
@@ -46,18 +48,27 @@ struct request {
 	struct request *next_waiting;
 };
 
-void request_init(struct request *req, struct remote *remote, size_t body_max);
+void request_init(struct request *req, struct remote *remote);
 void request_done(struct request *req);
 
-/* Sets the URL from the format, freeing the one before. */
+/* It may be tried as often and as long as a new one. */
+void request_renew(struct request *req);
+
+/* Sets repository (here without the prefix), and as scope these actions on it ("pull,push"). */
+int request_repository(struct request *req, const char *repository, const char *actions,
+	struct error *err) MUST_CHECK;
+
+/* Sets the URL from the format; _path: what follows the repository in it ("manifests/%s"). */
 int request_url(struct request *req, struct error *err, const char *fmt, ...)
+	PRINTF_LIKE(3, 4) MUST_CHECK;
+int request_path(struct request *req, struct error *err, const char *fmt, ...)
 	PRINTF_LIKE(3, 4) MUST_CHECK;
 
 /* Starts it, again if it has ended. The callback may come before this returns. */
 void request_start(struct request *req, unsigned delay_ms);
 
-/* Starts it and waits for its end. 0 when there is an answer, whatever its status. */
-int request_run(struct request *req, struct error *err) MUST_CHECK;
+/* Starts it and waits for its end. */
+void request_run(struct request *req);
 
 /* Did it fail in a way that may pass? */
 bool request_is_transient(const struct request *req);
@@ -71,6 +82,9 @@ int request_location(char **ret, const struct request *req, struct error *err) M
 /* Turns an ended request into an error: its own, or what the answer says. "what" begins the
  * sentence. */
 int request_error(const struct request *req, const char *what, struct error *err);
+
+/* 0 when it was answered with 200, else that error. */
+int request_check(const struct request *req, const char *what, struct error *err) MUST_CHECK;
 
 /* ---- for remote_auth: what it answers to auth_authorize() ---- */
 void request_authorized(struct request *req, const struct error *err);

@@ -4,6 +4,7 @@
 #include "registry/service.h"
 
 #include "base/json.h"
+#include "http/access.h"
 #include "http/uri.h"
 #include "oci/reference.h"
 
@@ -461,6 +462,7 @@ static void handle(struct http_exchange *x, void *arg)
 			"a registry has no such endpoint; see the OCI distribution-spec");
 		return refuse(x, &err, "UNSUPPORTED", NULL);
 	}
+	http_exchange_set_route(x, route->path, false);
 	c = call_new(arg, route, x);
 	if (c == NULL) {
 		error_no_memory(&err);
@@ -474,5 +476,10 @@ static void handle(struct http_exchange *x, void *arg)
 
 struct http_service embedded_service(struct embedded *e)
 {
-	return (struct http_service){.handle = handle, .arg = e, .error_body = error_body};
+	return (struct http_service){
+		.handle = handle,
+		.arg = e,
+		.error_body = error_body,
+		.done = http_access_done,
+	};
 }

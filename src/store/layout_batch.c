@@ -35,7 +35,7 @@ static int put_manifest(const struct layout_change *c, struct store_conn *tx, st
 		.repository = c->repository,
 		.n_tags = c->tag.p != NULL,
 		.tags = &c->tag,
-		.tags_are_new = c->immutable,
+		.n_new_tags = c->immutable,
 		.sparse = true,
 		.media_type = c->type,
 		.bytes = buf_slice(&c->bytes),

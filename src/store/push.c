@@ -32,7 +32,7 @@ static int find_manifest(struct putting *p, struct error *err)
 	return 0;
 }
 
-static int check_tag(const struct putting *p, struct slice tag, struct error *err)
+static int check_tag(const struct putting *p, struct slice tag, bool is_new, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(p->tx, SQL_TAG_FIND);
 	const struct store_push *push = p->push;
@@ -49,7 +49,7 @@ static int check_tag(const struct putting *p, struct slice tag, struct error *er
 	immutable = query_int(&q) != 0;
 	if (query_digest(&q, &old, err) != 0)
 		return -1;
-	if (digest_eq(&old, &push->digest) || (!immutable && !push->tags_are_new))
+	if (digest_eq(&old, &push->digest) || (!immutable && !is_new))
 		return 0;
 	return error_set(err, ERROR_CONFLICT,
 		"the tag %.*s of %.*s names %s already and cannot be moved; use another tag",
@@ -59,7 +59,7 @@ static int check_tag(const struct putting *p, struct slice tag, struct error *er
 static int check_tags(const struct putting *p, struct error *err)
 {
 	for (size_t i = 0; i < p->push->n_tags; i++)
-		if (check_tag(p, p->push->tags[i], err) != 0)
+		if (check_tag(p, p->push->tags[i], i < p->push->n_new_tags, err) != 0)
 			return -1;
 	return 0;
 }
@@ -209,21 +209,21 @@ static int heal_manifest(const struct putting *p, struct error *err)
 	return query_run(&q, err);
 }
 
-static int put_tag(const struct putting *p, struct slice tag, struct error *err)
+static int put_tag(const struct putting *p, struct slice tag, bool is_new, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(p->tx, SQL_TAG_PUT);
 
 	query_bind_int(&q, p->repository);
 	query_bind_text(&q, tag);
 	query_bind_int(&q, p->manifest);
-	query_bind_int(&q, p->push->tags_are_new);
+	query_bind_int(&q, is_new);
 	return query_run(&q, err);
 }
 
 static int put_tags(const struct putting *p, struct error *err)
 {
 	for (size_t i = 0; i < p->push->n_tags; i++)
-		if (put_tag(p, p->push->tags[i], err) != 0)
+		if (put_tag(p, p->push->tags[i], i < p->push->n_new_tags, err) != 0)
 			return -1;
 	return 0;
 }

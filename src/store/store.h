@@ -130,7 +130,8 @@ struct store_push {
 	struct slice repository;
 	size_t n_tags; /* 0: by digest only */
 	const struct slice *tags;
-	bool tags_are_new; /* refuse when one names another manifest; they never move again */
+	size_t n_new_tags; /* the first so many are new: refused when one names another manifest,
+			    * and never moved again */
 	bool sparse;       /* what it names may be missing */
 	struct slice media_type;
 	struct slice bytes;

@@ -12,7 +12,8 @@
 #include "registry/remote.h"
 
 #define WORDS_MAX 8
-#define BATCH_MAX 1000
+#define BATCH_MAX 10000
+#define NAME_SIZE (LIMIT_REPOSITORY + 1)
 #define LIST_MAX (4 * MIB)
 
 /* An artifact whose only layer is a text: config, layer and manifest as a resource has them. */
@@ -120,19 +121,43 @@ static int do_move(struct registry *r, char **words, struct error *err)
 	return push_one(r, &a, &push, err);
 }
 
-/* put-many COUNT PREFIX TAG: one artifact in each of the repositories PREFIX0, PREFIX1, ... */
+/* ---- batches: COUNT REPOSITORY TAG, where a # stands for 0, 1, ... ---- */
+
+static char names[BATCH_MAX][NAME_SIZE], tags[BATCH_MAX][NAME_SIZE];
+
+static void number_name(char ret[NAME_SIZE], const char *pattern, size_t i)
+{
+	size_t n = strcspn(pattern, "#");
+
+	if (pattern[n] == '\0')
+		snprintf(ret, NAME_SIZE, "%s", pattern);
+	else
+		snprintf(ret, NAME_SIZE, "%.*s%zu%s", (int)n, pattern, i, pattern + n + 1);
+}
+
+/* Fills names and tags. */
+static size_t number_names(char **words)
+{
+	size_t n = strtoul(words[1], NULL, 10);
+
+	ASSERT(n <= BATCH_MAX);
+	for (size_t i = 0; i < n; i++) {
+		number_name(names[i], words[2], i);
+		number_name(tags[i], words[3], i);
+	}
+	return n;
+}
+
+/* put-many: artifacts whose text is their repository */
 static int do_put_many(struct registry *r, char **words, struct error *err)
 {
 	static struct artifact artifacts[BATCH_MAX];
 	static struct push pushes[BATCH_MAX];
-	static char names[BATCH_MAX][LIMIT_REPOSITORY + 1];
-	size_t n = strtoul(words[1], NULL, 10), failed = 0;
+	size_t n = number_names(words), failed = 0;
 
-	ASSERT(n <= BATCH_MAX);
 	for (size_t i = 0; i < n; i++) {
-		snprintf(names[i], sizeof(names[i]), "%s%zu", words[2], i);
 		artifact_init(&artifacts[i], names[i], slice_of(names[i]));
-		pushes[i] = push_of(&artifacts[i], words[3]);
+		pushes[i] = push_of(&artifacts[i], tags[i]);
 		pushes[i].tag_is_new = true;
 	}
 	registry_push(r, pushes, n);
@@ -148,6 +173,56 @@ static int do_put_many(struct registry *r, char **words, struct error *err)
 	printf("ok %zu\n", n);
 	return 0;
 }
+
+/* look-many: answers each with a word, the digest or the name of its error */
+static int do_look_many(struct registry *r, char **words, struct error *err UNUSED)
+{
+	static struct look looks[BATCH_MAX];
+	size_t n = number_names(words);
+	char text[DIGEST_TEXT_SIZE];
+
+	for (size_t i = 0; i < n; i++)
+		looks[i] = (struct look){.repository = names[i], .tag = tags[i]};
+	registry_look(r, looks, n);
+	printf("ok");
+	for (size_t i = 0; i < n; i++)
+		printf(" %s", looks[i].err.code == ERROR_NONE
+				      ? digest_format(&looks[i].digest, text)
+				      : error_name(looks[i].err.code));
+	printf("\n");
+	return 0;
+}
+
+/* pull-many: answers each with a word, DIGEST=TEXT or the name of its error */
+static int do_pull_many(struct registry *r, char **words, struct error *err UNUSED)
+{
+	static struct pull pulls[BATCH_MAX];
+	size_t n = number_names(words);
+	char text[DIGEST_TEXT_SIZE];
+
+	for (size_t i = 0; i < n; i++)
+		pulls[i] = (struct pull){
+			.repository = names[i],
+			.reference = tags[i],
+			.manifest = BUF_INIT(LIMIT_MANIFEST),
+			.layer = BUF_INIT(LIST_MAX),
+		};
+	registry_pull(r, pulls, n);
+	printf("ok");
+	for (size_t i = 0; i < n; i++) {
+		if (pulls[i].err.code == ERROR_NONE)
+			printf(" %s=%s", digest_format(&pulls[i].digest, text),
+				pulls[i].layer.data);
+		else
+			printf(" %s", error_name(pulls[i].err.code));
+		buf_done(&pulls[i].manifest);
+		buf_done(&pulls[i].layer);
+	}
+	printf("\n");
+	return 0;
+}
+
+/* ---- single reads ---- */
 
 static int do_resolve(struct registry *r, char **words, struct error *err)
 {
@@ -227,6 +302,8 @@ static const struct {
 	{"put-digest", 2, do_put_digest},
 	{"put-large", 3, do_put_large},
 	{"put-many", 3, do_put_many},
+	{"look-many", 3, do_look_many},
+	{"pull-many", 3, do_pull_many},
 	{"move", 3, do_move},
 	{"resolve", 2, do_resolve},
 	{"manifest", 2, do_manifest},

@@ -9,13 +9,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 Request = namedtuple("Request", "method path headers body")
 
 
+class Server(ThreadingHTTPServer):
+    # All of a client's connections may come at once.
+    request_queue_size = 128
+
+
 class StubRegistry:
-    """answer(request) returns (status, headers, body)."""
+    """answer(request) returns (status, headers, body); most_open: requests in its hands at one time."""
 
     def __init__(self, answer):
         self.log = []
+        self.most_open = 0
+        self._open = 0
+        self._lock = threading.Lock()
         self._answer = answer
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(self))
+        self._server = Server(("127.0.0.1", 0), handler_of(self))
         self.host = f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self):
@@ -27,8 +35,15 @@ class StubRegistry:
         self._server.server_close()
 
     def answer(self, request):
-        self.log.append(request)
-        return self._answer(request)
+        with self._lock:
+            self.log.append(request)
+            self._open += 1
+            self.most_open = max(self.most_open, self._open)
+        try:
+            return self._answer(request)
+        finally:
+            with self._lock:
+                self._open -= 1
 
 
 def handler_of(stub):

@@ -9,6 +9,8 @@ import hashlib
 import http.client
 import json
 import os
+import random
+import threading
 import time
 import uuid
 
@@ -125,7 +127,7 @@ def test_a_blob_larger_than_its_reader_allows_is_refused(probe, repository):
 
 def test_repositories_are_listed_over_pages(probe):
     prefix = f"many/{uuid.uuid4().hex[:12]}-"
-    probe.ok("put-many", 120, prefix, "v1")
+    probe.ok("put-many", 120, f"{prefix}#", "v1")
     listed = [name for name in probe.ok("repositories").split() if name.startswith(prefix)]
     assert sorted(listed) == sorted(f"{prefix}{i}" for i in range(120))
 
@@ -184,7 +186,7 @@ def test_connections_are_kept_and_no_more_are_made_than_transfers_run(probe, pro
     for i in range(10):
         probe.ok("put", repository, f"v{i}", f"text{i}")
     assert proxy.connections == 1
-    probe.ok("put-many", 100, f"{repository}-", "v1")
+    probe.ok("put-many", 100, f"{repository}-#", "v1")
     assert 2 <= proxy.most_connections <= 16
     assert proxy.connections <= 16
 
@@ -282,11 +284,29 @@ def test_a_tag_that_another_writer_moved_meanwhile_is_not_moved_back(proxy, regi
         assert other.ok("resolve", repository, "latest") == theirs
 
 
+def test_a_tag_that_was_looked_at_again_is_remembered_better_than_those_between(proxy, registry, repository):
+    with Probe(proxy.host) as ours, Probe(registry) as other:
+        for version in ("old", "ours", "theirs"):
+            ours.ok("put", repository, version, version)
+        ours.ok("move", repository, "latest", "old")
+        ours.ok("put-many", 8, f"{repository}-#", "v1")
+        ours.ok("resolve", repository, "latest")
+        ours.ok("look-many", 7, f"{repository}-#", "v1")
+        ours.ok("resolve", repository, "latest")
+        ours.ok("resolve", f"{repository}-7", "v1")
+        proxy.fail(503, method="PUT", retry_after=1)
+        ours.start("move", repository, "latest", "ours")
+        time.sleep(0.3)
+        theirs = other.ok("move", repository, "latest", "theirs")
+        assert ours.finish().error == "unknown_outcome"
+        assert other.ok("resolve", repository, "latest") == theirs
+
+
 def test_retry_after_is_waited_for_and_holds_up_nobody_else(probe, proxy, repository):
     warm_up(probe, proxy)
     proxy.fail(429, path_re=f"{repository}-7/", retry_after=2)
     began = time.monotonic()
-    probe.ok("put-many", 20, f"{repository}-", "v1")
+    probe.ok("put-many", 20, f"{repository}-#", "v1")
     took = time.monotonic() - began
     assert 2 <= took < 10
     late = [request.at - began for request in proxy.log if f"{repository}-7/" not in request.target]
@@ -369,7 +389,7 @@ def test_a_password_comes_from_dockers_config_and_is_read_again_when_it_changes(
         assert probe.error("put", "a", "v1", "hello") == "unauthorized"
         write_config(config, {"auths": {registry.host: {"username": "ann", "password": "right"}}})
         probe.ok("put", "a", "v1", "hello")
-        probe.ok("put-many", 30, "many", "v1")
+        probe.ok("put-many", 30, "many#", "v1")
         write_config(config, auths(registry.host, "ann", "wrong again"))
         assert probe.error("put", "a", "v2", "more") == "unauthorized"
         config.write_text("{")
@@ -439,12 +459,25 @@ def test_a_token_is_fetched_once_for_each_set_of_scopes(own_registry, tokens, tm
         probe.ok("put", "b", "v1", "hello")
         assert tokens.log[1:] == [("GET", "ann", ["repository:b:pull,push", "repository:a:pull"])]
         tokens.log.clear()
-        probe.ok("put-many", 10, "many", "v1")
+        probe.ok("put-many", 10, "many#", "v1")
         assert len(tokens.log) == 10
         tokens.log.clear()
         assert len(probe.ok("repositories").split()) == 12
         probe.ok("delete", "a", "v1")
         assert [scopes for _, _, scopes in tokens.log] == [["registry:catalog:*"], ["repository:a:delete,pull,push"]]
+
+
+def test_many_reads_of_one_repository_share_a_token(own_registry, tokens, tmp_path):
+    registry = own_registry(token=tokens.distribution_config())
+    config = write_config(tmp_path / "config.json", auths(registry.host, "ann", "right"))
+    with Probe(registry.host, config=config) as probe:
+        probe.ok("put-many", 50, "a", "v#")
+    for command in ("look-many", "pull-many"):
+        tokens.log.clear()
+        with Probe(registry.host, config=config) as probe:
+            found = probe.ok(command, 50, "a", "v#").split()
+        assert len(set(found)) == 1 and found[0].startswith("sha256:")
+        assert tokens.log == [("GET", "ann", ["repository:a:pull,push"])]
 
 
 def test_a_token_is_renewed_before_it_expires(own_registry, tokens, tmp_path):
@@ -582,6 +615,150 @@ def test_a_manifest_that_is_stored_under_another_digest_is_an_error():
     with StubRegistry(answer) as stub, Probe(stub.host) as probe:
         assert probe.error("put", "a", "v1", "hello") == "internal"
 
+
+# ---- many reads at once ----
+
+PARALLEL_MAX = 16
+
+
+class Shelf:
+    """Artifacts of one text each in repositories a0, a1, ... under the tag v1; an answer may take a moment, or another.
+
+    fail(request) may return an answer of its own; without_digest: the repositories whose HEAD names none
+    """
+
+    def __init__(self, n, fail=lambda request: None, without_digest=()):
+        self.contents, self.digests, self.texts = {}, [], [f"text{i}" for i in range(n)]
+        self._fail, self._without_digest = fail, without_digest
+        for i, text in enumerate(self.texts):
+            layer = {"mediaType": "text/plain", "digest": sha256(text.encode()), "size": len(text)}
+            self.put_manifest(i, [layer])
+            self.contents[f"/v2/a{i}/blobs/{layer['digest']}"] = text.encode()
+
+    def put_manifest(self, i, layers):
+        manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": layers,
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": EMPTY_DIGEST, "size": 2}}).encode()
+        self.digests[i:i + 1] = [sha256(manifest)]
+        self.contents[f"/v2/a{i}/manifests/v1"] = manifest
+
+    def blob(self, i):
+        return f"/v2/a{i}/blobs/{sha256(self.texts[i].encode())}"
+
+    def pulled(self):
+        return [f"{digest}={text}" for digest, text in zip(self.digests, self.texts)]
+
+    def answer(self, request):
+        time.sleep(random.choice((0, 0.01, 0.03)))
+        failure = self._fail(request)
+        if failure:
+            return failure
+        content = self.contents.get(request.path)
+        if content is None:
+            return 404, {}, b""
+        if request.method == "HEAD" and request.path.split("/")[2] in self._without_digest:
+            return 200, {}, b""
+        return 200, {"Docker-Content-Digest": sha256(content)}, content
+
+
+def once(status, matches):
+    """An answer with this status for the first request that matches."""
+    left, lock = [status], threading.Lock()
+
+    def fail(request):
+        with lock:
+            return (left.pop(), {}, b"") if matches(request) and left else None
+    return fail
+
+
+def test_many_looks_overlap_and_each_gets_the_answer_to_its_own_tag():
+    shelf = Shelf(100, without_digest={"a3", "a50", "a99"})
+    del shelf.contents["/v2/a7/manifests/v1"]
+    with StubRegistry(shelf.answer) as stub, Probe(stub.host) as probe:
+        found = probe.ok("look-many", 100, "a#", "v1").split()
+        assert found == [digest if i != 7 else "not_found" for i, digest in enumerate(shelf.digests)]
+        assert 1 < stub.most_open <= PARALLEL_MAX
+        assert sorted(request.path for request in stub.log if request.method == "GET") == [
+            "/v2/a3/manifests/v1", "/v2/a50/manifests/v1", "/v2/a99/manifests/v1"]
+        assert len(stub.log) == 103
+
+
+def test_many_pulls_overlap_and_each_gets_its_own_artifact():
+    shelf = Shelf(100)
+    with StubRegistry(shelf.answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("pull-many", 100, "a#", "v1").split() == shelf.pulled()
+        assert 1 < stub.most_open <= PARALLEL_MAX
+        assert len(stub.log) == 200
+
+
+def test_a_pull_that_fails_fails_alone():
+    shelf = Shelf(40)
+    other_layer = {"mediaType": "text/plain", "digest": EMPTY_DIGEST, "size": 2}
+    shelf.contents[shelf.blob(3)] = b"rotten"
+    del shelf.contents[shelf.blob(7)]
+    del shelf.contents["/v2/a11/manifests/v1"]
+    shelf.put_manifest(20, [])
+    shelf.put_manifest(21, [other_layer, other_layer])
+    shelf.contents["/v2/a30/manifests/v1"] = b"no manifest"
+    expected = shelf.pulled()
+    for i in (3, 7, 20, 21, 30):
+        expected[i] = "internal"
+    expected[11] = "not_found"
+    with StubRegistry(shelf.answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("pull-many", 40, "a#", "v1").split() == expected
+
+
+@pytest.mark.parametrize("command", ["look-many", "pull-many"])
+@pytest.mark.parametrize("status, error", [(403, "denied"), (503, "unavailable")])
+def test_a_refusal_of_one_of_many_reads_is_its_own(command, status, error):
+    shelf = Shelf(30, fail=lambda request: (status, {}, b"") if "/a9/" in request.path else None)
+    with StubRegistry(shelf.answer) as stub, Probe(stub.host, retries=1) as probe:
+        expected = shelf.pulled() if command == "pull-many" else shelf.digests
+        assert probe.ok(command, 30, "a#", "v1").split() == [*expected[:9], error, *expected[10:]]
+
+
+@pytest.mark.parametrize("what", ["manifest", "layer"])
+def test_a_503_amid_many_pulls_is_repeated(what):
+    shelf = Shelf(30)
+    path = "/v2/a12/manifests/v1" if what == "manifest" else shelf.blob(12)
+    shelf = Shelf(30, fail=once(503, lambda request: request.path == path))
+    with StubRegistry(shelf.answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("pull-many", 30, "a#", "v1").split() == shelf.pulled()
+        assert len([request for request in stub.log if request.path == path]) == 2
+        assert len(stub.log) == 61
+
+
+def test_a_503_amid_many_looks_is_repeated():
+    shelf = Shelf(30, fail=once(503, lambda request: "/a12/" in request.path))
+    with StubRegistry(shelf.answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("look-many", 30, "a#", "v1").split() == shelf.digests
+        assert len(stub.log) == 31
+
+
+def test_thousands_of_reads_that_cannot_even_begin_each_fail():
+    with StubRegistry(lambda request: (401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")) as stub, \
+            Probe(stub.host) as probe:
+        assert set(probe.ok("look-many", 10000, "a#", "v1").split()) == {"unauthorized"}
+        assert set(probe.ok("pull-many", 10000, "a#", "v1").split()) == {"unauthorized"}
+        assert len(stub.log) <= PARALLEL_MAX
+
+
+def test_no_reads_at_all_are_none(probe):
+    assert probe.ok("look-many", 0, "a#", "v1") == ""
+    assert probe.ok("pull-many", 0, "a#", "v1") == ""
+
+
+def test_what_many_pushed_many_pull_through_faults(probe, proxy, repository):
+    probe.ok("put-many", 60, f"{repository}-#", "v1")
+    looked = probe.ok("look-many", 60, f"{repository}-#", "v1").split()
+    proxy.fail(503, nth=20)
+    proxy.fail("cut", nth=50, times=3)
+    proxy.fail("drop_answer", nth=100)
+    pulled = probe.ok("pull-many", 60, f"{repository}-#", "v1").split()
+    assert pulled == [f"{digest}={repository}-{i}" for i, digest in enumerate(looked)]
+
+
+# ---- listings ----
 
 def pages(link):
     """Tags t0, t1, ... one a page; link(n) is the target of the next."""

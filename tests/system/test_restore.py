@@ -96,9 +96,9 @@ def test_a_record_of_a_newer_format_is_refused(store, stopped):
 
 def test_an_unknown_layout_is_refused(store, stopped):
     store.push_record(
-        {"format": 1, "version": 1, "who": "anonymous", "layout": "split", "changes": [], "catalogs": [], "state": sha256(b"")})
+        {"format": 1, "version": 1, "who": "anonymous", "layout": "sharded", "changes": [], "catalogs": [], "state": sha256(b"")})
     reason = start_not_ready(store, stopped)
-    assert "split" in reason and "newer gsq" in reason
+    assert "sharded" in reason and "newer gsq" in reason
 
 
 # ---- something is missing or altered ----

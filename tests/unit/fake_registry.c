@@ -86,15 +86,25 @@ static void store_push(struct fake *f, struct push *p)
 	store_blob(f, p->repository, &p->digest, p->manifest);
 	if (p->tag != NULL)
 		store_tag(f, p->repository, p->tag, &p->digest);
+	if (p->moves_latest) {
+		ASSERT(f->registry.atomic);
+		store_tag(f, p->repository, "latest", &p->digest);
+	}
+}
+
+static void note_tag(struct fake *f, const char *repository, const char *tag)
+{
+	size_t len = strlen(f->last_pushes);
+
+	snprintf(f->last_pushes + len, sizeof(f->last_pushes) - len, "%s:%s ", repository, tag);
 }
 
 static void note_push(struct fake *f, const struct push *p)
 {
-	size_t len = strlen(f->last_pushes);
-
 	f->n_pushes++;
-	snprintf(f->last_pushes + len, sizeof(f->last_pushes) - len, "%s:%s ", p->repository,
-		p->tag != NULL ? p->tag : "");
+	note_tag(f, p->repository, p->tag != NULL ? p->tag : "");
+	if (p->moves_latest)
+		note_tag(f, p->repository, "latest");
 }
 
 static void fake_push(struct registry *r, struct push *pushes, size_t n)
@@ -162,8 +172,8 @@ static int look_one(struct fake *f, struct look *l, struct error *err)
 static void fake_look(struct registry *r, struct look *looks, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		looks[i].err = (struct error)ERROR_INIT;
-		(void)look_one(fake_of(r), &looks[i], &looks[i].err);
+		if (look_one(fake_of(r), &looks[i], &looks[i].err) == 0)
+			looks[i].err = (struct error)ERROR_INIT;
 	}
 }
 

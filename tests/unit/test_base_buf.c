@@ -45,6 +45,53 @@ static void data_is_terminated_whenever_it_is_there(void **state UNUSED)
 	assert_string_equal(b.data, "");
 }
 
+static void a_printed_text_may_need_more_room_than_there_is(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(200);
+	struct error err = ERROR_INIT;
+
+	buf_puts(&b, "start");
+	buf_printf(&b, "%0*d", 195, 7);
+	assert_int_equal(buf_check(&b, &err), 0);
+	assert_int_equal(b.len, 200);
+	assert_memory_equal(b.data, "start0", 6);
+	assert_string_equal(b.data + 198, "07");
+}
+
+static void a_printed_text_too_long_leaves_nothing_behind(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(200);
+	struct error err = ERROR_INIT;
+
+	buf_puts(&b, "start");
+	buf_printf(&b, "%0*d", 196, 7);
+	assert_int_equal(buf_check(&b, &err), -1);
+	assert_int_equal(err.code, ERROR_TOO_LARGE);
+	assert_string_equal(b.data, "start");
+}
+
+static void no_more_memory_is_taken_than_the_maximum_needs(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
+
+	while (b.failed == ERROR_NONE)
+		buf_putc(&b, 'x');
+	assert_int_equal(b.len, 100);
+	assert_int_equal(b.cap, 101);
+}
+
+static void numbers_are_added_in_decimal(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
+
+	buf_add_u64(&b, 0);
+	buf_putc(&b, ' ');
+	buf_add_u64(&b, 1234567890);
+	buf_putc(&b, ' ');
+	buf_add_u64(&b, UINT64_MAX);
+	assert_string_equal(b.data, "0 1234567890 18446744073709551615");
+}
+
 static void json_places_commas_and_escapes(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
@@ -71,6 +118,10 @@ int main(void)
 		cmocka_unit_test(appends_are_concatenated_and_terminated),
 		cmocka_unit_test(the_maximum_is_exact_and_failure_is_sticky),
 		cmocka_unit_test(data_is_terminated_whenever_it_is_there),
+		cmocka_unit_test(a_printed_text_may_need_more_room_than_there_is),
+		cmocka_unit_test(a_printed_text_too_long_leaves_nothing_behind),
+		cmocka_unit_test(no_more_memory_is_taken_than_the_maximum_needs),
+		cmocka_unit_test(numbers_are_added_in_decimal),
 		cmocka_unit_test(json_places_commas_and_escapes),
 	};
 

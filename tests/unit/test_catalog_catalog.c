@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "catalog/catalog.h"
-#include "catalog/gzip.h"
+#include "catalog/key.h"
 #include "catalog/page.h"
 #include "intent/intent.h"
 
@@ -13,6 +13,7 @@
 #define HISTORIES 300
 
 static struct error err;
+static struct gzip gzip;
 
 static struct resource *make(unsigned key, uint64_t version)
 {
@@ -51,7 +52,7 @@ static struct catalog *apply(struct catalog *old, const struct catalog_change *c
 {
 	struct catalog *c;
 
-	assert_int_equal(catalog_apply(&c, old, changes, n, &err), 0);
+	assert_int_equal(catalog_apply(&c, old, changes, n, &gzip, &err), 0);
 	catalog_unref(old);
 	return c;
 }
@@ -60,7 +61,7 @@ static struct digest layer_digest(const struct catalog *c)
 {
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_CATALOG_LAYER);
 
-	assert_int_equal(catalog_layer(c, &layer, &err), 0);
+	assert_int_equal(catalog_layer(c, &gzip, &layer, &err), 0);
 	return digest_of(buf_slice(&layer));
 }
 
@@ -141,7 +142,7 @@ static void resources_are_found_by_key_and_by_index_in_order(void **state UNUSED
 		const struct intent *a = catalog_at(c, i - 1)->intent;
 		const struct intent *b = catalog_at(c, i)->intent;
 
-		assert_true(page_key_cmp(a->namespace, a->name, b->namespace, b->name) < 0);
+		assert_true(key_cmp(a->namespace, a->name, b->namespace, b->name) < 0);
 	}
 	assert_null(catalog_find(c, "default", "nobody"));
 	assert_null(catalog_find(c, "a", "a"));
@@ -164,7 +165,7 @@ static void a_layer_is_read_back_to_the_same_catalog(void **state UNUSED)
 		CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_CATALOG_LAYER);
 		struct digest a, b;
 
-		assert_int_equal(catalog_layer(c, &layer, &err), 0);
+		assert_int_equal(catalog_layer(c, &gzip, &layer, &err), 0);
 		assert_int_equal(catalog_read(&again, buf_slice(&layer), &err), 0);
 		assert_int_equal(catalog_count(again), sizes[s]);
 		a = layer_digest(c);
@@ -187,7 +188,6 @@ static int read_tampered(const char *path, const char *yaml, const char *lines)
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
 	CLEANUP(buf_done) struct buf list = BUF_INIT(1 * MIB);
 	struct catalog *c;
-	struct gzip z;
 	int rc;
 
 	buf_printf(&list, KUSTOMIZATION_HEAD "\n%s", lines);
@@ -198,9 +198,7 @@ static int read_tampered(const char *path, const char *yaml, const char *lines)
 	buf_add(&tar, buf_slice(&list));
 	tar_add_padding(&tar, list.len);
 	tar_add_end(&tar);
-	assert_int_equal(gzip_init(&z, &err), 0);
-	gzip_add(&z, buf_slice(&tar), &layer);
-	gzip_done(&z);
+	gzip_add(&gzip, buf_slice(&tar), &layer);
 	rc = catalog_read(&c, buf_slice(&layer), &err);
 	if (rc == 0)
 		catalog_unref(c);
@@ -252,13 +250,14 @@ static void an_empty_catalog_lists_nothing_so_that_flux_prunes(void **state UNUS
 {
 	CLEANUP(catalog_unrefp) struct catalog *c = empty();
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_CATALOG_LAYER);
-	CLEANUP(buf_done) struct buf tar = BUF_INIT(LIMIT_CATALOG_TAR);
+	CLEANUP(gzip_content_done)
+	struct gzip_content content = {.bytes = BUF_INIT(LIMIT_CATALOG_TAR)};
 	struct tar_file file;
 	size_t at = 0;
 
-	assert_int_equal(catalog_layer(c, &layer, &err), 0);
-	assert_int_equal(gzip_read(buf_slice(&layer), &tar, &err), 0);
-	assert_int_equal(tar_next(buf_slice(&tar), &at, &file, &err), 1);
+	assert_int_equal(catalog_layer(c, &gzip, &layer, &err), 0);
+	assert_int_equal(gzip_read(&content, buf_slice(&layer), &err), 0);
+	assert_int_equal(tar_next(buf_slice(&content.bytes), &at, &file, &err), 1);
 	assert_string_equal(file.path, "manifests/kustomization.yaml");
 	assert_slice(file.content, "apiVersion: kustomize.config.k8s.io/v1beta1\n"
 				   "kind: Kustomization\nresources: []\n");
@@ -267,6 +266,12 @@ static void an_empty_catalog_lists_nothing_so_that_flux_prunes(void **state UNUS
 static int setup(void **state UNUSED)
 {
 	digest_setup();
+	return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+	gzip_done(&gzip);
 	return 0;
 }
 
@@ -281,5 +286,5 @@ int main(void)
 		cmocka_unit_test(an_empty_catalog_lists_nothing_so_that_flux_prunes),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

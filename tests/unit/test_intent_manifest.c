@@ -25,6 +25,15 @@
 	"  size: small\n" \
 	"  type: vm\n"
 #define SMALLEST HEAD MANAGED_BY NAMES SPEC
+/* Labels on both sides of ours; keys, values and a region that are quoted, escaped, not ASCII. */
+#define LABELS \
+	"    \"0x1f\": \"\"\n" MANAGED_BY "    app.kubernetes.io/name: web\n" \
+	"    zone: \"yes\"\n"
+#define REGION "  region: \"eu \\\"central\\\" \\\\ ${HOME} # \xc3\xbc\xf0\x9f\x9a\x80\"\n"
+#define FULL \
+	HEAD LABELS NAMES "spec:\n" REGION "  replicas: 2\n" \
+			  "  size: small\n" \
+			  "  type: vm\n"
 #define VERSION UINT64_C(1764005082123456)
 
 static struct intent_draft smallest(void)
@@ -57,19 +66,13 @@ static void the_bytes_of_a_manifest_are_fixed(void **state UNUSED)
 	render(&draft, &b);
 	assert_string_equal(b.data, SMALLEST);
 	buf_reset(&b);
-	draft.region = SLICE("eu \"central\" \\ ${HOME} # ü");
+	draft.region = SLICE("eu \"central\" \\ ${HOME} # \xc3\xbc\xf0\x9f\x9a\x80");
 	draft.n_labels = 3;
 	draft.labels[0] = (struct draft_label){SLICE("zone"), SLICE("yes")};
 	draft.labels[1] = (struct draft_label){SLICE("0x1f"), SLICE("")};
 	draft.labels[2] = (struct draft_label){SLICE("app.kubernetes.io/name"), SLICE("web")};
 	render(&draft, &b);
-	assert_string_equal(b.data,
-		HEAD "    \"0x1f\": \"\"\n" MANAGED_BY "    app.kubernetes.io/name: web\n"
-		     "    zone: \"yes\"\n" NAMES "spec:\n"
-		     "  region: \"eu \\\"central\\\" \\\\ ${HOME} # ü\"\n"
-		     "  replicas: 2\n"
-		     "  size: small\n"
-		     "  type: vm\n");
+	assert_string_equal(b.data, FULL);
 }
 
 static void strings_are_plain_only_when_no_reader_can_mistake_them(void **state UNUSED)
@@ -152,6 +155,72 @@ static void what_was_rendered_is_parsed(void **state UNUSED)
 	assert_int_equal(i->n_labels, 0);
 }
 
+static void labels_and_region_are_parsed_without_quotes_and_escapes(void **state UNUSED)
+{
+	CLEANUP(intent_unrefp) struct intent *i = NULL;
+	struct error err = ERROR_INIT;
+	uint64_t version = 0;
+
+	assert_int_equal(intent_parse(&i, &version, SLICE(FULL), &err), 0);
+	assert_string_equal(i->region, "eu \"central\" \\ ${HOME} # \xc3\xbc\xf0\x9f\x9a\x80");
+	assert_int_equal(i->n_labels, 3);
+	assert_string_equal(i->labels[0].key, "0x1f");
+	assert_string_equal(i->labels[0].value, "");
+	assert_string_equal(i->labels[1].key, "app.kubernetes.io/name");
+	assert_string_equal(i->labels[1].value, "web");
+	assert_string_equal(i->labels[2].key, "zone");
+	assert_string_equal(i->labels[2].value, "yes");
+}
+
+/* Accepted or not, with as many labels as n and the names k00, k01, ... */
+static int parse_labels(size_t n, struct error *err)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_INTENT_YAML);
+	CLEANUP(intent_unrefp) struct intent *i = NULL;
+	uint64_t version;
+
+	buf_puts(&b, HEAD MANAGED_BY);
+	for (size_t k = 0; k < n; k++)
+		buf_printf(&b, "    k%02zu: v%zu\n", k, k);
+	buf_puts(&b, NAMES SPEC);
+	return intent_parse(&i, &version, buf_slice(&b), err);
+}
+
+static void as_many_labels_as_a_post_may_have_are_parsed(void **state UNUSED)
+{
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(parse_labels(LIMIT_LABELS, &err), 0);
+	assert_int_equal(parse_labels(LIMIT_LABELS + 1, &err), -1);
+	assert_int_equal(err.code, ERROR_INVALID);
+}
+
+static int parse_region(const char *piece, size_t n, struct error *err)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_INTENT_YAML);
+	CLEANUP(intent_unrefp) struct intent *i = NULL;
+	uint64_t version;
+
+	buf_puts(&b, HEAD MANAGED_BY NAMES "spec:\n  region: \"#");
+	for (size_t k = 1; k < n; k++)
+		buf_puts(&b, piece);
+	buf_puts(&b, "\"\n  replicas: 2\n  size: small\n  type: vm\n");
+	return intent_parse(&i, &version, buf_slice(&b), err);
+}
+
+static void a_region_may_be_as_long_as_in_a_post_escapes_not_counted(void **state UNUSED)
+{
+	static const char *const pieces[] = {"x", "\\\"", "\\\\"};
+
+	for (size_t n = 0; n < ARRAY_SIZE(pieces); n++) {
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(parse_region(pieces[n], LIMIT_REGION, &err), 0);
+		assert_int_equal(parse_region(pieces[n], LIMIT_REGION + 1, &err), -1);
+		assert_int_equal(err.code, ERROR_INVALID);
+	}
+}
+
 static void anything_but_the_canonical_text_is_refused(void **state UNUSED)
 {
 	static const char *const texts[] = {
@@ -196,6 +265,24 @@ static void anything_but_the_canonical_text_is_refused(void **state UNUSED)
 				      "  type: vm\n",
 		HEAD MANAGED_BY NAMES "spec:\n  region: \"\\L\"\n  replicas: 2\n  size: small\n"
 				      "  type: vm\n",
+		HEAD MANAGED_BY NAMES "spec:\n  region: \"a\\\n  replicas: 2\n  size: small\n"
+				      "  type: vm\n",
+		HEAD MANAGED_BY NAMES "spec:\n  region: a\\\n  replicas: 2\n  size: small\n"
+				      "  type: vm\n",
+		HEAD MANAGED_BY NAMES "spec:\n  region: \"a b\" \n  replicas: 2\n  size: small\n"
+				      "  type: vm\n",
+		HEAD MANAGED_BY NAMES "spec:\n  region: \"a b\n  replicas: 2\n  size: small\n"
+				      "  type: vm\n",
+		HEAD MANAGED_BY NAMES "spec:\n  region: a b\n  replicas: 2\n  size: small\n"
+				      "  type: vm\n",
+		HEAD MANAGED_BY NAMES
+		"spec:\n  region:\n  replicas: 2\n  size: small\n  type: vm\n",
+		HEAD MANAGED_BY NAMES "spec:\n  replicas: 2\n  size: small\n  type: vm",
+		HEAD MANAGED_BY MANAGED_BY NAMES SPEC,
+		HEAD MANAGED_BY "    \"x\": b\n" NAMES SPEC,
+		HEAD MANAGED_BY "    x:b\n" NAMES SPEC,
+		HEAD MANAGED_BY "    x:\n" NAMES SPEC,
+		HEAD MANAGED_BY "    x\n" NAMES SPEC,
 		HEAD MANAGED_BY NAMES "spec:\n  replicas: 2\r\n  size: small\n  type: vm\n",
 	};
 
@@ -214,29 +301,70 @@ static void anything_but_the_canonical_text_is_refused(void **state UNUSED)
 
 static void every_shorter_text_is_refused(void **state UNUSED)
 {
-	for (size_t n = 0; n < sizeof(SMALLEST) - 1; n++) {
+	for (size_t n = 0; n < sizeof(FULL) - 1; n++) {
+		AUTO_FREE char *text =
+			slice_dup((struct slice){FULL, n}); /* so that ASan sees its end */
 		struct error err = ERROR_INIT;
 		struct intent *i = NULL;
 		uint64_t version;
 
-		assert_int_equal(intent_parse(&i, &version, (struct slice){SMALLEST, n}, &err), -1);
+		assert_int_equal(intent_parse(&i, &version, (struct slice){text, n}, &err), -1);
+		assert_int_equal(err.code, ERROR_INVALID);
 	}
+}
+
+/* Is it accepted? Then it must be the text of the intent that it was taken for. */
+static bool is_taken_for_what_it_says(struct slice text)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_INTENT_YAML);
+	CLEANUP(intent_unrefp) struct intent *i = NULL;
+	struct error err = ERROR_INIT;
+	uint64_t version;
+
+	if (intent_parse(&i, &version, text, &err) != 0) {
+		assert_int_equal(err.code, ERROR_INVALID);
+		return false;
+	}
+	intent_render(i, version, &b);
+	assert_true(slice_eq(buf_slice(&b), text));
+	return true;
 }
 
 static void every_changed_byte_is_noticed(void **state UNUSED)
 {
-	for (size_t n = 0; n < sizeof(SMALLEST) - 1; n++) {
-		CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_INTENT_YAML);
-		CLEANUP(intent_unrefp) struct intent *i = NULL;
-		char text[] = SMALLEST;
-		struct error err = ERROR_INIT;
-		uint64_t version;
+	static const char bytes[] = {
+		0, '\n', ' ', '"', '\\', ':', '0', 'x', '\x7f', '\x80', '\xff'};
+	size_t accepted = 0, refused = 0;
 
-		text[n] ^= 1;
-		if (intent_parse(&i, &version, SLICE(text), &err) != 0)
-			continue;
-		intent_render(i, version, &b);
-		assert_string_equal(b.data, text);
+	for (size_t n = 0; n < sizeof(FULL) - 1; n++) {
+		for (size_t k = 0; k <= sizeof(bytes); k++) {
+			char text[] = FULL;
+
+			text[n] = k < sizeof(bytes) ? bytes[k] : (char)(text[n] ^ 1);
+			if (text[n] == FULL[n])
+				continue;
+			if (is_taken_for_what_it_says(SLICE(text)))
+				accepted++;
+			else
+				refused++;
+		}
+	}
+	/* Letters of names, values and the region may be others; all else may not. */
+	assert_in_range(accepted, 100, refused / 5);
+}
+
+static void a_byte_more_or_less_is_noticed(void **state UNUSED)
+{
+	for (size_t n = 0; n < sizeof(FULL) - 1; n++) {
+		char less[sizeof(FULL) - 2], more[sizeof(FULL)];
+
+		memcpy(less, FULL, n);
+		memcpy(less + n, &FULL[n + 1], sizeof(less) - n);
+		is_taken_for_what_it_says((struct slice){less, sizeof(less)});
+		memcpy(more, FULL, n);
+		more[n] = FULL[n];
+		memcpy(more + n + 1, &FULL[n], sizeof(FULL) - 1 - n);
+		is_taken_for_what_it_says((struct slice){more, sizeof(more)});
 	}
 }
 
@@ -438,9 +566,13 @@ int main(void)
 		cmocka_unit_test(the_bytes_of_a_manifest_are_fixed),
 		cmocka_unit_test(strings_are_plain_only_when_no_reader_can_mistake_them),
 		cmocka_unit_test(what_was_rendered_is_parsed),
+		cmocka_unit_test(labels_and_region_are_parsed_without_quotes_and_escapes),
+		cmocka_unit_test(as_many_labels_as_a_post_may_have_are_parsed),
+		cmocka_unit_test(a_region_may_be_as_long_as_in_a_post_escapes_not_counted),
 		cmocka_unit_test(anything_but_the_canonical_text_is_refused),
 		cmocka_unit_test(every_shorter_text_is_refused),
 		cmocka_unit_test(every_changed_byte_is_noticed),
+		cmocka_unit_test(a_byte_more_or_less_is_noticed),
 		cmocka_unit_test(a_text_over_the_limit_is_refused),
 		cmocka_unit_test(versions_go_from_1970_to_9999),
 		cmocka_unit_test(a_version_has_one_spelling_and_its_own_time),

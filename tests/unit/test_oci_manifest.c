@@ -51,6 +51,13 @@ static void the_bytes_of_a_manifest_are_fixed(void **state UNUSED)
 							     "}");
 }
 
+static void the_empty_digest_is_that_of_the_empty_descriptor(void **state UNUSED)
+{
+	struct digest computed = digest_of(OCI_EMPTY);
+
+	assert_true(digest_eq(&oci_empty_digest, &computed));
+}
+
 static void what_was_written_is_read(void **state UNUSED)
 {
 	static const struct oci_annotation on_layer[] = {{"title", "x.yaml"}};
@@ -277,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_bytes_of_a_manifest_are_fixed),
+		cmocka_unit_test(the_empty_digest_is_that_of_the_empty_descriptor),
 		cmocka_unit_test(what_was_written_is_read),
 		cmocka_unit_test(an_index_with_a_subject_is_read),
 		cmocka_unit_test(what_other_programs_write_is_read),

@@ -66,7 +66,7 @@ static struct digest put_artifact(
 		.repository = REPOSITORY,
 		.n_tags = 1,
 		.tags = &tag,
-		.tags_are_new = immutable,
+		.n_new_tags = immutable,
 		.media_type = SLICE(OCI_MEDIA_MANIFEST),
 	};
 

@@ -71,7 +71,7 @@ static struct digest put_manifest(struct store *s, struct slice repository, cons
 		.repository = repository,
 		.n_tags = tag != NULL,
 		.tags = &name,
-		.tags_are_new = immutable,
+		.n_new_tags = immutable,
 		.sparse = true,
 		.media_type = slice_of(media_type),
 		.bytes = bytes,

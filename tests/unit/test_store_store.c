@@ -63,7 +63,7 @@ static int put_manifest_in(struct store_conn *tx, const struct artifact *a, stru
 		.repository = REPOSITORY,
 		.n_tags = tag.p != NULL,
 		.tags = &tag,
-		.tags_are_new = is_new,
+		.n_new_tags = is_new,
 		.media_type = SLICE(OCI_MEDIA_MANIFEST),
 		.bytes = buf_slice(&a->manifest),
 		.digest = a->digest,

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parameters of a list. */
+#include "api/list.h"
+
+#include "http/uri.h"
+#include "intent/draft.h"
+#include "intent/text.h"
+
+#include <stdio.h>
+
+/* A token is one of these, then ".NAMESPACE.NAME": what was the last. */
+#define TOKEN_OF_ONE "v1" /* a list of that namespace */
+#define TOKEN_OF_ALL "v1all"
+
+static int refuse(const char *parameter, const char *allowed, struct slice value, struct error *err)
+{
+	char excerpt[INTENT_EXCERPT_SIZE];
+
+	return error_set_field(err, parameter, "%s must be %s, not \"%s\"", parameter, allowed,
+		intent_excerpt(value, excerpt));
+}
+
+static void copy_name(char ret[LIMIT_NAME + 1], struct slice name)
+{
+	snprintf(ret, LIMIT_NAME + 1, "%.*s", SLICE_ARG(name));
+}
+
+static int read_namespace(struct list_query *q, struct slice value, struct error *err)
+{
+	q->all = slice_eq(value, SLICE("*"));
+	if (q->all)
+		return 0;
+	if (!intent_name_ok(value)) {
+		char allowed[200];
+
+		snprintf(allowed, sizeof(allowed), "* for all of them, or a name of %s",
+			intent_field_allowed(FIELD_NAMESPACE));
+		return refuse("namespace", allowed, value, err);
+	}
+	copy_name(q->namespace, value);
+	return 0;
+}
+
+static int read_type(struct list_query *q, struct slice value, struct error *err)
+{
+	for (unsigned i = 0; i < INTENT_TYPES_; i++) {
+		q->type = (enum intent_type)i;
+		q->by_type = slice_eq(value, slice_of(intent_type_name(q->type)));
+		if (q->by_type)
+			return 0;
+	}
+	return refuse("type", intent_field_allowed(FIELD_TYPE), value, err);
+}
+
+static int read_size(struct list_query *q, struct slice value, struct error *err)
+{
+	for (unsigned i = 0; i < INTENT_SIZES_; i++) {
+		q->size = (enum intent_size)i;
+		q->by_size = slice_eq(value, slice_of(intent_size_name(q->size)));
+		if (q->by_size)
+			return 0;
+	}
+	return refuse("size", intent_field_allowed(FIELD_SIZE), value, err);
+}
+
+static int read_region(struct list_query *q, struct slice value, struct error *err)
+{
+	q->region = slice_dup(value);
+	return q->region == NULL ? error_no_memory(err) : 0;
+}
+
+static int read_limit(struct list_query *q, struct slice value, struct error *err)
+{
+	if (slice_to_u64(value, &q->limit))
+		return 0;
+	return refuse("limit", "a whole number in digits, 0 for no limit", value, err);
+}
+
+/* ---- where the page before has ended ---- */
+
+static int refuse_token(const char *why, struct error *err)
+{
+	return error_set_field(err, "continue", "continue %s; start again without it", why);
+}
+
+/* That it is of this list is judged when all parameters are known. */
+static int read_continue(struct list_query *q, struct slice value, struct error *err)
+{
+	struct slice rest = value, kind = slice_cut(&rest, '.'), namespace = slice_cut(&rest, '.');
+
+	if (value.n == 0)
+		return 0;
+	q->after_all = slice_eq(kind, SLICE(TOKEN_OF_ALL));
+	if ((!q->after_all && !slice_eq(kind, SLICE(TOKEN_OF_ONE))) || !intent_name_ok(namespace) ||
+		!intent_name_ok(rest))
+		return refuse_token("is nothing that this server has answered", err);
+	copy_name(q->after_namespace, namespace);
+	copy_name(q->after, rest);
+	return 0;
+}
+
+void list_query_add_token(const struct list_query *q, const struct resource *last, struct buf *ret)
+{
+	buf_puts(ret, q->all ? TOKEN_OF_ALL "." : TOKEN_OF_ONE ".");
+	buf_puts(ret, last->intent->namespace);
+	buf_putc(ret, '.');
+	buf_puts(ret, last->intent->name);
+}
+
+static int check_token(const struct list_query *q, struct error *err)
+{
+	if (q->after[0] == '\0')
+		return 0;
+	if (q->after_all != q->all || (!q->all && strcmp(q->after_namespace, q->namespace) != 0))
+		return refuse_token("is of a list of another namespace", err);
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+	const char *name;
+	int (*read)(struct list_query *q, struct slice value, struct error *err);
+} parameters[] = {
+	{"limit", read_limit},
+	{"continue", read_continue},
+	{"namespace", read_namespace},
+	{"type", read_type},
+	{"size", read_size},
+	{"region", read_region},
+};
+
+static int refuse_unknown(struct slice name, struct error *err)
+{
+	char excerpt[INTENT_EXCERPT_SIZE];
+
+	intent_excerpt(name, excerpt);
+	return error_set_field(err, excerpt,
+		"a list takes the parameters limit, continue, namespace, type, size and region, "
+		"not \"%s\"",
+		excerpt);
+}
+
+/* seen: a bit for each of the parameters. */
+static int read_parameter(struct list_query *q, struct slice name, struct slice value,
+	unsigned *seen, struct error *err)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(parameters); i++) {
+		if (!slice_eq(name, slice_of(parameters[i].name)))
+			continue;
+		if ((*seen & 1u << i) != 0)
+			return error_set_field(err, parameters[i].name,
+				"%s is given twice; give it once", parameters[i].name);
+		*seen |= 1u << i;
+		return parameters[i].read(q, value, err);
+	}
+	return refuse_unknown(name, err);
+}
+
+static int read_all(struct list_query *q, struct slice query, struct error *err)
+{
+	CLEANUP(buf_done) struct buf name = BUF_INIT(LIMIT_HTTP_HEAD);
+	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
+	unsigned seen = 0;
+
+	while (query.n > 0) {
+		struct slice text = slice_cut(&query, '&'), key = slice_cut(&text, '=');
+
+		if (key.n == 0 && text.n == 0)
+			continue;
+		buf_reset(&name);
+		buf_reset(&value);
+		if (http_decode(key, &name, err) != 0 || http_decode(text, &value, err) != 0 ||
+			read_parameter(q, buf_slice(&name), buf_slice(&value), &seen, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int settle_namespace(struct list_query *q, const char *path_namespace, struct error *err)
+{
+	bool given = q->all || q->namespace[0] != '\0';
+
+	if (path_namespace != NULL && given &&
+		(q->all || strcmp(q->namespace, path_namespace) != 0))
+		return error_set_field(err, "namespace",
+			"namespace contradicts the path, which is that of %s: leave it out, or ask "
+			"/api/v1/resources",
+			path_namespace);
+	if (!given)
+		snprintf(q->namespace, sizeof(q->namespace), "%s",
+			path_namespace != NULL ? path_namespace : "default");
+	return 0;
+}
+
+int list_query_parse(
+	struct list_query *ret, const char *path_namespace, struct slice query, struct error *err)
+{
+	CLEANUP(list_query_done) struct list_query q = {0};
+
+	if (read_all(&q, query, err) != 0 || settle_namespace(&q, path_namespace, err) != 0 ||
+		check_token(&q, err) != 0)
+		return -1;
+	*ret = q;
+	q.region = NULL; /* the caller's now */
+	return 0;
+}
+
+void list_query_done(struct list_query *q)
+{
+	free(q->region);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/parallel.h"
+
+#include "base/base.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define THREADS_MAX 16
+
+struct task {
+	_Atomic size_t next;
+	size_t n;
+	void (*fn)(size_t i, void *arg);
+	void *arg;
+};
+
+static void *work(void *arg)
+{
+	struct task *task = arg;
+	size_t i;
+
+	while ((i = task->next++) < task->n)
+		task->fn(i, task->arg);
+	return NULL;
+}
+
+static size_t count_threads(size_t n)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t threads = cores < 1 ? 1 : (size_t)cores;
+
+	if (threads > THREADS_MAX)
+		threads = THREADS_MAX;
+	return threads < n ? threads : n;
+}
+
+void parallel_each(size_t n, void (*fn)(size_t i, void *arg), void *arg)
+{
+	struct task task = {.n = n, .fn = fn, .arg = arg};
+	size_t wanted = count_threads(n), started = 0;
+	pthread_t threads[THREADS_MAX];
+
+	while (started + 1 < wanted && pthread_create(&threads[started], NULL, work, &task) == 0)
+		started++;
+	work(&task);
+	while (started > 0)
+		AZ(pthread_join(threads[--started], NULL));
+}

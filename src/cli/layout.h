@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options about the layout of a store, and where Flux finds its catalogs. */
+#ifndef CLI_LAYOUT_H
+#define CLI_LAYOUT_H
+
+#include "catalog/root.h"
+
+struct layout_options {
+	bool given;
+	struct layout layout;
+	struct root_options root;
+};
+
+/* From the values of the options below and of --registry. ERROR_INVALID names the flag. */
+int layout_options(struct layout_options *ret, const char *layout, const char *catalogs,
+	const char *catalog_url, const char *registry, struct error *err) MUST_CHECK;
+
+#define LAYOUT_DEFAULT_URL "http://api.gitops-squared.svc.cluster.local:5000"
+
+/* Rows for a verb's table of options. */
+#define LAYOUT_OPTION_LAYOUT \
+	{ \
+		"layout", "LAYOUT", "single|split", NULL, \
+			"of a new store: everything in one catalog (the default, up to 5000 " \
+			"resources), or catalogs for each namespace" \
+	}
+#define LAYOUT_OPTION_CATALOGS \
+	{ \
+		"catalogs", "CATALOGS", "NUMBER", NULL, \
+			"with --layout split: catalogs of each namespace; default 1" \
+	}
+#define LAYOUT_OPTION_CATALOG_URL \
+	{ \
+		"catalog-url", "CATALOG_URL", "HOST:PORT|URL", NULL, \
+			"with --layout split: the registry as Flux reaches it; default the " \
+			"one that --registry names, or " LAYOUT_DEFAULT_URL \
+	}
+
+#endif

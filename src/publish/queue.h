@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to publish. The changes that wait for the writer, first come first served, and of each
+ * resource one at a time: whoever sends many changes of one resource waits for himself alone.
+ *
+ * Not locked: the publisher's lock guards it. No call allocates or takes long.
+ */
+#ifndef PUBLISH_QUEUE_H
+#define PUBLISH_QUEUE_H
+
+#include "publish/publisher.h"
+
+/* A change that somebody waits for. */
+struct change {
+	struct intent *intent; /* NULL: delete */
+	char namespace[LIMIT_NAME + 1];
+	char name[LIMIT_NAME + 1];
+	publisher_done *done;
+	void *arg;
+
+	/* the queue's */
+	struct change *next;         /* in line */
+	struct change *next_in_slot; /* in line, with the same hash */
+	struct change *later;        /* of the same resource, not in line yet, */
+	struct change *last_later;   /* and the last of these */
+};
+
+#define QUEUE_SLOTS 4096 /* a power of two */
+
+struct queue {
+	size_t n;       /* changes */
+	size_t in_line; /* one of each resource */
+	struct change *first;
+	struct change **last;
+	struct change *slots[QUEUE_SLOTS];
+};
+
+void queue_init(struct queue *q);
+void queue_add(struct queue *q, struct change *change);
+
+/* Takes up to max changes, of different resources, in the order in which they came. */
+size_t queue_take(struct queue *q, struct change **ret, size_t max);
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/restore.h"
+
+#include "base/parallel.h"
+#include "publish/revision.h"
+
+#include <stdio.h>
+
+/* ---- pulling ---- */
+
+/* A catalog on its way from the registry. */
+struct arrival {
+	struct place place; /* not the root's */
+	char repository[CATALOG_REPOSITORY_SIZE];
+	char reference[DIGEST_TEXT_SIZE];
+	struct pull pull;
+	struct partition *partition; /* what it is read into */
+};
+
+/* The record's digest where it changed the catalog, the tag latest otherwise. */
+static void catalog_reference(
+	const struct record *record, const char *repository, char ret[DIGEST_TEXT_SIZE])
+{
+	snprintf(ret, DIGEST_TEXT_SIZE, "latest");
+	for (size_t i = 0; i < record->n_catalogs; i++)
+		if (strcmp(record->catalogs[i].repository, repository) == 0)
+			digest_format(&record->catalogs[i].digest, ret);
+}
+
+static void arrival_init(struct arrival *a, const char *repository, const struct record *record)
+{
+	*a = (struct arrival){.partition = NULL};
+	snprintf(a->repository, sizeof(a->repository), "%s", repository);
+	catalog_reference(record, repository, a->reference);
+	a->pull = (struct pull){
+		.repository = a->repository,
+		.reference = a->reference,
+		.manifest = BUF_INIT(LIMIT_MANIFEST),
+		.layer = BUF_INIT(LIMIT_CATALOG_LAYER),
+	};
+}
+
+static void arrival_done(struct arrival *a)
+{
+	buf_done(&a->pull.manifest);
+	buf_done(&a->pull.layer);
+	partition_unref(a->partition);
+}
+
+/* Its own error, with its name; what the record or the root names must be there. */
+static int arrival_failed(const struct arrival *a, struct error *err)
+{
+	*err = a->pull.err;
+	if (err->code == ERROR_NOT_FOUND)
+		err->code = ERROR_INTERNAL;
+	return error_wrap(err, "%s%s%s", a->repository,
+		strchr(a->reference, ':') != NULL ? "@" : ":", a->reference);
+}
+
+/* ---- reading: many at once, each by itself ---- */
+
+struct reading {
+	const struct record *record;
+	struct arrival *arrivals;
+};
+
+static int check_resource(const struct record *record, const struct place *place,
+	const struct resource *r, struct error *err)
+{
+	const struct intent *intent = r->intent;
+	struct place own = layout_place(&record->layout, intent->namespace, intent->name);
+
+	if (place_cmp(&own, place) != 0)
+		return error_set(err, ERROR_INTERNAL, "it holds %s/%s, which belongs elsewhere",
+			intent->namespace, intent->name);
+	if (r->version > record->version)
+		return error_set(err, ERROR_INTERNAL,
+			"%s/%s has version v%llu, above the record's highest", intent->namespace,
+			intent->name, (unsigned long long)r->version);
+	return 0;
+}
+
+static int read_arrival(struct arrival *a, const struct record *record, struct error *err)
+{
+	CLEANUP(catalog_unrefp) struct catalog *catalog = NULL;
+
+	if (catalog_read(&catalog, buf_slice(&a->pull.layer), err) != 0)
+		return -1;
+	for (size_t i = 0; i < catalog_count(catalog); i++)
+		if (check_resource(record, &a->place, catalog_at(catalog, i), err) != 0)
+			return -1;
+	if (partition_new(&a->partition, &record->layout, &a->place, TAKE_PTR(catalog), err) != 0)
+		return -1;
+	a->partition->digest = a->pull.digest;
+	a->partition->layer_size = a->pull.layer.len;
+	return 0;
+}
+
+static void read_one(size_t i, void *arg)
+{
+	struct reading *reading = arg;
+	struct arrival *a = &reading->arrivals[i];
+	struct error err = ERROR_INIT;
+
+	if (a->pull.err.code == ERROR_NONE && read_arrival(a, reading->record, &err) != 0)
+		a->pull.err = err;
+	buf_done(&a->pull.layer);
+}
+
+/* Pulls and reads them; the first that failed is the error. */
+static int read_arrivals(struct arrival *arrivals, size_t n, const struct record *record,
+	struct registry *registry, struct error *err)
+{
+	struct reading reading = {record, arrivals};
+	AUTO_FREE struct pull *pulls = calloc(n, sizeof(*pulls));
+
+	if (pulls == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < n; i++)
+		pulls[i] = arrivals[i].pull;
+	registry_pull(registry, pulls, n);
+	for (size_t i = 0; i < n; i++)
+		arrivals[i].pull = pulls[i];
+	parallel_each(n, read_one, &reading);
+	for (size_t i = 0; i < n; i++)
+		if (arrivals[i].pull.err.code != ERROR_NONE)
+			return arrival_failed(&arrivals[i], err);
+	return 0;
+}
+
+/* Some of the places, one after the other in "partitions". */
+static int read_partitions(struct partition **partitions, const struct place *places, size_t n,
+	const struct record *record, struct registry *registry, struct error *err)
+{
+	AUTO_FREE struct arrival *arrivals = calloc(n, sizeof(*arrivals));
+	int rc;
+
+	if (arrivals == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < n; i++) {
+		char repository[CATALOG_REPOSITORY_SIZE];
+
+		layout_repository(&record->layout, &places[i], repository);
+		arrival_init(&arrivals[i], repository, record);
+		arrivals[i].place = places[i];
+	}
+	rc = read_arrivals(arrivals, n, record, registry, err);
+	for (size_t i = 0; i < n; i++) {
+		if (rc == 0)
+			partitions[i] = TAKE_PTR(arrivals[i].partition);
+		arrival_done(&arrivals[i]);
+	}
+	return rc;
+}
+
+/* ---- the root, which says what catalogs there are ---- */
+
+static int read_root(struct place **ret, size_t *ret_n, struct digest *ret_digest,
+	const struct record *record, struct registry *registry, struct error *err)
+{
+	struct arrival root;
+	int rc = 0;
+
+	arrival_init(&root, CATALOG_REPOSITORY, record);
+	registry_pull(registry, &root.pull, 1);
+	if (root.pull.err.code == ERROR_NONE)
+		rc = root_read(
+			ret, ret_n, &record->layout, buf_slice(&root.pull.layer), &root.pull.err);
+	*ret_digest = root.pull.digest;
+	if (rc != 0 || root.pull.err.code != ERROR_NONE)
+		rc = arrival_failed(&root, err);
+	arrival_done(&root);
+	return rc;
+}
+
+static int find_places(struct place **ret, size_t *ret_n, struct digest *ret_root,
+	const struct record *record, struct registry *registry, struct error *err)
+{
+	if (record->layout.kind == LAYOUT_SPLIT)
+		return read_root(ret, ret_n, ret_root, record, registry, err);
+	*ret = calloc(1, sizeof(**ret));
+	*ret_n = 1;
+	return *ret == NULL ? error_no_memory(err) : 0;
+}
+
+/* ---- all of it ---- */
+
+static int check_digest(const struct state *state, const struct record *record, struct error *err)
+{
+	struct digest digest;
+
+	if (state_digest(&digest, state, err) != 0)
+		return -1;
+	if (digest_eq(&digest, &record->state))
+		return 0;
+	return error_set(err, ERROR_INTERNAL,
+		"the catalogs below %s are not those that the last commit record c%llu names",
+		CATALOG_REPOSITORY, (unsigned long long)record->version);
+}
+
+static int read_places(struct state **ret, const struct place *places, size_t n,
+	const struct digest *root, const struct record *record, struct registry *registry,
+	struct error *err)
+{
+	struct partition **partitions = calloc(n + 1, sizeof(*partitions));
+	CLEANUP(state_unrefp) struct state *empty = NULL;
+	int rc =
+		partitions == NULL ? error_no_memory(err) : state_new(&empty, &record->layout, err);
+
+	for (size_t i = 0; rc == 0 && i < n; i += LIMIT_PULLS)
+		rc = read_partitions(partitions + i, places + i,
+			n - i < LIMIT_PULLS ? n - i : LIMIT_PULLS, record, registry, err);
+	if (rc == 0)
+		rc = state_replace(ret, empty, partitions, n, root, err);
+	if (partitions != NULL)
+		partitions_free(partitions, n);
+	return rc;
+}
+
+int restore_state(struct state **ret, const struct record *record, struct registry *registry,
+	struct error *err)
+{
+	CLEANUP(state_unrefp) struct state *state = NULL;
+	AUTO_FREE struct place *places = NULL;
+	struct digest root = {.algorithm = DIGEST_NONE};
+	size_t n;
+
+	if (find_places(&places, &n, &root, record, registry, err) != 0 ||
+		read_places(&state, places, n, &root, record, registry, err) != 0 ||
+		check_digest(state, record, err) != 0)
+		return -1;
+	*ret = TAKE_PTR(state);
+	return 0;
+}
+
+/* ---- derived tags ---- */
+
+/* A repository whose latest must name a manifest of this digest. */
+struct derived {
+	char repository[CATALOG_REPOSITORY_SIZE > RESOURCE_REPOSITORY_SIZE
+				? CATALOG_REPOSITORY_SIZE
+				: RESOURCE_REPOSITORY_SIZE];
+	struct digest digest;
+	struct buf manifest; /* empty: it is yet to be read */
+};
+
+struct derived_list {
+	size_t n;
+	struct derived *list;
+};
+
+static void derived_list_done(struct derived_list *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		buf_done(&d->list[i].manifest);
+	free(d->list);
+}
+
+/* The artifact that a change of the record stored, made again: it is a pure function. */
+static int artifact_of_change(struct artifact *ret, const struct record_change *change,
+	const struct state *state, struct error *err)
+{
+	struct resource *r = state_find(state, change->namespace, change->name);
+	struct artifact a;
+	int rc;
+
+	if (change->op == RECORD_DELETE && r == NULL)
+		rc = artifact_of_tombstone(
+			&a, change->namespace, change->name, change->version, err);
+	else if (change->op != RECORD_DELETE && r != NULL && r->version == change->version)
+		rc = artifact_of_resource(&a, r->intent, r->version, err);
+	else
+		return error_set(err, ERROR_INTERNAL,
+			"the catalog does not hold %s/%s as the last commit record says",
+			change->namespace, change->name);
+	if (rc != 0)
+		return -1;
+	if (!digest_eq(&a.digest, &change->digest)) {
+		artifact_done(&a);
+		return error_set(err, ERROR_INTERNAL,
+			"the last commit record names another artifact for %s/%s than belongs "
+			"there",
+			change->namespace, change->name);
+	}
+	*ret = a;
+	return 0;
+}
+
+static int list_derived(struct derived_list *ret, const struct state *state,
+	const struct record *record, struct error *err)
+{
+	ret->list = calloc(record->n_catalogs + record->n_changes + 1, sizeof(ret->list[0]));
+	if (ret->list == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < record->n_catalogs; i++) {
+		struct derived *d = &ret->list[ret->n++];
+
+		snprintf(d->repository, sizeof(d->repository), "%.*s",
+			(int)sizeof(d->repository) - 1, record->catalogs[i].repository);
+		d->digest = record->catalogs[i].digest;
+		d->manifest = (struct buf)BUF_INIT(LIMIT_MANIFEST);
+	}
+	for (size_t i = 0; i < record->n_changes; i++) {
+		const struct record_change *change = &record->changes[i];
+		struct derived *d = &ret->list[ret->n];
+		struct artifact artifact;
+
+		if (artifact_of_change(&artifact, change, state, err) != 0)
+			return -1;
+		resource_repository(change->namespace, change->name, d->repository);
+		d->digest = artifact.digest;
+		d->manifest = artifact.manifest;
+		buf_done(&artifact.layer);
+		ret->n++;
+	}
+	return 0;
+}
+
+/* The manifest of a catalog was read before, and dropped. */
+static int read_manifest(struct derived *d, struct registry *registry, struct error *err)
+{
+	char reference[DIGEST_TEXT_SIZE];
+	struct digest same;
+
+	if (d->manifest.len > 0)
+		return 0;
+	if (registry_manifest(registry, d->repository, digest_format(&d->digest, reference),
+		    &d->manifest, &same, err) != 0)
+		return error_wrap(err, "%s@%s", d->repository, reference);
+	return 0;
+}
+
+/* Makes pushes of those whose tag is not where it belongs. */
+static int find_stale(struct push *pushes, size_t *n_pushes, const struct derived_list *derived,
+	const struct look *looks, struct registry *registry, struct error *err)
+{
+	for (size_t i = 0; i < derived->n; i++) {
+		struct derived *d = &derived->list[i];
+
+		if (looks[i].err.code == ERROR_NONE && digest_eq(&looks[i].digest, &d->digest))
+			continue;
+		if (looks[i].err.code != ERROR_NONE && looks[i].err.code != ERROR_NOT_FOUND) {
+			*err = looks[i].err;
+			return error_wrap(err, "%s:latest", d->repository);
+		}
+		if (read_manifest(d, registry, err) != 0)
+			return -1;
+		pushes[(*n_pushes)++] = (struct push){
+			.repository = d->repository,
+			.tag = "latest",
+			.media_type = OCI_MEDIA_MANIFEST,
+			.manifest = buf_slice(&d->manifest),
+			.digest = d->digest,
+		};
+	}
+	return 0;
+}
+
+static int push_stale(struct push *pushes, size_t n, struct registry *registry, struct error *err)
+{
+	if (n == 0)
+		return 0;
+	if (registry_begin(registry, err) != 0)
+		return -1;
+	registry_push(registry, pushes, n);
+	if (push_failure(pushes, n, err) == 0)
+		return registry_commit(registry, err);
+	registry_rollback(registry);
+	return -1;
+}
+
+int restore_latest(const struct state *state, const struct record *record,
+	struct registry *registry, struct error *err)
+{
+	CLEANUP(derived_list_done) struct derived_list derived = {0};
+	AUTO_FREE struct look *looks = NULL;
+	AUTO_FREE struct push *pushes = NULL;
+	size_t n_pushes = 0;
+
+	if (list_derived(&derived, state, record, err) != 0)
+		return -1;
+	looks = calloc(derived.n + 1, sizeof(*looks));
+	pushes = calloc(derived.n + 1, sizeof(*pushes));
+	if (looks == NULL || pushes == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < derived.n; i++)
+		looks[i] = (struct look){.repository = derived.list[i].repository, .tag = "latest"};
+	registry_look(registry, looks, derived.n);
+	if (find_stale(pushes, &n_pushes, &derived, looks, registry, err) != 0)
+		return -1;
+	return push_stale(pushes, n_pushes, registry, err);
+}

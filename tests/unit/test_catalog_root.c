@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "catalog/layout.h"
+#include "catalog/page.h"
+#include "catalog/root.h"
+#include "oci/digest.h"
+
+#include <stdio.h>
+
+#define LONG "a234567890123456789012345678901234567890123456789012345678901-z"
+#define PLACES 40
+
+static struct error err;
+static struct gzip gzip;
+static const struct root_options options = {.location = "registry.example/acme/"};
+static const struct layout layout = {LAYOUT_SPLIT, 16};
+
+/* In the order of their repositories. */
+static size_t make_places(struct place places[PLACES])
+{
+	static const char *const namespaces[] = {"a-b", "a", "a0", LONG, "team-a"};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
+		for (unsigned number = (unsigned)i; number < 16; number += 2) {
+			snprintf(places[n].namespace, sizeof(places[n].namespace), "%s",
+				namespaces[i]);
+			places[n++].number = number;
+		}
+	}
+	return n;
+}
+
+static void make_layer(const struct root_options *o, const struct layout *l,
+	const struct place *places, size_t n, struct buf *ret)
+{
+	assert_int_equal(root_layer(o, l, places, n, &gzip, ret, &err), 0);
+}
+
+/* The files of a layer, one after the other: "== path ==\n" and what is in it. */
+static void unpack(struct slice layer, struct buf *ret)
+{
+	CLEANUP(gzip_content_done)
+	struct gzip_content content = {.bytes = BUF_INIT(LIMIT_CATALOG_TAR)};
+	struct tar_file file;
+	size_t at = 0;
+	int rc;
+
+	assert_int_equal(gzip_read(&content, layer, &err), 0);
+	while ((rc = tar_next(buf_slice(&content.bytes), &at, &file, &err)) == 1) {
+		buf_printf(ret, "== %s ==\n", file.path);
+		buf_add(ret, file.content);
+	}
+	assert_int_equal(rc, 0);
+	assert_int_equal(buf_check(ret, &err), 0);
+}
+
+static void a_catalog_has_a_source_and_a_kustomization(void **state UNUSED)
+{
+	static const struct place place = {"team-a", 7};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+	make_layer(&options, &layout, &place, 1, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_string_equal(text.data,
+		"== manifests/team-a/07.yaml ==\n"
+		"apiVersion: source.toolkit.fluxcd.io/v1\n"
+		"kind: OCIRepository\n"
+		"metadata:\n"
+		"  name: gitops-squared-team-a-07\n"
+		"  namespace: flux-system\n"
+		"spec:\n"
+		"  insecure: false\n"
+		"  interval: 60s\n"
+		"  ref:\n"
+		"    tag: latest\n"
+		"  url: \"oci://registry.example/acme/gitops-squared/catalogs/team-a/07\"\n"
+		"---\n"
+		"apiVersion: kustomize.toolkit.fluxcd.io/v1\n"
+		"kind: Kustomization\n"
+		"metadata:\n"
+		"  name: gitops-squared-team-a-07\n"
+		"  namespace: flux-system\n"
+		"spec:\n"
+		"  deletionPolicy: Orphan\n"
+		"  interval: 60s\n"
+		"  path: ./manifests\n"
+		"  prune: true\n"
+		"  sourceRef:\n"
+		"    kind: OCIRepository\n"
+		"    name: gitops-squared-team-a-07\n"
+		"  wait: false\n"
+		"== manifests/kustomization.yaml ==\n"
+		"apiVersion: kustomize.config.k8s.io/v1beta1\n"
+		"kind: Kustomization\n"
+		"resources:\n"
+		"- team-a/07.yaml\n");
+}
+
+static void plain_http_is_said_to_flux(void **state UNUSED)
+{
+	static const struct root_options insecure = {
+		.location = "127.0.0.1:5000/", .insecure = true};
+	static const struct place place = {"team-a", 7};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+	make_layer(&insecure, &layout, &place, 1, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(text.data, "  insecure: true\n"));
+	assert_non_null(
+		strstr(text.data, "\"oci://127.0.0.1:5000/gitops-squared/catalogs/team-a/07\"\n"));
+}
+
+static void an_empty_root_lists_nothing_so_that_flux_prunes(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *places = NULL;
+	size_t n = 1;
+
+	make_layer(&options, &layout, NULL, 0, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_string_equal(text.data, "== manifests/kustomization.yaml ==\n"
+				       "apiVersion: kustomize.config.k8s.io/v1beta1\n"
+				       "kind: Kustomization\nresources: []\n");
+	assert_int_equal(root_read(&places, &n, &layout, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, 0);
+}
+
+/* With other options and again, so that neither they nor history count. */
+static void a_root_is_read_back_to_its_places_in_order(void **state UNUSED)
+{
+	static const struct root_options others = {.location = "other.example/", .insecure = true};
+	struct place places[PLACES] = {0};
+	size_t n = make_places(places);
+
+	for (size_t part = 0; part <= n; part++) {
+		CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+		CLEANUP(buf_done) struct buf again = BUF_INIT(1 * MIB);
+		AUTO_FREE struct place *read = NULL;
+		size_t n_read = 0;
+
+		make_layer(part % 2 ? &options : &others, &layout, places, part, &layer);
+		make_layer(part % 2 ? &options : &others, &layout, places, part, &again);
+		assert_true(slice_eq(buf_slice(&layer), buf_slice(&again)));
+		assert_int_equal(root_read(&read, &n_read, &layout, buf_slice(&layer), &err), 0);
+		assert_int_equal(n_read, part);
+		for (size_t i = 0; i < part; i++)
+			assert_int_equal(place_cmp(&read[i], &places[i]), 0);
+	}
+}
+
+static void more_places_than_are_read_at_once_are_all_read(void **state UNUSED)
+{
+	static const struct layout most = {LAYOUT_SPLIT, LIMIT_LAYOUT_CATALOGS};
+	static struct place places[LIMIT_LAYOUT_CATALOGS];
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_CATALOG_LAYER);
+	AUTO_FREE struct place *read = NULL;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < LIMIT_LAYOUT_CATALOGS; i++)
+		places[i] = (struct place){LONG, i};
+	make_layer(&options, &most, places, LIMIT_LAYOUT_CATALOGS, &layer);
+	assert_int_equal(root_read(&read, &n, &most, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, LIMIT_LAYOUT_CATALOGS);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(place_cmp(&read[i], &places[i]), 0);
+}
+
+/* The name of the first object in a root of one catalog. */
+static void name_of(const char *namespace, char ret[256])
+{
+	static const struct layout most = {LAYOUT_SPLIT, LIMIT_LAYOUT_CATALOGS};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	struct place place = {.number = LIMIT_LAYOUT_CATALOGS - 1};
+
+	snprintf(place.namespace, sizeof(place.namespace), "%s", namespace);
+	make_layer(&options, &most, &place, 1, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_int_equal(sscanf(strstr(text.data, "  name: "), "  name: %255s", ret), 1);
+}
+
+static void names_are_at_most_63_characters_and_differ(void **state UNUSED)
+{
+	char names[2 * LIMIT_NAME][256];
+	char namespace[LIMIT_NAME + 1];
+	size_t n = 0;
+
+	for (size_t length = 1; length <= LIMIT_NAME; length++) {
+		memset(namespace, 'x', length);
+		namespace[length] = '\0';
+		name_of(namespace, names[n++]);
+		namespace[length - 1] = 'y';
+		name_of(namespace, names[n++]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		assert_true(strlen(names[i]) <= 63);
+		assert_true(strlen(names[i]) > strlen("gitops-squared--4095"));
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(names[i], names[j]);
+	}
+	assert_string_equal(names[0], "gitops-squared-x-4095");
+}
+
+/* A layer with one file of this path in it. */
+static int read_file(const struct layout *l, const char *const *paths, size_t n)
+{
+	CLEANUP(buf_done) struct buf tar = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *places = NULL;
+	size_t n_places;
+
+	for (size_t i = 0; i < n; i++)
+		tar_add_header(&tar, slice_of(paths[i]), 0);
+	tar_add_end(&tar);
+	gzip_add(&gzip, buf_slice(&tar), &layer);
+	return root_read(&places, &n_places, l, buf_slice(&layer), &err);
+}
+
+static void a_file_that_is_no_catalog_is_refused_by_name(void **state UNUSED)
+{
+	static const char *const good = "manifests/team-a/07.yaml";
+	static const char *const bad[] = {
+		"manifests/team-a/7.yaml",
+		"manifests/team-a/007.yaml",
+		"manifests/team-a/16.yaml",
+		"manifests/team-a.yaml",
+		"manifests/Team/07.yaml",
+		"manifests/team-a/07.yml",
+		"manifests/default-web.yaml",
+		"other/team-a/07.yaml",
+		"team-a/07.yaml",
+	};
+
+	assert_int_equal(read_file(&layout, &good, 1), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(read_file(&layout, &bad[i], 1), -1);
+		assert_int_equal(err.code, ERROR_INTERNAL);
+		assert_non_null(strstr(err.text, bad[i]));
+	}
+}
+
+static void catalogs_out_of_order_or_twice_are_refused(void **state UNUSED)
+{
+	static const char *const in_order[] = {
+		"manifests/a-b/00.yaml", "manifests/a/00.yaml", "manifests/a/01.yaml"};
+	static const char *const out_of_order[] = {"manifests/a/00.yaml", "manifests/a-b/00.yaml"};
+	static const char *const twice[] = {"manifests/a/00.yaml", "manifests/a/00.yaml"};
+
+	assert_int_equal(read_file(&layout, in_order, ARRAY_SIZE(in_order)), 0);
+	assert_int_equal(read_file(&layout, out_of_order, ARRAY_SIZE(out_of_order)), -1);
+	assert_int_equal(err.code, ERROR_INTERNAL);
+	assert_int_equal(read_file(&layout, twice, ARRAY_SIZE(twice)), -1);
+	assert_int_equal(err.code, ERROR_INTERNAL);
+}
+
+static void what_is_no_layer_is_refused(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	struct place *places = NULL;
+	size_t n = 0;
+
+	assert_int_equal(root_read(&places, &n, &layout, SLICE("no gzip"), &err), -1);
+	gzip_add(&gzip, SLICE("no tar"), &layer);
+	assert_int_equal(root_read(&places, &n, &layout, buf_slice(&layer), &err), -1);
+	assert_null(places);
+}
+
+static int setup(void **state UNUSED)
+{
+	digest_setup();
+	return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+	gzip_done(&gzip);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_catalog_has_a_source_and_a_kustomization),
+		cmocka_unit_test(plain_http_is_said_to_flux),
+		cmocka_unit_test(an_empty_root_lists_nothing_so_that_flux_prunes),
+		cmocka_unit_test(a_root_is_read_back_to_its_places_in_order),
+		cmocka_unit_test(more_places_than_are_read_at_once_are_all_read),
+		cmocka_unit_test(names_are_at_most_63_characters_and_differ),
+		cmocka_unit_test(a_file_that_is_no_catalog_is_refused_by_name),
+		cmocka_unit_test(catalogs_out_of_order_or_twice_are_refused),
+		cmocka_unit_test(what_is_no_layer_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
