@@ -21,6 +21,7 @@ static const struct metric *const all[] = {
 	&publish_metric_catalog_resources,
 	&publish_metric_catalog_bytes,
 	&publish_metric_catalog_build,
+	&publish_metric_expired,
 	&registry_metric_requests,
 	&registry_metric_store_bytes,
 };

@@ -32,6 +32,17 @@ uint64_t clock_monotonic_us(void)
 	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
 }
 
+struct timespec clock_deadline(uint64_t us)
+{
+	struct timespec t;
+
+	AZ(clock_gettime(CLOCK_MONOTONIC, &t));
+	us += (uint64_t)t.tv_nsec / 1000;
+	t.tv_sec += (time_t)(us / 1000000);
+	t.tv_nsec = (long)(us % 1000000) * 1000;
+	return t;
+}
+
 /* A day of the Gregorian calendar. */
 struct date {
 	unsigned year, month, day;

@@ -6,9 +6,14 @@
 
 #include "base/base.h"
 
+#include <time.h>
+
 uint64_t clock_realtime_us(void);
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_us(void);
+
+/* So many microseconds from now, for waits on the monotonic clock. */
+struct timespec clock_deadline(uint64_t us);
 
 /* "2026-11-24T17:24:42.123456Z" (RFC 3339, UTC); years up to 9999. */
 #define CLOCK_RFC3339_SIZE 28

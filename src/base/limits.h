@@ -54,7 +54,7 @@
 #define LIMIT_CATALOG_WARN 1000
 #define LIMIT_CATALOG_LAYER (64 * MIB)
 #define LIMIT_CATALOG_TAR (256 * MIB)
-#define LIMIT_PAGE 64               /* intents in one page: pages average 16 */
+#define LIMIT_PAGE 128              /* intents in one page: pages average 32 */
 #define LIMIT_LAYOUT_CATALOGS 4096  /* of one namespace */
 #define LIMIT_ROOT_FILE (4 * KIB)   /* the objects of one catalog in the root */
 #define LIMIT_STATE_TEXT (64 * MIB) /* names and digests of all catalogs, to be hashed */
@@ -72,12 +72,23 @@
 /* Publishing */
 #define LIMIT_QUEUE 10000          /* changes waiting for the writer */
 #define LIMIT_BATCH 512            /* changes in one commit */
+#define LIMIT_GATHER_US 2000       /* longest wait for a batch to grow as large as the last */
 #define LIMIT_VERSION_RETRIES 1000 /* version numbers tried past debris */
 #define LIMIT_RESTORE_WAIT_MS 5000 /* longest wait between tries to read the registry */
+#define LIMIT_EXPIRY_VERSIONS 4096 /* of one repository, looked at together: the oldest */
+#define LIMIT_EXPIRY_OTHERS 256    /* tags beside versions, of a repository that loses tags */
+#define LIMIT_KEEP_VERSIONS 1000
+#define LIMIT_KEEP_DAYS 36500
+#define LIMIT_RETENTION_REQUEST_MS 5000 /* to a remote registry: a stop waits for it */
 #define LIMIT_PULLS 256            /* catalogs or artifacts held in memory as they were pulled */
+#define LIMIT_TRACE 100000         /* records read back to find what a catalog's tag should name */
+#define LIMIT_FINDING (2 * KIB)    /* text of one difference */
+#define LIMIT_FSCK_ROUNDS 5        /* how often a difference is looked at again */
+#define LIMIT_FSCK_SETTLE_MS 1000u /* between looks: a server finishes its commit */
+#define LIMIT_FSCK_VERSIONS 16     /* of a deleted resource, among which is its tombstone */
 
 /* Remote registry */
-#define LIMIT_PARALLEL_TRANSFERS 16
+#define LIMIT_PARALLEL_TRANSFERS 64 /* a registry that is far away is waited for, not busy */
 #define LIMIT_RETRIES 4
 #define LIMIT_RETRY_AFTER_MS 10000
 #define LIMIT_CONNECT_MS 5000

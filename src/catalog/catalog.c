@@ -185,7 +185,7 @@ static bool fits_here(const struct builder *b, const struct page *p)
 {
 	const struct catalog *c = b->out;
 
-	if (page_is_border(p->resources[0]))
+	if (p->is_border)
 		return true;
 	if (b->n_pending > 0)
 		return false;
@@ -238,23 +238,37 @@ static int merge_page(struct builder *b, struct page *p, struct changes *ch, str
 	return 0;
 }
 
+/* Index of the page that the next change goes to, from page i on. */
+static size_t next_touched(const struct catalog *old, size_t i, const struct changes *ch)
+{
+	size_t page;
+
+	if (ch->at == ch->end)
+		return old->n_pages;
+	page = page_for(old, ch->at->namespace, ch->at->name);
+	return page > i ? page : i;
+}
+
 static int merge(
 	struct builder *b, const struct catalog *old, struct changes *ch, struct error *err)
 {
-	for (size_t i = 0; i < old->n_pages; i++) {
-		struct page *p = old->pages[i];
-		const struct resource *next =
-			i + 1 < old->n_pages ? old->pages[i + 1]->resources[0] : NULL;
+	size_t i = 0;
 
-		if (add_changes(b, ch, p->resources[0], err) != 0)
-			return -1;
-		if (!change_is_before(ch, next) && fits_here(b, p)) {
+	while (i < old->n_pages) {
+		size_t touched = next_touched(old, i, ch);
+
+		if (i < touched && fits_here(b, old->pages[i])) {
 			if (flush(b, err) != 0)
 				return -1;
-			catalog_add_page(b->out, page_ref(p));
-		} else if (merge_page(b, p, ch, err) != 0) {
-			return -1;
+			while (i < touched)
+				catalog_add_page(b->out, page_ref(old->pages[i++]));
+			continue;
 		}
+		if (merge_page(b, old->pages[i], ch, err) != 0)
+			return -1;
+		i++;
+		if (i < old->n_pages && add_changes(b, ch, old->pages[i]->resources[0], err) != 0)
+			return -1;
 	}
 	if (add_changes(b, ch, NULL, err) != 0)
 		return -1;

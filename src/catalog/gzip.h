@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gzip members (RFC 1952) by libdeflate; concatenated members are one stream.
+/* gzip members (RFC 1952) by ISA-L; concatenated members are one stream.
  */
 #ifndef CATALOG_GZIP_H
 #define CATALOG_GZIP_H
 
 #include "base/buf.h"
 
-struct libdeflate_compressor;
+struct gzip_compressor;
 
 /* A compressor, which takes long to make and can be used again and again, by one thread at a time.
  * Starts as {0}; its memory (1 MiB) comes with the first use. */
 struct gzip {
-	struct libdeflate_compressor *compressor;
+	struct gzip_compressor *compressor;
 };
 void gzip_done(struct gzip *z);
 

@@ -4,7 +4,9 @@
 #include "catalog/key.h"
 #include "intent/manifest.h"
 
-#define BORDER_CLASSES 16
+#define BORDER_CLASSES 32
+#define TYPICAL_ENTRY (2 * TAR_BLOCK + 1)
+#define TYPICAL_LINE 64
 #define PAGE_TAR_MAX (LIMIT_PAGE * (LIMIT_INTENT_YAML + 2 * TAR_BLOCK))
 
 bool page_is_border(const struct resource *r)
@@ -32,20 +34,22 @@ void page_add_line(const char *namespace, const char *name, struct buf *ret)
 	buf_putc(ret, '\n');
 }
 
-static void add_file(const struct resource *r, struct buf *yaml, struct buf *tar)
+/* The header, which has the size in it, comes into the room left for it. */
+static void add_file(const struct resource *r, struct buf *tar)
 {
 	char path[TAR_PATH_MAX + 1];
+	size_t start = tar->len, size;
 
-	page_file_path(r->intent->namespace, r->intent->name, path);
-	buf_reset(yaml);
-	intent_render(r->intent, r->version, yaml);
-	if (yaml->failed != ERROR_NONE) {
-		tar->failed = yaml->failed;
+	if (buf_room(tar, TAR_BLOCK) == NULL)
 		return;
-	}
-	tar_add_header(tar, slice_of(path), yaml->len);
-	buf_add(tar, buf_slice(yaml));
-	tar_add_padding(tar, yaml->len);
+	buf_claim(tar, TAR_BLOCK);
+	intent_render(r->intent, r->version, tar);
+	if (tar->failed != ERROR_NONE)
+		return;
+	size = tar->len - start - TAR_BLOCK;
+	page_file_path(r->intent->namespace, r->intent->name, path);
+	tar_set_header(tar->data + start, slice_of(path), size);
+	tar_add_padding(tar, size);
 }
 
 /* Both members into one block of memory, which the page keeps. */
@@ -66,16 +70,18 @@ static int keep_members(struct page *p, struct slice files, struct slice lines, 
 
 static int compress(struct page *p, struct gzip *z, struct error *err)
 {
-	CLEANUP(buf_done) struct buf yaml = BUF_INIT(LIMIT_INTENT_YAML);
 	CLEANUP(buf_done) struct buf tar = BUF_INIT(PAGE_TAR_MAX);
 	CLEANUP(buf_done) struct buf lines = BUF_INIT(PAGE_TAR_MAX);
 	CLEANUP(buf_done) struct buf members = BUF_INIT(2 * PAGE_TAR_MAX);
 	size_t files_len;
 
+	if (buf_room(&tar, p->n * TYPICAL_ENTRY) == NULL ||
+		buf_room(&lines, p->n * TYPICAL_LINE) == NULL)
+		return error_no_memory(err);
 	for (size_t i = 0; i < p->n; i++) {
 		const struct intent *intent = p->resources[i]->intent;
 
-		add_file(p->resources[i], &yaml, &tar);
+		add_file(p->resources[i], &tar);
 		page_add_line(intent->namespace, intent->name, &lines);
 	}
 	if (buf_check(&tar, err) != 0 || buf_check(&lines, err) != 0)
@@ -95,7 +101,7 @@ static struct page *alloc_page(struct resource *const *resources, size_t n)
 
 	if (p == NULL)
 		return NULL;
-	*p = (struct page){.refs = 1, .n = n};
+	*p = (struct page){.refs = 1, .n = n, .is_border = page_is_border(resources[0])};
 	for (size_t i = 0; i < n; i++)
 		p->resources[i] = resource_ref(resources[i]);
 	return p;

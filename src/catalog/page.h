@@ -15,7 +15,8 @@ struct page {
 	struct slice files; /* gzip member: the tar entries */
 	struct slice lines; /* gzip member: the lines in kustomization.yaml */
 	size_t lines_size;  /* of the lines, not compressed */
-	size_t n;
+	bool is_border;     /* it begins here wherever its first resource is */
+	size_t n;           /* at least one */
 	struct resource *resources[];
 };
 
@@ -29,7 +30,7 @@ struct page *page_ref(struct page *p);
 void page_unref(struct page *p);
 DEFINE_CLEANUP(struct page, page_unref);
 
-/* Does a page start at this resource wherever it appears? One key in sixteen; a pure function of
+/* Does a page start at this resource wherever it appears? One key in thirty-two; a pure function of
  * the key. Beside these, a page ends when it has LIMIT_PAGE resources. */
 bool page_is_border(const struct resource *r);
 

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-#define ARTIFACT_TYPE "application/vnd.gitops-squared.resource.v1"
 #define LAYER_TYPE "application/vnd.gitops-squared.manifest.v1+yaml"
 #define LAYER_TITLE "platformresource.yaml"
 
@@ -102,7 +101,7 @@ static void write_manifest(const struct version_of *of, const struct digest *lay
 		(struct oci_annotation){"org.opencontainers.image.title", LAYER_TITLE};
 
 	draft = (struct oci_manifest_draft){
-		.artifact_type = ARTIFACT_TYPE,
+		.artifact_type = RESOURCE_ARTIFACT_TYPE,
 		.config = {.media_type = OCI_MEDIA_EMPTY,
 			.digest = oci_empty_digest,
 			.size = OCI_EMPTY.n},

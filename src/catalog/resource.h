@@ -13,6 +13,7 @@
 
 #define RESOURCE_REPOSITORY_PREFIX "gitops-squared/resources/"
 #define RESOURCE_REPOSITORY_SIZE (sizeof(RESOURCE_REPOSITORY_PREFIX) + 2 * LIMIT_NAME + 1)
+#define RESOURCE_ARTIFACT_TYPE "application/vnd.gitops-squared.resource.v1"
 #define RESOURCE_TAG_SIZE 22 /* "v" and a 64-bit number */
 
 struct resource {

@@ -120,14 +120,24 @@ static struct tar_entry catalog_entry(struct slice path, size_t size)
 	return (struct tar_entry){.path = path, .size = size, .mode = 0644};
 }
 
-void tar_add_header(struct buf *ret, struct slice path, size_t size)
+void tar_set_header(void *ret, struct slice path, size_t size)
 {
 	struct tar_entry entry = catalog_entry(path, size);
 	struct header h;
 	bool fits = make_header(&h, &entry);
 
 	ASSERT(fits && size <= LIMIT_CATALOG_TAR);
-	buf_append(ret, &h, sizeof(h));
+	memcpy(ret, &h, sizeof(h));
+}
+
+void tar_add_header(struct buf *ret, struct slice path, size_t size)
+{
+	void *room = buf_room(ret, TAR_BLOCK);
+
+	if (room == NULL)
+		return;
+	tar_set_header(room, path, size);
+	buf_claim(ret, TAR_BLOCK);
 }
 
 static void add_zeros(struct buf *ret, size_t n)

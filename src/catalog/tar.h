@@ -12,6 +12,8 @@
 /* Header of a file. A path over 100 bytes is split at its last slash, as ustar allows; one that
  * still does not fit is a bug. */
 void tar_add_header(struct buf *ret, struct slice path, size_t size);
+/* The same into TAR_BLOCK bytes. */
+void tar_set_header(void *ret, struct slice path, size_t size);
 /* Zeros up to the next block after size bytes of content. */
 void tar_add_padding(struct buf *ret, size_t size);
 

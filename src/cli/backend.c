@@ -6,7 +6,7 @@
 int backend_open(struct backend *ret, const char *location, const char *data_dir,
 	const char *ca_file, struct error *err)
 {
-	struct backend s = {0};
+	struct backend s = {.location = location, .ca_file = ca_file};
 
 	if (location != NULL) {
 		struct remote_options options = {
@@ -24,6 +24,19 @@ int backend_open(struct backend *ret, const char *location, const char *data_dir
 	}
 	*ret = s;
 	return 0;
+}
+
+int backend_another_registry(struct registry **ret, const struct backend *s, struct error *err)
+{
+	struct remote_options options = {
+		.location = s->location,
+		.ca_file = s->ca_file,
+		.timeout_ms = LIMIT_RETENTION_REQUEST_MS,
+	};
+
+	if (s->embedded != NULL)
+		return embedded_registry(ret, s->embedded, err);
+	return remote_new(ret, &options, err);
 }
 
 void backend_close(struct backend *s)

@@ -9,12 +9,18 @@
 struct backend {
 	struct embedded *embedded; /* NULL: remote */
 	struct registry *registry;
+	const char *location, *ca_file; /* as they were given, of a remote one */
 };
 
 /* location NULL: embedded in data_dir. */
 int backend_open(struct backend *ret, const char *location, const char *data_dir,
 	const char *ca_file, struct error *err) MUST_CHECK;
 void backend_close(struct backend *s);
+
+/* Another registry on the same backend, for another thread and for work in the background: what
+ * fails on a remote one fails soon. The caller's, who frees it before the backend is closed. */
+int backend_another_registry(
+	struct registry **ret, const struct backend *s, struct error *err) MUST_CHECK;
 
 /* Rows for a verb's table of options. */
 #define BACKEND_OPTION_REGISTRY \

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct verb *const verbs[] = {
-	&verb_serve, &verb_registry, &verb_rebuild, &verb_version, NULL};
+	&verb_serve, &verb_registry, &verb_fsck, &verb_rebuild, &verb_version, NULL};
 
 static const struct verb gsq = {
 	.name = "",

@@ -6,6 +6,7 @@
 #include "cli/layout.h"
 #include "http/access.h"
 #include "oci/digest.h"
+#include "publish/retention.h"
 #include "registry/admin.h"
 
 #include <signal.h>
@@ -24,6 +25,9 @@ enum {
 	OPT_CATALOGS,
 	OPT_CATALOG_URL,
 	OPT_NAMESPACES,
+	OPT_CATALOG_GRACE,
+	OPT_KEEP_VERSIONS,
+	OPT_KEEP_DAYS,
 	OPT_GC_INTERVAL,
 	OPT_GC_GRACE,
 	OPT_LOG_FORMAT,
@@ -46,6 +50,12 @@ static const struct cli_option options[] = {
 	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
 	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
 		"namespaces that exist in the cluster; no others are written to"},
+	[OPT_CATALOG_GRACE] = {"catalog-grace", "CATALOG_GRACE", "DURATION", "15m",
+		"how long a superseded catalog is kept at least; the last 10 are kept anyway"},
+	[OPT_KEEP_VERSIONS] = {"keep-versions", "KEEP_VERSIONS", "NUMBER", "0",
+		"how many versions of a resource are kept; 0: any number"},
+	[OPT_KEEP_DAYS] = {"keep-days", "KEEP_DAYS", "NUMBER", "0",
+		"how many days a superseded version, or what was deleted, is kept; 0: for ever"},
 	[OPT_GC_INTERVAL] = {"gc-interval", "GC_INTERVAL", "DURATION", "1h",
 		"how often the embedded registry removes what nothing refers to; 0: never"},
 	[OPT_GC_GRACE] = BACKEND_OPTION_GC_GRACE("gc-grace", ""),
@@ -60,6 +70,8 @@ static const struct cli_option options[] = {
 struct serving {
 	struct backend backend;
 	struct publisher *publisher;
+	struct registry *retention_registry;
+	struct retention *retention;
 	struct api *api;
 	struct http_loops *loops;
 	struct http_server *registry_server; /* NULL with a remote registry, */
@@ -117,6 +129,43 @@ static int set_log(const struct cli_values *v, struct error *err)
 	return 0;
 }
 
+static int number(
+	const struct cli_values *v, size_t option, uint64_t max, uint64_t *ret, struct error *err)
+{
+	if (slice_to_u64(slice_of(v->at[option]), ret) && *ret <= max)
+		return 0;
+	return error_set(err, ERROR_INVALID, "--%s: \"%s\" is not a number from 0 to %llu",
+		options[option].flag, v->at[option], (unsigned long long)max);
+}
+
+static int retention_options(
+	struct retention_options *ret, const struct cli_values *v, struct error *err)
+{
+	uint64_t keep_versions = 0;
+
+	if (cli_duration("catalog-grace", v->at[OPT_CATALOG_GRACE], &ret->catalog_grace_s, err) !=
+			0 ||
+		number(v, OPT_KEEP_VERSIONS, LIMIT_KEEP_VERSIONS, &keep_versions, err) != 0 ||
+		number(v, OPT_KEEP_DAYS, LIMIT_KEEP_DAYS, &ret->keep_days, err) != 0)
+		return -1;
+	ret->keep_versions = keep_versions;
+	if (ret->catalog_grace_s > 0)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"--catalog-grace: Flux needs a catalog for a while after the next one has come; "
+		"give at least 1s");
+}
+
+static int start_retention(
+	struct serving *s, struct retention_options *retention, struct error *err)
+{
+	if (backend_another_registry(&s->retention_registry, &s->backend, err) != 0)
+		return -1;
+	retention->registry = s->retention_registry;
+	retention->publisher = s->publisher;
+	return retention_new(&s->retention, retention, err);
+}
+
 static int start(struct serving *s, const struct cli_values *v, struct error *err)
 {
 	struct publisher_options publisher = {.init = v->at[OPT_INIT] != NULL};
@@ -124,12 +173,14 @@ static int start(struct serving *s, const struct cli_values *v, struct error *er
 		.namespaces = v->at[OPT_NAMESPACES],
 		.version = GSQ_VERSION,
 	};
+	struct retention_options retention = {.registry = NULL};
 	struct layout_options layout;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct http_service service;
 
 	if (layout_options(&layout, v->at[OPT_LAYOUT], v->at[OPT_CATALOGS], v->at[OPT_CATALOG_URL],
-		    v->at[OPT_REGISTRY], err) != 0)
+		    v->at[OPT_REGISTRY], err) != 0 ||
+		retention_options(&retention, v, err) != 0)
 		return -1;
 	publisher.layout = layout.given ? &layout.layout : NULL;
 	publisher.root = layout.root;
@@ -142,6 +193,8 @@ static int start(struct serving *s, const struct cli_values *v, struct error *er
 		return -1;
 	publisher.registry = s->backend.registry;
 	if (publisher_new(&s->publisher, &publisher, err) != 0)
+		return -1;
+	if (start_retention(s, &retention, err) != 0)
 		return -1;
 	api.publisher = s->publisher;
 	api.embedded = s->backend.embedded;
@@ -158,8 +211,12 @@ static int start(struct serving *s, const struct cli_values *v, struct error *er
 /* Requests that are open get their answers, first from the publisher, last from the registry. */
 static void stop(struct serving *s)
 {
+	if (s->retention != NULL)
+		retention_stop(s->retention);
 	if (s->api_server != NULL)
 		http_server_drain(s->api_server, LIMIT_DRAIN_MS);
+	retention_free(s->retention);
+	registry_free(s->retention_registry);
 	publisher_free(s->publisher);
 	http_server_free(s->api_server);
 	if (s->registry_server != NULL)

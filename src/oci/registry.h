@@ -15,7 +15,7 @@
 #define OCI_REGISTRY_H
 
 #include "base/buf.h"
-#include "oci/digest.h"
+#include "oci/manifest.h"
 
 struct push_blob {
 	struct digest digest;
@@ -28,12 +28,13 @@ struct push {
 	const char *tag; /* NULL: by digest only */
 	bool tag_is_new; /* refuse with ERROR_CONFLICT when the tag names another manifest already;
 			  * the tag is immutable */
-	bool moves_latest; /* the tag latest moves to it, too: atomic registries only */
+	bool moves_latest;  /* the tag latest moves to it, too: atomic registries only */
 	bool tag_may_exist; /* hint: the number may have been used before, so do look; a registry
 			     * where looking costs nothing always does */
 	const char *media_type;
 	struct slice manifest;
-	struct digest digest; /* of the manifest */
+	struct digest digest;              /* of the manifest */
+	const struct oci_manifest *parsed; /* of it, where the caller has that; else NULL */
 	size_t n_blobs;
 	const struct push_blob *blobs; /* none for a tag that moves to a stored manifest */
 
@@ -59,6 +60,12 @@ struct look {
 	struct error err;     /* out; ERROR_NOT_FOUND: there is no such tag */
 };
 
+/* One tag to take away. */
+struct untag {
+	const char *tag;
+	struct error err; /* out; ERROR_NOT_FOUND: there was no such tag */
+};
+
 struct registry;
 
 struct registry_ops {
@@ -78,8 +85,7 @@ struct registry_ops {
 	int (*repositories)(struct registry *r,
 		int (*each)(struct slice repository, void *arg, struct error *err), void *arg,
 		struct error *err);
-	int (*delete_tag)(
-		struct registry *r, const char *repository, const char *tag, struct error *err);
+	void (*untag)(struct registry *r, const char *repository, struct untag *untags, size_t n);
 	void (*free)(struct registry *r);
 };
 
@@ -170,11 +176,29 @@ static inline int registry_repositories(struct registry *r,
 	return r->ops->repositories(r, each, arg, err);
 }
 
-/* Takes a tag away, never the manifest. ERROR_NOT_IMPLEMENTED where the registry refuses. */
+/*
+ * Takes tags of one repository away, inside or outside of begin and commit; each has its own
+ * outcome in untag->err, and those after a failure fail likewise. ERROR_NOT_IMPLEMENTED where the
+ * registry refuses. It is never asked to delete a manifest by digest; it may drop one that no tag
+ * names any more (the embedded one does), or untag it altogether: a caller who cares makes sure
+ * that no tag names it that must stay.
+ */
+static inline void registry_untag(
+	struct registry *r, const char *repository, struct untag *untags, size_t n)
+{
+	r->ops->untag(r, repository, untags, n);
+}
+
 static inline int registry_delete_tag(
 	struct registry *r, const char *repository, const char *tag, struct error *err)
 {
-	return r->ops->delete_tag(r, repository, tag, err);
+	struct untag untag = {.tag = tag};
+
+	r->ops->untag(r, repository, &untag, 1);
+	if (untag.err.code == ERROR_NONE)
+		return 0;
+	*err = untag.err;
+	return -1;
 }
 
 /* ---- for those who implement pull() ---- */

@@ -110,33 +110,21 @@ static int make_artifact(struct item *item, struct versions *versions, struct er
 		&item->resource, change->intent, item->version, &item->artifact.digest, err);
 }
 
-/* The pushes of those items that are in the commit, and the memory they point into. */
-struct artifact_push {
+/* The push of an item that is in the commit, and the memory it points into. */
+struct item_push {
 	struct item *item;
 	char repository[RESOURCE_REPOSITORY_SIZE];
 	char tag[RESOURCE_TAG_SIZE];
-	struct push_blob blobs[2];
+	struct artifact_push borrowed;
 };
 
-static void prepare_push(struct push *push, struct artifact_push *a, struct item *item)
+static struct push prepare_push(struct item_push *p, struct item *item)
 {
-	a->item = item;
-	resource_repository(item->change->namespace, item->change->name, a->repository);
-	resource_tag(item->version, a->tag);
-	a->blobs[0] = (struct push_blob){oci_empty_digest, OCI_EMPTY};
-	a->blobs[1] =
-		(struct push_blob){item->artifact.layer_digest, buf_slice(&item->artifact.layer)};
-	*push = (struct push){
-		.repository = a->repository,
-		.tag = a->tag,
-		.tag_is_new = true,
-		.tag_may_exist = item->version_is_behind,
-		.media_type = OCI_MEDIA_MANIFEST,
-		.manifest = buf_slice(&item->artifact.manifest),
-		.digest = item->artifact.digest,
-		.n_blobs = ARRAY_SIZE(a->blobs),
-		.blobs = a->blobs,
-	};
+	p->item = item;
+	resource_repository(item->change->namespace, item->change->name, p->repository);
+	resource_tag(item->version, p->tag);
+	return artifact_push(&p->borrowed, &item->artifact, RESOURCE_ARTIFACT_TYPE, p->repository,
+		p->tag, item->version_is_behind);
 }
 
 /* Whatever the registry holds against us (a refusal, a lost answer, a damaged reply) is no fault of
@@ -159,7 +147,7 @@ static void leave_batch(struct item *item, const struct error *err)
 /* Makes and pushes the artifact of each item that has none; a tag that exists already (debris of a
  * write that failed) takes the next number. Returns how many have to be tried again. */
 static size_t push_round(struct batch *b, bool *waiting, struct writer *w, struct push *pushes,
-	struct artifact_push *artifacts)
+	struct item_push *items)
 {
 	size_t n = 0, again = 0;
 
@@ -173,20 +161,19 @@ static size_t push_round(struct batch *b, bool *waiting, struct writer *w, struc
 			leave_batch(&b->items[i], &err);
 			continue;
 		}
-		prepare_push(&pushes[n], &artifacts[n], &b->items[i]);
+		pushes[n] = prepare_push(&items[n], &b->items[i]);
 		pushes[n].moves_latest = w->registry->atomic;
 		n++;
 	}
 	registry_push(w->registry, pushes, n);
 	for (size_t i = 0; i < n; i++) {
-		struct item *item = artifacts[i].item;
+		struct item *item = items[i].item;
 
 		if (pushes[i].err.code == ERROR_CONFLICT) {
 			waiting[item - b->items] = true;
 			again++;
 		} else if (pushes[i].err.code != ERROR_NONE) {
-			error_wrap(
-				&pushes[i].err, "%s:%s", artifacts[i].repository, artifacts[i].tag);
+			error_wrap(&pushes[i].err, "%s:%s", items[i].repository, items[i].tag);
 			leave_batch(item, &pushes[i].err);
 		}
 	}
@@ -197,11 +184,11 @@ static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 {
 	size_t n = count_in_commit(b);
 	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
-	AUTO_FREE struct artifact_push *artifacts = calloc(n, sizeof(*artifacts));
+	AUTO_FREE struct item_push *items = calloc(n, sizeof(*items));
 	bool waiting[LIMIT_BATCH] = {false};
 	size_t again = n;
 
-	if (pushes == NULL || artifacts == NULL)
+	if (pushes == NULL || items == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < b->n; i++)
 		waiting[i] = b->items[i].in_commit;
@@ -210,7 +197,7 @@ static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 			return error_set(err, ERROR_UNAVAILABLE,
 				"no free version number found after %d tries",
 				LIMIT_VERSION_RETRIES);
-		again = push_round(b, waiting, w, pushes, artifacts);
+		again = push_round(b, waiting, w, pushes, items);
 	}
 	return 0;
 }
@@ -320,13 +307,7 @@ static int push_derived(struct batch *b, struct registry *registry, struct error
 		if (!item->in_commit)
 			continue;
 		resource_repository(item->change->namespace, item->change->name, repositories[n]);
-		pushes[n] = (struct push){
-			.repository = repositories[n],
-			.tag = "latest",
-			.media_type = OCI_MEDIA_MANIFEST,
-			.manifest = buf_slice(&item->artifact.manifest),
-			.digest = item->artifact.digest,
-		};
+		pushes[n] = artifact_push_latest(&item->artifact, repositories[n]);
 		n++;
 	}
 	registry_push(registry, pushes, n);
@@ -427,7 +408,7 @@ static void move_head(struct batch *b, struct head *head)
 {
 	state_unref(head->state);
 	head->state = state_ref(b->revision.state);
-	head->record = b->revision.record_digest;
+	head->record = b->revision.record.digest;
 	head->version = b->revision.version;
 }
 

@@ -18,3 +18,5 @@ METRIC_GAUGE(
 	publish_metric_catalog_bytes, 1, "gsq_catalog_bytes", "Compressed size of all catalogs.");
 METRIC_HISTOGRAM_US(publish_metric_catalog_build, 1, metric_duration, "gsq_catalog_build_seconds",
 	"Building what one commit changed of the catalogs.");
+METRIC_COUNTER(publish_metric_expired, 2, "gsq_expired_tags_total",
+	"Tags of superseded catalogs and versions that were taken away.", "kind");

@@ -21,4 +21,7 @@ extern struct metric publish_metric_catalog_resources;
 extern struct metric publish_metric_catalog_bytes; /* compressed */
 extern struct metric publish_metric_catalog_build; /* of what one commit changed */
 
+/* Tags that retention has taken away, by kind: "catalogs" or "versions". On its thread. */
+extern struct metric publish_metric_expired;
+
 #endif

@@ -30,6 +30,8 @@ struct publisher {
 	struct writer writer;
 	bool ever_ready;
 	struct batch *batch;
+	size_t last_n;    /* changes in the last batch, */
+	uint64_t last_us; /* and how long it took */
 
 	pthread_mutex_t lock; /* guards all below; held for a few instructions only */
 	pthread_cond_t wake;
@@ -38,6 +40,7 @@ struct publisher {
 	struct error reason; /* why not READY */
 	struct state *current;
 	struct queue queue;
+	size_t wake_at; /* changes in line that wake the thread; 0: it is awake */
 };
 
 /* ---- the queue ---- */
@@ -83,7 +86,8 @@ static void submit(struct publisher *p, struct change *change)
 	if (err.code == ERROR_NONE) {
 		queue_add(&p->queue, change);
 		tell_depth(p);
-		AZ(pthread_cond_signal(&p->wake));
+		if (p->queue.in_line == p->wake_at)
+			AZ(pthread_cond_signal(&p->wake));
 	}
 	AZ(pthread_mutex_unlock(&p->lock));
 	if (err.code != ERROR_NONE)
@@ -139,6 +143,21 @@ static void refuse_waiting(struct publisher *p, const struct error *err)
 
 /* ---- taking a batch ---- */
 
+/* Who was answered just now is about to send the next change. Without a little patience the first
+ * of these would make a commit of its own, which the others wait for: so, for a small part of what
+ * the last commit took, until there are as many as it had. One client alone never waits. */
+static void gather(struct publisher *p)
+{
+	uint64_t patience_us = p->last_us / 4;
+	struct timespec until =
+		clock_deadline(patience_us < LIMIT_GATHER_US ? patience_us : LIMIT_GATHER_US);
+
+	p->wake_at = p->last_n;
+	while (p->queue.in_line < p->wake_at && !p->stopping &&
+		pthread_cond_timedwait(&p->wake, &p->lock, &until) == 0)
+		;
+}
+
 /* Waits for changes. False: stop. */
 static bool take_batch(struct publisher *p)
 {
@@ -146,8 +165,11 @@ static bool take_batch(struct publisher *p)
 	bool stopping;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	while (p->queue.n == 0 && !p->stopping)
+	p->wake_at = 1;
+	while (p->queue.in_line == 0 && !p->stopping)
 		AZ(pthread_cond_wait(&p->wake, &p->lock));
+	gather(p);
+	p->wake_at = 0;
 	stopping = p->stopping;
 	if (!stopping)
 		p->batch->n = queue_take(&p->queue, changes, LIMIT_BATCH);
@@ -200,16 +222,9 @@ static void become_restoring(struct publisher *p, const struct error *reason)
 /* Returns false as soon as the publisher is told to stop. */
 static bool wait_ms(struct publisher *p, unsigned ms)
 {
-	struct timespec until;
+	struct timespec until = clock_deadline((uint64_t)ms * 1000);
 	bool stopping;
 
-	AZ(clock_gettime(CLOCK_MONOTONIC, &until));
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	AZ(pthread_mutex_lock(&p->lock));
 	while (!p->stopping && pthread_cond_timedwait(&p->wake, &p->lock, &until) == 0)
 		;
@@ -336,7 +351,7 @@ static struct error unavailable(const char *why)
 /* What became of the batch, now that the head is known again. ERROR_NONE: it was committed. */
 static struct error verdict(const struct publisher *p, const struct digest *old_record)
 {
-	if (digest_eq(&p->writer.head.record, &p->batch->revision.record_digest))
+	if (digest_eq(&p->writer.head.record, &p->batch->revision.record.digest))
 		return (struct error)ERROR_INIT;
 	if (digest_eq(&p->writer.head.record, old_record))
 		return unavailable("the registry failed at the commit, and the change was not "
@@ -426,7 +441,11 @@ static void *run(void *arg)
 	bool going_on = restore(p);
 
 	while (going_on && take_batch(p)) {
+		uint64_t started = clock_monotonic_us();
+
+		p->last_n = p->batch->n;
 		going_on = run_batch(p);
+		p->last_us = clock_monotonic_us() - started;
 		batch_reset(p->batch);
 	}
 	refuse_waiting(p, &stopping);

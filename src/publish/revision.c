@@ -7,45 +7,34 @@
 
 /* ---- bytes ---- */
 
-static void revision_init(struct revision *rev)
-{
-	*rev = (struct revision){
-		.record_layer = BUF_INIT(LIMIT_RECORD),
-		.record_manifest = BUF_INIT(LIMIT_MANIFEST),
-	};
-}
-
 void revision_done(struct revision *rev)
 {
 	state_unref(rev->state);
-	for (size_t i = 0; i < rev->n_catalogs; i++) {
-		buf_done(&rev->catalogs[i].layer);
-		buf_done(&rev->catalogs[i].manifest);
-	}
+	for (size_t i = 0; i < rev->n_catalogs; i++)
+		artifact_done(&rev->catalogs[i].artifact);
 	free(rev->catalogs);
-	buf_done(&rev->record_layer);
-	buf_done(&rev->record_manifest);
-	revision_init(rev);
+	artifact_done(&rev->record);
+	*rev = (struct revision){0};
 }
 
-static struct revision_catalog *add_catalog(struct revision *rev, const char *repository)
+static struct artifact *add_catalog(struct revision *rev, const char *repository)
 {
 	struct revision_catalog *c = &rev->catalogs[rev->n_catalogs++];
 
 	snprintf(c->repository, sizeof(c->repository), "%s", repository);
-	c->layer = (struct buf)BUF_INIT(LIMIT_CATALOG_LAYER);
-	c->manifest = (struct buf)BUF_INIT(LIMIT_MANIFEST);
-	return c;
+	c->artifact.layer = (struct buf)BUF_INIT(LIMIT_CATALOG_LAYER);
+	c->artifact.manifest = (struct buf)BUF_INIT(LIMIT_MANIFEST);
+	return &c->artifact;
 }
 
 /* Digests and manifest around a layer that is in place. */
-static int finish_catalog(struct revision_catalog *c, uint64_t version, struct error *err)
+static int finish_catalog(struct artifact *a, uint64_t version, struct error *err)
 {
-	c->layer_digest = digest_of(buf_slice(&c->layer));
-	catalog_manifest(&c->layer_digest, c->layer.len, version, &c->manifest);
-	if (buf_check(&c->manifest, err) != 0)
+	a->layer_digest = digest_of(buf_slice(&a->layer));
+	catalog_manifest(&a->layer_digest, a->layer.len, version, &a->manifest);
+	if (buf_check(&a->manifest, err) != 0)
 		return -1;
-	c->digest = digest_of(buf_slice(&c->manifest));
+	a->digest = digest_of(buf_slice(&a->manifest));
 	return 0;
 }
 
@@ -54,13 +43,13 @@ static int make_catalogs(
 {
 	for (size_t i = 0; i < draft->n_partitions; i++) {
 		struct partition *p = draft->partitions[i];
-		struct revision_catalog *c = add_catalog(rev, p->repository);
+		struct artifact *a = add_catalog(rev, p->repository);
 
-		if (catalog_layer(p->catalog, draft->gzip, &c->layer, err) != 0 ||
-			finish_catalog(c, rev->version, err) != 0)
+		if (catalog_layer(p->catalog, draft->gzip, &a->layer, err) != 0 ||
+			finish_catalog(a, rev->version, err) != 0)
 			return error_wrap(err, "%s", p->repository);
-		p->digest = c->digest;
-		p->layer_size = c->layer.len;
+		p->digest = a->digest;
+		p->layer_size = a->layer.len;
 	}
 	return state_replace(
 		&rev->state, draft->state, draft->partitions, draft->n_partitions, NULL, err);
@@ -78,19 +67,19 @@ static int make_root(struct revision *rev, const struct revision_draft *draft, s
 {
 	size_t n = state_n_partitions(rev->state);
 	AUTO_FREE struct place *places = calloc(n + 1, sizeof(*places));
-	struct revision_catalog *c;
+	struct artifact *a;
 	struct state *with_root;
 
 	if (places == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < n; i++)
 		places[i] = state_partition(rev->state, i)->place;
-	c = add_catalog(rev, CATALOG_REPOSITORY);
-	if (root_layer(draft->root, state_layout(rev->state), places, n, draft->gzip, &c->layer,
+	a = add_catalog(rev, CATALOG_REPOSITORY);
+	if (root_layer(draft->root, state_layout(rev->state), places, n, draft->gzip, &a->layer,
 		    err) != 0 ||
-		finish_catalog(c, rev->version, err) != 0)
+		finish_catalog(a, rev->version, err) != 0)
 		return error_wrap(err, CATALOG_REPOSITORY);
-	if (state_replace(&with_root, rev->state, NULL, 0, &c->digest, err) != 0)
+	if (state_replace(&with_root, rev->state, NULL, 0, &a->digest, err) != 0)
 		return -1;
 	state_unref(rev->state);
 	rev->state = with_root;
@@ -111,6 +100,7 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 		.n_catalogs = rev->n_catalogs,
 		.catalogs = catalogs,
 	};
+	struct artifact *a = &rev->record;
 
 	if (catalogs == NULL)
 		return error_no_memory(err);
@@ -119,19 +109,18 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 	for (size_t i = 0; i < rev->n_catalogs; i++) {
 		snprintf(catalogs[i].repository, sizeof(catalogs[i].repository), "%s",
 			rev->catalogs[i].repository);
-		catalogs[i].digest = rev->catalogs[i].digest;
+		catalogs[i].digest = rev->catalogs[i].artifact.digest;
 	}
 	if (state_digest(&record.state, rev->state, err) != 0)
 		return -1;
-	record_write(&record, &rev->record_layer);
-	if (buf_check(&rev->record_layer, err) != 0)
+	record_write(&record, &a->layer);
+	if (buf_check(&a->layer, err) != 0)
 		return -1;
-	rev->record_layer_digest = digest_of(buf_slice(&rev->record_layer));
-	record_manifest(&rev->record_layer_digest, rev->record_layer.len, rev->version,
-		&rev->record_manifest);
-	if (buf_check(&rev->record_manifest, err) != 0)
+	a->layer_digest = digest_of(buf_slice(&a->layer));
+	record_manifest(&a->layer_digest, a->layer.len, rev->version, &a->manifest);
+	if (buf_check(&a->manifest, err) != 0)
 		return -1;
-	rev->record_digest = digest_of(buf_slice(&rev->record_manifest));
+	a->digest = digest_of(buf_slice(&a->manifest));
 	return 0;
 }
 
@@ -158,9 +147,10 @@ static int make_all(struct revision *rev, const struct revision_draft *draft, st
 
 int revision_make(struct revision *ret, const struct revision_draft *draft, struct error *err)
 {
-	struct revision rev;
+	struct revision rev = {
+		.record = {.layer = BUF_INIT(LIMIT_RECORD), .manifest = BUF_INIT(LIMIT_MANIFEST)},
+	};
 
-	revision_init(&rev);
 	if (make_all(&rev, draft, err) != 0) {
 		revision_done(&rev);
 		return -1;
@@ -171,82 +161,31 @@ int revision_make(struct revision *ret, const struct revision_draft *draft, stru
 
 /* ---- pushes ---- */
 
-int push_failure(const struct push *pushes, size_t n, struct error *err)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (pushes[i].err.code == ERROR_NONE)
-			continue;
-		*err = pushes[i].err;
-		return error_wrap(err, "%s:%s", pushes[i].repository, pushes[i].tag);
-	}
-	return 0;
-}
-
-/* An artifact to be pushed under the revision's tag, and the blobs that the push borrows. */
-struct tagged_push {
-	struct push_blob blobs[2];
-};
-
-static struct push push_under_tag(struct tagged_push *t, const struct revision *rev,
-	const char *tag, const char *repository, const struct buf *layer,
-	const struct digest *layer_digest, const struct buf *manifest, const struct digest *digest)
-{
-	t->blobs[0] = (struct push_blob){oci_empty_digest, OCI_EMPTY};
-	t->blobs[1] = (struct push_blob){*layer_digest, buf_slice(layer)};
-	return (struct push){
-		.repository = repository,
-		.tag = tag,
-		.tag_is_new = true,
-		.tag_may_exist = rev->version_is_behind,
-		.media_type = OCI_MEDIA_MANIFEST,
-		.manifest = buf_slice(manifest),
-		.digest = *digest,
-		.n_blobs = ARRAY_SIZE(t->blobs),
-		.blobs = t->blobs,
-	};
-}
-
 int revision_push(struct revision *rev, struct registry *registry, struct error *err)
 {
 	size_t n = rev->n_catalogs + 1;
 	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
-	AUTO_FREE struct tagged_push *tagged = calloc(n, sizeof(*tagged));
+	AUTO_FREE struct artifact_push *borrowed = calloc(n, sizeof(*borrowed));
 	char tag[RECORD_TAG_SIZE];
 
-	if (pushes == NULL || tagged == NULL)
+	if (pushes == NULL || borrowed == NULL)
 		return error_no_memory(err);
 	record_tag(rev->version, tag);
-	for (size_t i = 0; i < rev->n_catalogs; i++) {
-		const struct revision_catalog *c = &rev->catalogs[i];
-
-		pushes[i] = push_under_tag(&tagged[i], rev, tag, c->repository, &c->layer,
-			&c->layer_digest, &c->manifest, &c->digest);
-	}
-	pushes[n - 1] =
-		push_under_tag(&tagged[n - 1], rev, tag, RECORD_REPOSITORY, &rev->record_layer,
-			&rev->record_layer_digest, &rev->record_manifest, &rev->record_digest);
+	for (size_t i = 0; i < rev->n_catalogs; i++)
+		pushes[i] = artifact_push(&borrowed[i], &rev->catalogs[i].artifact,
+			CATALOG_MEDIA_CONFIG, rev->catalogs[i].repository, tag,
+			rev->version_is_behind);
+	pushes[n - 1] = artifact_push(&borrowed[n - 1], &rev->record, RECORD_ARTIFACT_TYPE,
+		RECORD_REPOSITORY, tag, rev->version_is_behind);
 	for (size_t i = 0; i < n; i++)
 		pushes[i].moves_latest = registry->atomic;
 	registry_push(registry, pushes, n);
 	return push_failure(pushes, n, err);
 }
 
-static struct push push_latest(
-	const char *repository, const struct buf *manifest, const struct digest *digest)
-{
-	return (struct push){
-		.repository = repository,
-		.tag = "latest",
-		.media_type = OCI_MEDIA_MANIFEST,
-		.manifest = buf_slice(manifest),
-		.digest = *digest,
-	};
-}
-
 int revision_point(struct revision *rev, struct registry *registry, struct error *err)
 {
-	struct push push =
-		push_latest(RECORD_REPOSITORY, &rev->record_manifest, &rev->record_digest);
+	struct push push = artifact_push_latest(&rev->record, RECORD_REPOSITORY);
 
 	registry_push(registry, &push, 1);
 	return push_failure(&push, 1, err);
@@ -254,9 +193,7 @@ int revision_point(struct revision *rev, struct registry *registry, struct error
 
 struct push revision_catalog_latest(const struct revision *rev, size_t i)
 {
-	const struct revision_catalog *c = &rev->catalogs[i];
-
-	return push_latest(c->repository, &c->manifest, &c->digest);
+	return artifact_push_latest(&rev->catalogs[i].artifact, rev->catalogs[i].repository);
 }
 
 static int push_catalogs_latest(

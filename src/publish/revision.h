@@ -7,12 +7,12 @@
 #ifndef PUBLISH_REVISION_H
 #define PUBLISH_REVISION_H
 
+#include "publish/artifact_push.h"
 #include "publish/head.h"
 
 struct revision_catalog {
 	char repository[CATALOG_REPOSITORY_SIZE];
-	struct buf layer, manifest;
-	struct digest layer_digest, digest; /* of the manifest */
+	struct artifact artifact;
 };
 
 struct revision {
@@ -20,10 +20,8 @@ struct revision {
 	struct state *state; /* what will be current */
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
-	struct buf record_layer, record_manifest;
-	struct digest record_layer_digest;
-	struct digest record_digest; /* of the manifest */
-	bool version_is_behind;      /* not taken from the clock: its tags may be there already */
+	struct artifact record;
+	bool version_is_behind; /* not taken from the clock: its tags may be there already */
 };
 
 /* What a revision is made of; all borrowed. */
@@ -57,9 +55,6 @@ int revision_point(struct revision *rev, struct registry *registry, struct error
 
 /* The push that moves the latest of catalog i. */
 struct push revision_catalog_latest(const struct revision *rev, size_t i);
-
-/* -1 with the error of the first push that failed, and what it was for; 0 when none did. */
-int push_failure(const struct push *pushes, size_t n, struct error *err) MUST_CHECK;
 
 /* All of it, for a revision without changes of resources. */
 int revision_commit(struct revision *rev, struct registry *registry, struct error *err) MUST_CHECK;

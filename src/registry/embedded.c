@@ -2,7 +2,7 @@
 #include "registry/embedded_private.h"
 
 #define WORKERS 4
-#define READERS (WORKERS + 3) /* and the checker, the publisher, the jobs */
+#define READERS (WORKERS + 4) /* and the checker, the publisher, retention, the jobs */
 
 static int open_all(struct embedded *e, const char *data_dir, struct error *err)
 {

@@ -79,6 +79,7 @@ static int push_one(struct embedded_registry *r, const struct push *push, struct
 		.media_type = slice_of(push->media_type),
 		.bytes = push->manifest,
 		.digest = push->digest,
+		.parsed = push->parsed,
 		.n_blobs = push->n_blobs,
 		.blobs = push->blobs,
 	};
@@ -225,19 +226,49 @@ static int tags(struct registry *r, const char *repository,
 
 /* ---- the rest ---- */
 
-static int delete_tag(
-	struct registry *r, const char *repository, const char *tag, struct error *err)
+/* The manifests go with their last tags: whoever pulls by digest had a tag before, and garbage
+ * collection leaves what an untagged one names. */
+static int expire(struct store_conn *tx, const char *repository, struct store_expiry *list,
+	const struct untag *untags, size_t n, struct error *err)
 {
-	struct store_conn *tx = self(r)->tx;
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct store_expiry){.tag = slice_of(untags[i].tag)};
+	return store_tags_expire(tx, slice_of(repository), list, n, err);
+}
 
-	if (tx != NULL)
-		return store_tag_delete(tx, slice_of(repository), slice_of(tag), err);
-	if (store_begin(self(r)->store, &tx, err) != 0)
+static int untag_all(struct embedded_registry *r, const char *repository, struct untag *untags,
+	size_t n, struct error *err)
+{
+	AUTO_FREE struct store_expiry *list = calloc(n + 1, sizeof(*list));
+	struct store_conn *tx = r->tx;
+
+	if (list == NULL)
+		return error_no_memory(err);
+	if (tx == NULL && store_begin(r->store, &tx, err) != 0)
 		return -1;
-	if (store_tag_delete(tx, slice_of(repository), slice_of(tag), err) == 0)
-		return store_commit(self(r)->store, err);
-	store_rollback(self(r)->store);
-	return -1;
+	if (expire(tx, repository, list, untags, n, err) != 0) {
+		if (r->tx == NULL)
+			store_rollback(r->store);
+		return -1;
+	}
+	if (r->tx == NULL && store_commit(r->store, err) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (!list[i].found)
+			error_set(&untags[i].err, ERROR_NOT_FOUND, "there is no tag %s in %s",
+				untags[i].tag, repository);
+	return 0;
+}
+
+static void untag(struct registry *r, const char *repository, struct untag *untags, size_t n)
+{
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		untags[i].err = (struct error)ERROR_INIT;
+	if (untag_all(self(r), repository, untags, n, &err) != 0)
+		for (size_t i = 0; i < n; i++)
+			untags[i].err = err;
 }
 
 static void registry_ops_free(struct registry *r)
@@ -257,7 +288,7 @@ static const struct registry_ops ops = {
 	.blob = blob,
 	.tags = tags,
 	.repositories = repositories,
-	.delete_tag = delete_tag,
+	.untag = untag,
 	.free = registry_ops_free,
 };
 

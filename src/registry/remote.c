@@ -159,14 +159,13 @@ static int remote_repositories(
 /* ---- the rest ---- */
 
 /* By tag, never by digest: some registries untag everything on a manifest that is deleted. */
-static int remote_delete_tag(
-	struct registry *registry, const char *repository, const char *tag, struct error *err)
+static int delete_tag(struct remote *r, const char *repository, const char *tag, struct error *err)
 {
 	CLEANUP(request_done) struct request req;
 	int status;
 
 	ASSERT(oci_tag_ok(slice_of(tag)));
-	request_init(&req, (struct remote *)registry);
+	request_init(&req, r);
 	req.method = "DELETE";
 	if (request_repository(&req, repository, "delete,pull,push", err) != 0 ||
 		request_path(&req, err, "manifests/%s", tag) != 0)
@@ -179,6 +178,23 @@ static int remote_delete_tag(
 	if (status == 400 || status == 403 || status == 405 || status == 501)
 		err->code = ERROR_NOT_IMPLEMENTED;
 	return -1;
+}
+
+/* One after the other: nobody waits for it, and the registry has others to serve. */
+static void remote_untag(
+	struct registry *registry, const char *repository, struct untag *untags, size_t n)
+{
+	struct error failure = ERROR_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		struct untag *u = &untags[i];
+
+		u->err = failure;
+		if (failure.code == ERROR_NONE &&
+			delete_tag((struct remote *)registry, repository, u->tag, &u->err) != 0 &&
+			u->err.code != ERROR_NOT_FOUND)
+			failure = u->err;
+	}
 }
 
 static int remote_begin(struct registry *registry UNUSED, struct error *err UNUSED)
@@ -219,7 +235,7 @@ static const struct registry_ops ops = {
 	.blob = remote_blob,
 	.tags = remote_tags,
 	.repositories = remote_repositories,
-	.delete_tag = remote_delete_tag,
+	.untag = remote_untag,
 	.free = remote_free,
 };
 

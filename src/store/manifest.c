@@ -203,10 +203,20 @@ static int delete_references(struct store_conn *tx, int64_t repository, int64_t 
 	return store_references(tx, SQL_REFERENCE_DELETE, repository, manifest, m, err);
 }
 
+static int delete_row(struct store_conn *tx, int64_t repository, int64_t manifest,
+	struct slice name, const struct digest *digest, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_MANIFEST_DELETE);
+
+	if (delete_references(tx, repository, manifest, name, digest, err) != 0)
+		return -1;
+	query_bind_int(&q, manifest);
+	return query_run(&q, err);
+}
+
 int store_manifest_delete(struct store_conn *tx, struct slice repository,
 	const struct digest *digest, struct error *err)
 {
-	CLEANUP(query_done) struct query q = query(tx, SQL_MANIFEST_DELETE);
 	int64_t id, manifest;
 
 	if (store_repository_find(tx, repository, &id, err) != 0 ||
@@ -215,23 +225,155 @@ int store_manifest_delete(struct store_conn *tx, struct slice repository,
 	if (manifest == 0)
 		return unknown_digest(repository, digest, err);
 	if (delete_tags_of(tx, id, manifest, err) != 0 ||
-		delete_references(tx, id, manifest, repository, digest, err) != 0)
+		delete_row(tx, id, manifest, repository, digest, err) != 0)
 		return -1;
-	query_bind_int(&q, manifest);
-	return query_run(&q, err) == 0 ? store_note_if_no_manifest(tx, id, err) : -1;
+	return store_note_if_no_manifest(tx, id, err);
+}
+
+static int delete_tag(struct store_conn *tx, int64_t repository, struct slice tag, bool *ret_found,
+	struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_TAG_DELETE);
+
+	query_bind_int(&q, repository);
+	query_bind_text(&q, tag);
+	if (query_run(&q, err) != 0)
+		return -1;
+	*ret_found = sqlite3_changes(tx->db) > 0;
+	return 0;
 }
 
 int store_tag_delete(
 	struct store_conn *tx, struct slice repository, struct slice tag, struct error *err)
 {
-	CLEANUP(query_done) struct query q = query(tx, SQL_TAG_DELETE);
+	int64_t id;
+	bool found;
+
+	if (store_repository_find(tx, repository, &id, err) != 0 ||
+		delete_tag(tx, id, tag, &found, err) != 0)
+		return -1;
+	return found ? 0 : unknown(repository, tag, err);
+}
+
+/* ---- expiring ---- */
+
+/* A manifest that has lost a tag. */
+struct leftover {
+	int64_t id;
+	struct digest digest;
+	bool kept;
+};
+
+struct leftovers {
+	size_t n;
+	struct leftover *list;
+};
+
+static void leftovers_done(struct leftovers *l)
+{
+	free(l->list);
+}
+
+static int leftover_cmp(const void *a, const void *b)
+{
+	int64_t left = ((const struct leftover *)a)->id, right = ((const struct leftover *)b)->id;
+
+	return (left > right) - (left < right);
+}
+
+static int note_manifest_of(struct leftovers *l, struct store_conn *tx, int64_t repository,
+	struct slice tag, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_TAG_MANIFEST);
+	struct leftover *m = &l->list[l->n];
+	int row;
+
+	query_bind_int(&q, repository);
+	query_bind_text(&q, tag);
+	row = query_row(&q, err);
+	if (row <= 0)
+		return row;
+	m->id = query_int(&q);
+	l->n++;
+	return query_digest(&q, &m->digest, err);
+}
+
+/* In the order of their ids, each once. */
+static void sort_leftovers(struct leftovers *l)
+{
+	size_t n = 0;
+
+	qsort(l->list, l->n, sizeof(l->list[0]), leftover_cmp);
+	for (size_t i = 0; i < l->n; i++)
+		if (n == 0 || l->list[i].id != l->list[n - 1].id)
+			l->list[n++] = l->list[i];
+	l->n = n;
+}
+
+/* No index leads from a manifest to its tags, since each push would have to keep it: all tags are
+ * read instead, once. */
+static int keep_tagged(
+	struct leftovers *l, struct store_conn *tx, int64_t repository, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_TAGGED);
+	int row;
+
+	query_bind_int(&q, repository);
+	while ((row = query_row(&q, err)) > 0) {
+		struct leftover key = {.id = query_int(&q)}, *found;
+
+		found = bsearch(&key, l->list, l->n, sizeof(l->list[0]), leftover_cmp);
+		if (found != NULL)
+			found->kept = true;
+	}
+	return row;
+}
+
+static int keep_named(
+	struct leftover *m, struct store_conn *tx, int64_t repository, struct error *err)
+{
+	CLEANUP(query_done) struct query q = query(tx, SQL_MANIFEST_NAMED);
+	int row;
+
+	query_bind_int(&q, repository);
+	query_bind_digest(&q, &m->digest);
+	row = query_row(&q, err);
+	m->kept = row > 0;
+	return row < 0 ? -1 : 0;
+}
+
+static int delete_leftovers(struct leftovers *l, struct store_conn *tx, int64_t repository,
+	struct slice name, struct error *err)
+{
+	if (l->n == 0)
+		return 0;
+	sort_leftovers(l);
+	if (keep_tagged(l, tx, repository, err) != 0)
+		return -1;
+	for (size_t i = 0; i < l->n; i++) {
+		struct leftover *m = &l->list[i];
+
+		if (!m->kept && keep_named(m, tx, repository, err) != 0)
+			return -1;
+		if (!m->kept && delete_row(tx, repository, m->id, name, &m->digest, err) != 0)
+			return -1;
+	}
+	return store_note_if_no_manifest(tx, repository, err);
+}
+
+int store_tags_expire(struct store_conn *tx, struct slice repository, struct store_expiry *list,
+	size_t n, struct error *err)
+{
+	CLEANUP(leftovers_done) struct leftovers l = {.list = calloc(n + 1, sizeof(l.list[0]))};
 	int64_t id;
 
+	if (l.list == NULL)
+		return error_no_memory(err);
 	if (store_repository_find(tx, repository, &id, err) != 0)
 		return -1;
-	query_bind_int(&q, id);
-	query_bind_text(&q, tag);
-	if (query_run(&q, err) != 0)
-		return -1;
-	return sqlite3_changes(tx->db) > 0 ? 0 : unknown(repository, tag, err);
+	for (size_t i = 0; i < n; i++)
+		if (note_manifest_of(&l, tx, id, list[i].tag, err) != 0 ||
+			delete_tag(tx, id, list[i].tag, &list[i].found, err) != 0)
+			return -1;
+	return delete_leftovers(&l, tx, id, repository, err);
 }

@@ -130,6 +130,14 @@ const char *const store_sql[SQL_ALL_] = {
 	[SQL_TAG_FIND] =
 		"SELECT t.immutable, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest"
 		" WHERE t.repository = ?1 AND t.name = ?2",
+	[SQL_TAG_MANIFEST] = "SELECT m.id, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest"
+			     " WHERE t.repository = ?1 AND t.name = ?2",
+	[SQL_TAGGED] = "SELECT manifest FROM tag WHERE repository = ?1",
+	/* By an index, or as a subject. */
+	[SQL_MANIFEST_NAMED] =
+		"SELECT 1 WHERE EXISTS (SELECT 1 FROM reference WHERE repository = ?1 AND digest = "
+		"?2)"
+		" OR EXISTS (SELECT 1 FROM manifest WHERE repository = ?1 AND subject = ?2)",
 	[SQL_TAGS] =
 		"SELECT name FROM tag WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
 	[SQL_REPOSITORIES] = "SELECT name FROM repository r WHERE name > ?1"

@@ -151,6 +151,16 @@ int store_manifest_delete(struct store_conn *tx, struct slice repository,
 int store_tag_delete(struct store_conn *tx, struct slice repository, struct slice tag,
 	struct error *err) MUST_CHECK;
 
+/* One tag that expires: it goes, and with it the manifest that it was the last to name. */
+struct store_expiry {
+	struct slice tag;
+	bool found; /* out: it was there */
+};
+/* A manifest stays that another tag or an index names, or that is the subject of one. Reads every
+ * tag of the repository, so many of them are expired together. */
+int store_tags_expire(struct store_conn *tx, struct slice repository, struct store_expiry *list,
+	size_t n, struct error *err) MUST_CHECK;
+
 /* ---- lists (list.c): byte order, after "last", at most n ---- */
 
 /* NUL-separated names. */

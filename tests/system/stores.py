@@ -60,6 +60,12 @@ class EmbeddedStore(Store):
         self._sql("DELETE FROM tag WHERE name = ? AND repository = (SELECT id FROM repository WHERE name = ?)",
                   tag, repository)
 
+    def point_tag(self, repository, tag, digest):
+        """Makes a tag that is there name another manifest of its repository."""
+        self._sql("UPDATE tag SET manifest = (SELECT m.id FROM manifest m WHERE m.digest = ?1 AND m.repository ="
+                  " tag.repository) WHERE name = ?2 AND repository = (SELECT id FROM repository WHERE name = ?3)",
+                  _key(digest), tag, repository)
+
     def alter_blob(self, digest):
         """Changes one byte, and nothing else."""
         [(content,)] = self._sql("SELECT data FROM blob WHERE digest = ?", _key(digest))
@@ -124,6 +130,9 @@ class DistributionStore(Store):
 
     def drop_tag(self, repository, tag):
         shutil.rmtree(self._root / "repositories" / repository / "_manifests" / "tags" / tag)
+
+    def point_tag(self, repository, tag, digest):
+        self.oci().push_manifest(repository, tag, self.oci().manifest(repository, digest).bytes)
 
     def alter_blob(self, digest):
         path = self._blob_path(digest)

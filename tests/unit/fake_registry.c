@@ -248,11 +248,24 @@ static int fake_repositories(struct registry *r,
 	return 0;
 }
 
-static int fake_delete_tag(
-	struct registry *r, const char *repository, const char *tag, struct error *err UNUSED)
+static int untag_one(struct fake *f, const char *repository, const char *tag, struct error *err)
 {
-	fake_drop_tag(fake_of(r), repository, tag);
+	if (next_call(f) != FAKE_OK)
+		return unavailable(err);
+	if (f->refuses_untag)
+		return error_set(err, ERROR_NOT_IMPLEMENTED, "tags cannot be deleted here");
+	if (find_tag(f, repository, tag) == NULL)
+		return error_set(err, ERROR_NOT_FOUND, "no tag %s", tag);
+	fake_drop_tag(f, repository, tag);
 	return 0;
+}
+
+static void fake_untag(struct registry *r, const char *repository, struct untag *untags, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		untags[i].err = (struct error)ERROR_INIT;
+		(void)untag_one(fake_of(r), repository, untags[i].tag, &untags[i].err);
+	}
 }
 
 static void fake_op_free(struct registry *r UNUSED)
@@ -270,7 +283,7 @@ static const struct registry_ops ops = {
 	.blob = fake_blob_get,
 	.tags = fake_tags,
 	.repositories = fake_repositories,
-	.delete_tag = fake_delete_tag,
+	.untag = fake_untag,
 	.free = fake_op_free,
 };
 

@@ -43,6 +43,7 @@ struct fake {
 	size_t fault_at; /* the call that fails; SIZE_MAX: none */
 	size_t faults;   /* how many calls fail from there on */
 	enum fake_fault fault;
+	bool refuses_untag;
 	char last_pushes[8192]; /* "repository:tag " of every push since fake_forget() */
 };
 

@@ -180,7 +180,7 @@ static void a_blob_above_the_border_comes_back_whole(void **state)
 	test_free(bytes);
 }
 
-static void a_deleted_tag_leaves_the_manifest(void **state)
+static void a_manifest_goes_with_its_last_tag(void **state)
 {
 	struct fixture *f = *state;
 	struct error err = ERROR_INIT;
@@ -199,11 +199,17 @@ static void a_deleted_tag_leaves_the_manifest(void **state)
 	assert_refused(registry_delete_tag(f->registry, REPOSITORY, "v1", &err), ERROR_NOT_FOUND);
 	assert_ok(registry_begin(f->registry, &err));
 	assert_ok(registry_delete_tag(f->registry, REPOSITORY, "v2", &err));
+	registry_rollback(f->registry);
+	assert_ok(registry_manifest(
+		f->registry, REPOSITORY, digest_format(&a.digest, text), &manifest, &got, &err));
+	assert_ok(registry_begin(f->registry, &err));
+	assert_ok(registry_delete_tag(f->registry, REPOSITORY, "v2", &err));
 	assert_ok(registry_commit(f->registry, &err));
 	assert_refused(
 		registry_resolve(f->registry, REPOSITORY, "v2", &got, &err), ERROR_NOT_FOUND);
-	assert_ok(registry_manifest(
-		f->registry, REPOSITORY, digest_format(&a.digest, text), &manifest, &got, &err));
+	assert_refused(registry_manifest(f->registry, REPOSITORY, digest_format(&a.digest, text),
+			       &manifest, &got, &err),
+		ERROR_NOT_FOUND);
 }
 
 struct deletion {
@@ -358,7 +364,7 @@ int main(void)
 		TEST(a_conflict_fails_that_push_and_no_other),
 		TEST(a_tag_moves_to_a_stored_manifest_without_its_blobs),
 		TEST(a_blob_above_the_border_comes_back_whole),
-		TEST(a_deleted_tag_leaves_the_manifest),
+		TEST(a_manifest_goes_with_its_last_tag),
 		TEST(more_tags_than_a_page_are_listed_and_may_be_deleted_meanwhile),
 		TEST(an_unknown_repository_has_no_tags),
 		TEST(a_malformed_manifest_is_refused),

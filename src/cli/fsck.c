@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/fsck.h"
+#include "cli/backend.h"
+#include "cli/cli.h"
+#include "oci/digest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { OPT_REGISTRY, OPT_CA, OPT_DATA_DIR, OPT_REPAIR };
+
+static const struct cli_option options[] = {
+	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
+	[OPT_CA] = BACKEND_OPTION_CA,
+	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
+	[OPT_REPAIR] = {"repair", NULL, NULL, NULL,
+		"move the tags latest that the record can tell to where they belong; nothing else "
+		"is written"},
+	{NULL},
+};
+
+static void say(const char *line, void *arg UNUSED)
+{
+	puts(line);
+}
+
+static void settle(void *arg UNUSED)
+{
+	usleep(LIMIT_FSCK_SETTLE_MS * 1000);
+}
+
+static int open_backend(struct backend *ret, const struct cli_values *v, struct error *err)
+{
+	const char *data_dir = v->at[OPT_DATA_DIR];
+	AUTO_FREE char *database = str_printf("%s/registry.db", data_dir);
+
+	if (database == NULL)
+		return error_no_memory(err);
+	if (v->at[OPT_REGISTRY] == NULL && access(database, F_OK) != 0)
+		return error_set_errno(
+			err, errno, "there is no registry in the data folder %s", data_dir);
+	if (backend_open(ret, v->at[OPT_REGISTRY], data_dir, v->at[OPT_CA], err) == 0)
+		return 0;
+	if (err->code == ERROR_CONFLICT)
+		error_set(err, ERROR_CONFLICT,
+			"another process has the data folder %s: stop it, or look through the "
+			"server that it is, without --repair: gsq fsck --registry "
+			"http://HOST:5000",
+			data_dir);
+	return -1;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+	struct error err = ERROR_INIT;
+	struct cli_values v;
+	struct fsck_options what = {.say = say, .settle = settle};
+	struct fsck_result result;
+	struct backend backend;
+	int rc;
+
+	if (cli_parse(&v, verb, argc, argv, &err) != 0)
+		return cli_usage(verb, &err);
+	if (v.help) {
+		cli_help(verb);
+		return EXIT_OK;
+	}
+	what.repair = v.at[OPT_REPAIR] != NULL;
+	digest_setup();
+	if (open_backend(&backend, &v, &err) != 0)
+		return cli_failed(verb, &err);
+	rc = fsck_run(backend.registry, &what, &result, &err);
+	backend_close(&backend);
+	if (rc != 0)
+		return cli_failed(verb, &err);
+	printf("record c%" PRIu64 ", catalogs %zu, resources %zu, unfinished %zu, "
+	       "differences %zu, repaired %zu\n",
+		result.version, result.catalogs, result.resources, result.unfinished,
+		result.differences, result.repaired);
+	if (fflush(stdout) != 0) {
+		error_set_errno(&err, errno, "cannot write the report");
+		return cli_failed(verb, &err);
+	}
+	return result.differences == result.repaired ? EXIT_OK : EXIT_FAILED;
+}
+
+const struct verb verb_fsck = {
+	.name = "fsck",
+	.summary =
+		"Compare the commit record with the catalogs, artifacts and tags in the registry. "
+		"It may run beside a server, over HTTP: --registry http://HOST:5000 reads its "
+		"embedded registry. The status is 1 when something differs.",
+	.options = options,
+	.run = run,
+};

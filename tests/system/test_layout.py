@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The split layout: catalogs of their own for each namespace, and the root that makes Flux apply them."""
+import subprocess
+
+import pytest
+import yaml
+
+from tests.lib.gsq import Gsq, binary
+from tests.lib.oci import CATALOG, Oci, sha256, untar
+from tests.lib.process import free_port
+from tests.system.resources import ANNOTATION_VERSION, declare, intent, listed, not_ready_reason, path, remove
+
+CATALOGS = 4
+SPLIT = ("--layout", "split", "--catalogs", str(CATALOGS), "--catalog-url", "http://registry.example:5000")
+NAMESPACES = ["default", "team-a"]
+MASK = 2**64 - 1
+
+
+def place(namespace, name, catalogs=CATALOGS):
+    """FNV-1a of the key, then MurmurHash3's finalizer."""
+    mixed = 0xcbf29ce484222325
+    for byte in f"{namespace}/{name}".encode():
+        mixed = ((mixed ^ byte) * 0x100000001b3) & MASK
+    for factor in (0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53):
+        mixed = ((mixed ^ (mixed >> 33)) * factor) & MASK
+    return (mixed ^ (mixed >> 33)) % catalogs
+
+
+def repository(namespace, number):
+    return f"gitops-squared/catalogs/{namespace}/{number:02}"
+
+
+def object_name(child):
+    return child.replace("gitops-squared/catalogs/", "gitops-squared-").replace("/", "-")
+
+
+def children(oci):
+    return [name for name in oci.repositories() if name.startswith("gitops-squared/catalogs/")]
+
+
+def files_of(oci, child):
+    """{path: content} of a catalog, and what its kustomization lists, which must be just that."""
+    files = untar(oci.layer(child, "latest"))
+    kustomization = yaml.safe_load(files.pop("manifests/kustomization.yaml"))
+    assert kustomization["kind"] == "Kustomization"
+    assert [f"manifests/{file}" for file in kustomization["resources"]] == list(files)
+    return files
+
+
+def keys_of(oci, child):
+    manifests = [yaml.safe_load(content)["metadata"] for content in files_of(oci, child).values()]
+    return [(metadata["namespace"], metadata["name"]) for metadata in manifests]
+
+
+def everything(server):
+    return {namespace: listed(server, namespace) for namespace in NAMESPACES}
+
+
+def start(folder, args=SPLIT):
+    return Gsq(folder / "gsq", namespaces=NAMESPACES, args=args)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """With resources in all catalogs of one namespace and in one of another."""
+    with start(tmp_path) as server:
+        for i in range(30):
+            declare(server, f"web-{i}")
+        declare(server, "web", "team-a")
+        yield server
+
+
+@pytest.fixture
+def oci(server):
+    return Oci(server.registry_host)
+
+
+def test_a_new_store_has_an_empty_root_and_no_other_catalog(tmp_path):
+    with start(tmp_path) as server:
+        oci = Oci(server.registry_host)
+        assert files_of(oci, CATALOG) == {}
+        assert children(oci) == []
+        assert everything(server) == {"default": {}, "team-a": {}}
+
+
+def test_every_resource_is_in_the_catalog_of_its_place_and_in_no_other(server, oci):
+    wanted = {}
+    for namespace, resources in everything(server).items():
+        for name in resources:
+            wanted.setdefault(repository(namespace, place(namespace, name)), []).append((namespace, name))
+    assert len(wanted) == CATALOGS + 1
+    assert {child: keys_of(oci, child) for child in children(oci)} == wanted
+
+
+def test_a_catalogs_files_are_the_layers_of_the_artifacts(server, oci):
+    for child in children(oci):
+        for content in files_of(oci, child).values():
+            metadata = yaml.safe_load(content)["metadata"]
+            artifact = f"gitops-squared/resources/{metadata['namespace']}/{metadata['name']}"
+            assert oci.layer(artifact, metadata["annotations"][ANNOTATION_VERSION]) == content
+
+
+def test_the_root_holds_the_two_objects_of_each_catalog(server, oci):
+    files = files_of(oci, CATALOG)
+    assert list(files) == [f"manifests/{child.removeprefix('gitops-squared/catalogs/')}.yaml"
+                           for child in sorted(children(oci))]
+    for child, content in zip(sorted(children(oci)), files.values()):
+        source, kustomization = yaml.safe_load_all(content)
+        metadata = {"name": object_name(child), "namespace": "flux-system"}
+        assert source == {
+            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": metadata,
+            "spec": {"url": f"oci://registry.example:5000/{child}", "insecure": True, "interval": "60s",
+                     "ref": {"tag": "latest"}}}
+        assert kustomization == {
+            "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": metadata,
+            "spec": {"sourceRef": {"kind": "OCIRepository", "name": metadata["name"]}, "path": "./manifests",
+                     "interval": "60s", "prune": True, "wait": False, "deletionPolicy": "Orphan"}}
+
+
+def test_a_long_namespace_is_short_enough_for_flux(tmp_path):
+    namespace = "n" * 63
+    with Gsq(tmp_path / "gsq", namespaces=[namespace], args=SPLIT) as server:
+        declare(server, "web", namespace)
+        [content] = files_of(Oci(server.registry_host), CATALOG).values()
+        names = {manifest["metadata"]["name"] for manifest in yaml.safe_load_all(content)}
+        assert len(names) == 1 and len(names.pop()) <= 63
+        assert list(listed(server.restart(), namespace)) == ["web"]
+
+
+def test_a_change_moves_its_own_catalog_only(server, oci):
+    before = {child: oci.digest(child, "latest") for child in [CATALOG, *children(oci)]}
+    declare(server, "web-1", size="large")
+    touched = repository("default", place("default", "web-1"))
+    after = {child: oci.digest(child, "latest") for child in before}
+    assert [child for child, digest in after.items() if digest != before[child]] == [touched]
+    assert oci.record()["catalogs"] == [{"repository": touched, "digest": after[touched]}]
+
+
+def test_a_catalog_that_comes_into_being_is_in_the_record_with_the_root(server, oci):
+    name = next(f"db-{i}" for i in range(100) if place("team-a", f"db-{i}") != place("team-a", "web"))
+    child = repository("team-a", place("team-a", name))
+    assert child not in children(oci)
+    declare(server, name, "team-a")
+    record = oci.record()
+    assert (record["layout"], record["catalogsPerNamespace"]) == ("split", CATALOGS)
+    assert sorted(catalog["repository"] for catalog in record["catalogs"]) == [CATALOG, child]
+    for catalog in record["catalogs"]:
+        assert oci.digest(catalog["repository"], "latest") == catalog["digest"]
+
+
+def test_the_records_state_is_a_hash_over_all_catalogs(server, oci):
+    lines = [f"{child} {oci.digest(child, 'latest')}\n" for child in [CATALOG, *sorted(children(oci))]]
+    assert oci.record()["state"] == sha256("".join(lines).encode())
+
+
+def test_an_emptied_catalog_stays_for_flux_to_prune(server, oci):
+    child = repository("team-a", place("team-a", "web"))
+    root = oci.digest(CATALOG, "latest")
+    remove(server, "web", "team-a")
+    assert untar(oci.layer(child, "latest"))["manifests/kustomization.yaml"].endswith(b"resources: []\n")
+    assert oci.digest(CATALOG, "latest") == root
+    server.restart()
+    assert listed(server, "team-a") == {}
+    declare(server, "web", "team-a")
+    assert keys_of(oci, child) == [("team-a", "web")]
+    assert oci.digest(CATALOG, "latest") == root
+
+
+def test_everything_is_there_after_a_restart_and_nothing_is_pushed(server, oci):
+    def tags():
+        return {name: oci.tags(name) for name in oci.repositories()}
+
+    before, tags_before = everything(server), tags()
+    server.restart()
+    assert everything(server) == before
+    assert tags() == tags_before
+    assert server.get(path("team-a", "web")).json == before["team-a"]["web"]
+    assert declare(server, "web", "team-a") == before["team-a"]["web"]
+
+
+def test_without_flags_a_store_is_what_it_was_made(tmp_path):
+    server = start(tmp_path)
+    with server:
+        declare(server, "web")
+    again = Gsq(tmp_path / "gsq", namespaces=NAMESPACES, init=False)
+    with again:
+        declare(again, "db")
+        assert list(listed(again)) == ["db", "web"]
+        oci = Oci(again.registry_host)
+        assert set(children(oci)) == {repository("default", place("default", name)) for name in ("web", "db")}
+
+
+@pytest.mark.parametrize("made, asked, said", [
+    (SPLIT, ("--layout", "single"), ("split", str(CATALOGS))),
+    (SPLIT, ("--layout", "split"), ("split", str(CATALOGS))),
+    (SPLIT, ("--layout", "split", "--catalogs", "5"), ("split", str(CATALOGS))),
+    ((), SPLIT, ("single",)),
+])
+def test_flags_that_differ_from_the_store_keep_it_from_being_ready(tmp_path, made, asked, said):
+    with start(tmp_path, made) as server:
+        declare(server, "web")
+    other = Gsq(tmp_path / "gsq", namespaces=NAMESPACES, init=False, args=asked).start(wait="/healthz")
+    try:
+        reason = not_ready_reason(other)
+        assert "--layout" in reason and all(word in reason for word in said)
+        assert other.post(path(), intent("db")).status == 503
+    finally:
+        other.stop()
+
+
+@pytest.mark.parametrize("args, said", [
+    (("--layout", "double"), "--layout"),
+    (("--layout", "Split"), "--layout"),
+    (("--layout", ""), "--layout"),
+    (("--catalogs", "4"), "--layout split"),
+    (("--layout", "single", "--catalogs", "1"), "--layout split"),
+    (("--layout", "split", "--catalogs", "0"), "1 to 4096"),
+    (("--layout", "split", "--catalogs", "4097"), "1 to 4096"),
+    (("--layout", "split", "--catalogs", "-1"), "1 to 4096"),
+    (("--layout", "split", "--catalogs", "many"), "1 to 4096"),
+    (("--layout", "split", "--catalog-url", "ftp://registry.example"), "--catalog-url"),
+])
+def test_a_wrong_value_is_refused_with_what_is_allowed(tmp_path, args, said):
+    result = subprocess.run(
+        [binary(), "serve", "--listen", f"127.0.0.1:{free_port()}", "--registry-listen", f"127.0.0.1:{free_port()}",
+         "--data-dir", tmp_path / "data", *args], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode in (1, 2), result.stderr
+    assert said in result.stderr
+    assert not (tmp_path / "data").exists()
