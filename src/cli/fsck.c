@@ -16,8 +16,8 @@ static const struct cli_option options[] = {
 	[OPT_CA] = BACKEND_OPTION_CA,
 	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
 	[OPT_REPAIR] = {"repair", NULL, NULL, NULL,
-		"move the tags latest that the record can tell to where they belong; nothing else "
-		"is written"},
+		"move every tag latest to where it belongs by the record; nothing else is "
+		"written"},
 	{NULL},
 };
 
@@ -29,6 +29,16 @@ static void say(const char *line, void *arg UNUSED)
 static void settle(void *arg UNUSED)
 {
 	usleep(LIMIT_FSCK_SETTLE_MS * 1000);
+}
+
+static void summarize(const struct fsck_result *r)
+{
+	if (r->version == 0)
+		printf("record none");
+	else
+		printf("record c%" PRIu64, r->version);
+	printf(", catalogs %zu, resources %zu, unfinished %zu, differences %zu, repaired %zu\n",
+		r->catalogs, r->resources, r->unfinished, r->differences, r->repaired);
 }
 
 static int open_backend(struct backend *ret, const struct cli_values *v, struct error *err)
@@ -75,10 +85,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	backend_close(&backend);
 	if (rc != 0)
 		return cli_failed(verb, &err);
-	printf("record c%" PRIu64 ", catalogs %zu, resources %zu, unfinished %zu, "
-	       "differences %zu, repaired %zu\n",
-		result.version, result.catalogs, result.resources, result.unfinished,
-		result.differences, result.repaired);
+	summarize(&result);
 	if (fflush(stdout) != 0) {
 		error_set_errno(&err, errno, "cannot write the report");
 		return cli_failed(verb, &err);

@@ -9,6 +9,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* A source that gives less has worked for it: others have their turn before it goes on. */
+#define SHORT_PIECE KIB
+
 /* ---- bytes ---- */
 
 static void free_bytes(const void *sent UNUSED, size_t n UNUSED, void *data)
@@ -259,7 +262,8 @@ static void queue_piece(struct conn *c, struct slice piece)
 	c->queued += evbuffer_get_length(c->output) - before;
 }
 
-/* By way of the output buffer, so that a client which reads fast has to wait for its next turn. */
+/* By way of the output buffer, so that a client which reads fast has to wait for its next turn;
+ * after a short piece it waits too. */
 bool source_step(struct conn *c)
 {
 	struct buf *piece = &c->loop->piece;
@@ -283,7 +287,7 @@ bool source_step(struct conn *c)
 			conn_send(c, SLICE("0\r\n\r\n"), 0);
 		end_answer(c);
 	}
-	return true;
+	return more == 0 || piece->len >= SHORT_PIECE;
 }
 
 bool discard_step(struct conn *c)

@@ -123,7 +123,8 @@ void http_exchange_resume(struct http_exchange *x);
 /* A body made piece by piece, as the client takes it. Sent chunked (HTTP/1.0: until close). */
 struct http_source {
 	/* Appends the next piece, at most LIMIT_HTTP_WINDOW bytes. 1: there is more (and the piece
-	 * is not empty), 0: that was all, -1: break the connection. */
+	 * is not empty; after one of less than 1 KiB other connections have their turn), 0: that
+	 * was all, -1: break the connection. */
 	int (*next)(void *arg, struct buf *piece);
 	void (*free)(void *arg);
 	void *arg;

@@ -62,14 +62,14 @@ bool check_is_damage(const struct error *err)
 }
 
 /* An error that is a difference becomes one; any other stays. */
-static int add_damage(
-	struct check *c, const char *repository, const struct error *damage, struct error *err)
+static int add_damage(struct check *c, const char *repository, const struct error *damage,
+	const char *remedy, struct error *err)
 {
 	if (!check_is_damage(damage)) {
 		*err = *damage;
 		return -1;
 	}
-	return findings_add(&c->found, repository, NULL, err, "%s", damage->text);
+	return findings_add(&c->found, repository, NULL, err, "%s; %s", damage->text, remedy);
 }
 
 /* ---- tags that must name what we know ---- */
@@ -137,6 +137,7 @@ static int check_tags(
 /* ---- record and catalogs ---- */
 
 #define RESTORE_BACKUP "restore a backup"
+#define RESTORE_OR_REBUILD "restore a backup or run gsq rebuild"
 
 static int read_state(struct check *c, struct error *err)
 {
@@ -147,7 +148,7 @@ static int read_state(struct check *c, struct error *err)
 	if (c->record.layout.kind == LAYOUT_SPLIT && check_is_damage(&failure) &&
 		trace_state(&c->state, &c->record, &c->record_digest, c->registry, &failure) == 0)
 		return 0;
-	return add_damage(c, CATALOG_REPOSITORY, &failure, err);
+	return add_damage(c, CATALOG_REPOSITORY, &failure, RESTORE_OR_REBUILD, err);
 }
 
 static int read_head(struct check *c, struct error *err)
@@ -158,7 +159,11 @@ static int read_head(struct check *c, struct error *err)
 	c->record = (struct record){0};
 	state_unref(TAKE_PTR(c->state));
 	if (head_read_record(&c->record, &c->record_digest, c->registry, &failure) != 0)
-		return add_damage(c, RECORD_REPOSITORY, &failure, err);
+		return add_damage(c, RECORD_REPOSITORY, &failure,
+			failure.code == ERROR_NOT_FOUND ? "start once with --init where the store "
+							  "is new, else " RESTORE_OR_REBUILD
+							: RESTORE_OR_REBUILD,
+			err);
 	return read_state(c, err);
 }
 
@@ -170,7 +175,7 @@ static int check_parent(struct check *c, struct error *err)
 	if (!c->record.has_parent)
 		return 0;
 	if (trace_record(&parent, &c->record.parent, c->registry, &failure) != 0)
-		return add_damage(c, RECORD_REPOSITORY, &failure, err);
+		return add_damage(c, RECORD_REPOSITORY, &failure, RESTORE_BACKUP, err);
 	if (parent.version < c->record.version)
 		return 0;
 	return findings_add(&c->found, RECORD_REPOSITORY, NULL, err,

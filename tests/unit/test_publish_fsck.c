@@ -416,5 +416,6 @@ int main(void)
 		cmocka_unit_test(no_tag_is_moved_to_an_artifact_that_is_not_there),
 	};
 
+	digest_setup();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
