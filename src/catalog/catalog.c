@@ -188,7 +188,7 @@ static bool fits_here(const struct builder *b, const struct page *p)
 	if (p->is_border)
 		return true;
 	if (b->n_pending > 0)
-		return false;
+		return b->n_pending == LIMIT_PAGE;
 	return c->n_pages == 0 || c->pages[c->n_pages - 1]->n == LIMIT_PAGE;
 }
 

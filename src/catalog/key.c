@@ -18,19 +18,19 @@ static uint64_t hash(uint64_t h, const char *s)
 	return h;
 }
 
+/* MurmurHash3's finalizer. */
+static uint64_t mix(uint64_t h)
+{
+	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return h ^ (h >> 33);
+}
+
 uint64_t key_hash(const char *namespace, const char *name)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
 	h = hash(h, namespace);
 	h = hash(h, "/");
-	return hash(h, name);
-}
-
-/* MurmurHash3's finalizer. */
-uint64_t key_mix(uint64_t h)
-{
-	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
-	return h ^ (h >> 33);
+	return mix(hash(h, name));
 }

@@ -43,7 +43,7 @@ struct place layout_place(const struct layout *layout, const char *namespace, co
 	if (layout->kind == LAYOUT_SINGLE)
 		return place;
 	snprintf(place.namespace, sizeof(place.namespace), "%s", namespace);
-	place.number = (unsigned)(key_mix(key_hash(namespace, name)) % layout->catalogs);
+	place.number = (unsigned)(key_hash(namespace, name) % layout->catalogs);
 	return place;
 }
 

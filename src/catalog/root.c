@@ -35,7 +35,7 @@ static void object_name(
 
 	if (n > OBJECT_NAME_MAX)
 		snprintf(ret, OBJECT_NAME_SIZE, OBJECT_PREFIX "%.20s-%016" PRIx64 "-%s",
-			place->namespace, key_mix(key_hash(place->namespace, "")), number);
+			place->namespace, key_hash(place->namespace, ""), number);
 }
 
 static void add_objects(struct buf *b, const struct root_options *options, const char *repository,

@@ -11,7 +11,7 @@ void queue_init(struct queue *q)
 
 static struct change **slot_of(struct queue *q, const struct change *change)
 {
-	return &q->slots[key_mix(key_hash(change->namespace, change->name)) % QUEUE_SLOTS];
+	return &q->slots[key_hash(change->namespace, change->name) % QUEUE_SLOTS];
 }
 
 static bool same_resource(const struct change *a, const struct change *b)

@@ -9,7 +9,7 @@ from tests.lib.oci import CATALOG, RECORDS, OciError
 from tests.lib.registry import assert_verifies, upkeep
 from tests.lib.wait import wait_until
 from tests.system.fault_registry import FaultProxy
-from tests.system.resources import assert_whole, declare, listed, remove
+from tests.system.resources import assert_whole, declare, listed, not_ready_reason, remove
 
 KEPT = 10
 COMMITS = 30
@@ -71,9 +71,6 @@ def test_the_last_ten_catalogs_stay_and_all_records(store):
 def test_a_catalog_stays_while_it_may_still_be_pulled(store):
     server = store.server(args=("--catalog-grace", "1h")).start()
     write(server, COMMITS)
-    other = store.server(args=("--catalog-grace", "1h"))
-    server.stop()
-    other.start()
     time.sleep(3)
     assert len(versions(store.oci(), CATALOG)) == COMMITS + 1
 
@@ -157,12 +154,14 @@ def test_a_server_that_is_not_ready_takes_nothing_away(distribution_store):
     oci = distribution_store.oci()
     before = versions(oci, CATALOG)
     server.stop()
-    layer = oci.record()["catalogs"][0]["digest"]
-    distribution_store.alter_blob(oci.manifest(CATALOG, layer).json["layers"][0]["digest"])
-    with distribution_store.server(args=GRACE) as other:
-        pass
-    del other
+    layer = oci.manifest(CATALOG, "latest").json["layers"][0]["digest"]
+    content = distribution_store.alter_blob(layer)
+    server = distribution_store.server(args=GRACE).start(wait=None)
+    not_ready_reason(server)
+    time.sleep(5)
     assert versions(oci, CATALOG) == before
+    distribution_store.restore_blob(layer, content)
+    expired(oci, CATALOG, KEPT)
 
 
 # ---- versions of resources ----

@@ -4,13 +4,13 @@
 #include "base/limits.h"
 #include "catalog/catalog.h"
 #include "catalog/key.h"
-#include "catalog/page.h"
+#include "catalog/pages.h"
 #include "intent/intent.h"
 
 #include <stdio.h>
 
 #define KEYS 400
-#define HISTORIES 300
+#define HISTORIES 2000
 
 static struct error err;
 static struct gzip gzip;
@@ -123,6 +123,67 @@ static void any_history_with_the_same_end_gives_the_same_bytes(void **state UNUS
 	}
 	for (unsigned i = 0; i < KEYS; i++)
 		resource_unref(resources[i]);
+}
+
+static size_t count_new_pages(const struct catalog *old, const struct catalog *c)
+{
+	size_t n = c->n_pages;
+
+	for (size_t i = 0; i < c->n_pages; i++)
+		for (size_t j = 0; j < old->n_pages; j++)
+			n -= c->pages[i] == old->pages[j];
+	return n;
+}
+
+/* Without borders a page ends when it is full, and so does the next. */
+static size_t make_without_borders(struct resource **ret, size_t max)
+{
+	size_t n = 0;
+
+	for (unsigned key = 0; n < max; key++) {
+		struct resource *r = make(key, 1000 + key);
+
+		if (page_is_border(r))
+			resource_unref(r);
+		else
+			ret[n++] = r;
+	}
+	return n;
+}
+
+static void an_update_makes_one_page_also_where_no_key_draws_a_border(void **state UNUSED)
+{
+	struct resource *resources[3 * LIMIT_PAGE];
+	struct catalog_change changes[3 * LIMIT_PAGE];
+	size_t n = make_without_borders(resources, ARRAY_SIZE(resources));
+	struct catalog *c, *updated;
+
+	for (size_t i = 0; i < n; i++)
+		changes[i] = change_of(resources[i], false);
+	c = apply(empty(), changes, n);
+	assert_int_equal(c->n_pages, 3);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(catalog_apply(&updated, c, &changes[i], 1, &gzip, &err), 0);
+		assert_int_equal(count_new_pages(c, updated), 1);
+		catalog_unref(updated);
+	}
+	catalog_unref(c);
+	for (size_t i = 0; i < n; i++)
+		resource_unref(resources[i]);
+}
+
+/* As people number them. */
+static void names_that_differ_in_their_digits_draw_borders_too(void **state UNUSED)
+{
+	unsigned borders = 0;
+
+	for (unsigned i = 0; i < 3200; i++) {
+		struct resource *r = make(i, 1000);
+
+		borders += page_is_border(r);
+		resource_unref(r);
+	}
+	assert_in_range(borders, 50, 200);
 }
 
 static void resources_are_found_by_key_and_by_index_in_order(void **state UNUSED)
@@ -279,6 +340,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_history_with_the_same_end_gives_the_same_bytes),
+		cmocka_unit_test(an_update_makes_one_page_also_where_no_key_draws_a_border),
+		cmocka_unit_test(names_that_differ_in_their_digits_draw_borders_too),
 		cmocka_unit_test(resources_are_found_by_key_and_by_index_in_order),
 		cmocka_unit_test(a_layer_is_read_back_to_the_same_catalog),
 		cmocka_unit_test(a_tampered_layer_is_refused_with_the_name_of_the_file),
