@@ -116,7 +116,8 @@
 #define LIMIT_RUN_HERE (4 * KIB)       /* bodies hashed and parsed on the event loop itself */
 /* Of an idle upload, in memory whatever the others hold: a loop must not wait for a file. */
 #define LIMIT_UPLOAD_HEAD LIMIT_RUN_HERE
-#define LIMIT_GROUP 256 /* outside writes in one transaction */
+#define LIMIT_WAL_PIECE (64 * KIB) /* of the WAL, written at once; SQLite writes less than 128 */
+#define LIMIT_GROUP 256            /* outside writes in one transaction */
 #define LIMIT_LIST_PAGE 1000
 #define LIMIT_CACHED_PAGES 256             /* of _catalog */
 #define LIMIT_CACHED_PAGE_BYTES (16 * MIB) /* all of them together */

@@ -54,16 +54,25 @@ uint64_t expiry_due_us(const uint64_t *versions, size_t n, const struct expiry_r
 	return n <= kept(rule) ? UINT64_MAX : versions[1] + rule->age_us + 1;
 }
 
+static int check_go_on(const struct expirer *e, struct error *err)
+{
+	if (e->go_on(e->arg))
+		return 0;
+	return error_set(err, ERROR_UNAVAILABLE, "the server is stopping, or not ready");
+}
+
 /* ---- the tags of a repository ---- */
 
 struct listing {
+	const struct expirer *expirer;
 	char letter; /* c<version> or v<version> */
 	bool sorted; /* the registry gives tags in byte order */
 	/* Tags from here on are too young to go; of a sorted listing n_young more are read. */
 	uint64_t young_us;
 	size_t n_young;
 	bool enough; /* the listing was ended early */
-	bool more;   /* there are more old versions than those that are in the list */
+	size_t n_seen;
+	bool more; /* there are more old versions than those that are in the list */
 	size_t n;
 	uint64_t *list;    /* up to 2 * LIMIT_EXPIRY_VERSIONS */
 	struct buf others; /* NUL-terminated names of tags that are no versions */
@@ -142,6 +151,8 @@ static int list_tag(struct slice tag, void *arg, struct error *err)
 	struct listing *l = arg;
 	uint64_t version;
 
+	if (++l->n_seen % LIMIT_LIST_PAGE == 0 && check_go_on(l->expirer, err) != 0)
+		return -1;
 	if (parse_tag(tag, l->letter, &version))
 		return add_version(l, version, err);
 	return l->sorted ? 0 : add_other(l, tag, err);
@@ -300,13 +311,6 @@ static int run_step(struct expirer *e, struct step *s, const char *repository, s
 	return 0;
 }
 
-static int check_go_on(const struct expirer *e, struct error *err)
-{
-	if (e->go_on(e->arg))
-		return 0;
-	return error_set(err, ERROR_UNAVAILABLE, "the server is stopping, or not ready");
-}
-
 /* The first n versions of the listing. */
 static int take_away(struct expirer *e, const struct listing *l, size_t n, const char *repository,
 	const struct digest *current, struct error *err)
@@ -339,7 +343,8 @@ static int expire_catalog_once(struct expirer *e, const char *repository,
 	const struct digest *current, uint64_t *ret_due_us, bool *ret_more, struct error *err)
 {
 	CLEANUP(listing_done)
-	struct listing l = {.letter = 'c', .sorted = e->registry->atomic, .others = BUF_INIT(0)};
+	struct listing l = {
+		.expirer = e, .letter = 'c', .sorted = e->registry->atomic, .others = BUF_INIT(0)};
 	const struct expiry_rule *rule = &e->catalogs;
 	uint64_t before = e->n_tags;
 	size_t n;
@@ -471,7 +476,8 @@ static int expire_resource_once(struct expirer *e, const char *namespace, const 
 	uint64_t current, uint64_t needed, bool *ret_more, struct error *err)
 {
 	CLEANUP(listing_done)
-	struct listing l = {.letter = 'v', .sorted = e->registry->atomic, .others = BUF_INIT(0)};
+	struct listing l = {
+		.expirer = e, .letter = 'v', .sorted = e->registry->atomic, .others = BUF_INIT(0)};
 	char repository[RESOURCE_REPOSITORY_SIZE];
 	uint64_t before = e->n_tags;
 	size_t n;

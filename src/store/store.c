@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/wal_vfs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -67,12 +68,13 @@ static int conn_open(
 	/* The writer checkpoints on its own terms, the readers never. */
 	const char *setup = writes ? "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
 				     "PRAGMA journal_size_limit = 67108864;"
-				     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384"
+				     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -40960"
 				   : "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -4096";
 	int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 
 	*c = (struct store_conn){.store = s, .writes = writes};
-	if (sqlite3_open_v2(path, &c->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(path, &c->db, flags | SQLITE_OPEN_NOMUTEX,
+		    writes ? WAL_VFS_NAME : NULL) != SQLITE_OK)
 		return c->db == NULL ? error_no_memory(err) : store_db_error(c->db, err);
 	AZ(sqlite3_extended_result_codes(c->db, 1));
 	AZ(sqlite3_busy_timeout(c->db, BUSY_MS));
@@ -187,6 +189,7 @@ static void configure_sqlite(void)
 {
 	/* Its statistics put one global lock around every allocation. */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	wal_vfs_register();
 }
 
 static int open_all(struct store *s, size_t n_readers, struct error *err)

@@ -299,8 +299,7 @@ def test_a_record_that_disagrees_with_its_catalog_is_named(embedded_store):
 
 def test_the_folder_of_a_running_server_is_left_to_it_and_the_error_says_how_to_look(embedded):
     embedded.server.start()
-    done = subprocess.run([binary(), "fsck", "--data-dir", embedded.store.data_dir], capture_output=True, text=True,
-                          timeout=60)
+    done = run_gsq_fsck("--data-dir", embedded.store.data_dir)
     assert done.returncode == 1
     assert "another process" in done.stderr and "gsq fsck --registry http://" in done.stderr
 
@@ -355,23 +354,26 @@ def write_until(server, i, end):
             assert server.post(path(), intent(name, size=size, replicas=turn % 10 + 1)).status in (200, 201)
 
 
-# ---- what it is not for ----
+# ---- what is no difference but an error ----
+
+def run_gsq_fsck(*args):
+    return subprocess.run([binary(), "fsck", *args], capture_output=True, text=True, timeout=60)
+
 
 def test_a_folder_without_a_registry_is_refused(tmp_path):
-    done = subprocess.run([binary(), "fsck", "--data-dir", tmp_path / "none"], capture_output=True, text=True, timeout=60)
+    done = run_gsq_fsck("--data-dir", tmp_path / "none")
     assert done.returncode == 1
     assert "there is no registry" in done.stderr
     assert not (tmp_path / "none").exists()
 
 
-def test_a_word_too_many_is_a_mistake_in_the_command(tmp_path):
-    done = subprocess.run([binary(), "fsck", "--repair", "extra"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
-    assert done.returncode == 2
+def test_a_word_too_many_is_a_mistake_in_the_command():
+    assert run_gsq_fsck("--repair", "extra").returncode == 2
 
 
 def test_a_record_of_a_newer_format_is_an_error_and_no_difference(embedded_store):
     make_store(embedded_store, "single")
     embedded_store.push_record({"format": 2, "version": 1, "layout": "single", "changes": [], "catalogs": []})
-    done = subprocess.run([binary(), "fsck", *embedded_store.rebuild_args()], capture_output=True, text=True, timeout=60)
+    done = run_gsq_fsck(*embedded_store.rebuild_args())
     assert (done.returncode, done.stdout) == (1, "")
     assert "newer gsq" in done.stderr

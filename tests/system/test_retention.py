@@ -16,9 +16,9 @@ COMMITS = 30
 GRACE = ("--catalog-grace", "2s", "--gc-interval", "0s")
 
 
-def versions(oci, repository, letter="c"):
+def versions(oci, where, letter="c"):
     """Its version tags, the oldest first."""
-    return sorted((tag for tag in oci.tags(repository) if re.fullmatch(letter + "[0-9]+", tag)),
+    return sorted((tag for tag in oci.tags(where) if re.fullmatch(letter + "[0-9]+", tag)),
                   key=lambda tag: int(tag[1:]))
 
 
@@ -28,13 +28,13 @@ def write(server, n, name="web", namespace="default"):
             for i in range(n)]
 
 
-def expired(oci, repository, kept):
+def expired(oci, where, kept, letter="c"):
     """Waits until so many versions are left, and returns them."""
     def left():
-        found = versions(oci, repository)
+        found = versions(oci, where, letter)
         assert len(found) <= kept
         return found
-    return wait_until(left, f"{kept} versions of {repository}")
+    return wait_until(left, f"{kept} versions of {where}")
 
 
 # ---- catalogs ----
@@ -156,7 +156,7 @@ def test_a_server_that_is_not_ready_takes_nothing_away(distribution_store):
     server.stop()
     layer = oci.manifest(CATALOG, "latest").json["layers"][0]["digest"]
     content = distribution_store.alter_blob(layer)
-    server = distribution_store.server(args=GRACE).start(wait=None)
+    server = distribution_store.server(args=GRACE).start(wait="/healthz")
     not_ready_reason(server)
     time.sleep(5)
     assert versions(oci, CATALOG) == before
@@ -202,6 +202,23 @@ def test_as_many_versions_stay_as_are_to_be_kept(history):
         assert_whole(server, oci)
         server.restart()
         assert_whole(server, history.oci())
+
+
+def test_where_repositories_are_not_listed_what_is_deleted_stays(distribution_store):
+    with FaultProxy(distribution_store.location) as proxy:
+        distribution_store.location = proxy.host
+        server = distribution_store.server(args=(*GRACE, "--keep-versions", "3")).start()
+        refusal = proxy.fail(401, path_re="/v2/_catalog", times=None)
+        for name in ("many", "gone"):
+            for i in range(5):
+                declare(server, name, region=f"r{i}")
+        remove(server, "gone")
+        server.restart()
+        oci = distribution_store.oci()
+        expired(oci, repository("many"), 3, "v")
+        assert refusal.hits > 0
+        assert len(versions(oci, repository("gone"), "v")) == 6
+        assert_whole(server, oci)
 
 
 def test_versions_stay_that_are_younger_than_the_days(history):
