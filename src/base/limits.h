@@ -54,7 +54,7 @@
 #define LIMIT_CATALOG_WARN 1000
 #define LIMIT_CATALOG_LAYER (64 * MIB)
 #define LIMIT_CATALOG_TAR (256 * MIB)
-#define LIMIT_PAGE 128              /* intents in one page: pages average 32 */
+#define LIMIT_PAGE 32               /* intents in one page: pages average 20 */
 #define LIMIT_LAYOUT_CATALOGS 4096  /* of one namespace */
 #define LIMIT_ROOT_FILE (4 * KIB)   /* the objects of one catalog in the root */
 #define LIMIT_STATE_TEXT (64 * MIB) /* names and digests of all catalogs, to be hashed */
@@ -72,7 +72,7 @@
 /* Publishing */
 #define LIMIT_QUEUE 10000          /* changes waiting for the writer */
 #define LIMIT_BATCH 512            /* changes in one commit */
-#define LIMIT_GATHER_US 2000       /* longest wait for a batch to grow as large as the last */
+#define LIMIT_GATHER_US 10000      /* longest wait for a batch to grow as large as the last */
 #define LIMIT_VERSION_RETRIES 1000 /* version numbers tried past debris */
 #define LIMIT_RESTORE_WAIT_MS 5000 /* longest wait between tries to read the registry */
 #define LIMIT_EXPIRY_VERSIONS 4096 /* of one repository, looked at together: the oldest */

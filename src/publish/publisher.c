@@ -30,8 +30,7 @@ struct publisher {
 	struct writer writer;
 	bool ever_ready;
 	struct batch *batch;
-	size_t last_n;    /* changes in the last batch, */
-	uint64_t last_us; /* and how long it took */
+	uint64_t last_us; /* that the last batch took */
 
 	pthread_mutex_t lock; /* guards all below; held for a few instructions only */
 	pthread_cond_t wake;
@@ -40,7 +39,9 @@ struct publisher {
 	struct error reason; /* why not READY */
 	struct state *current;
 	struct queue queue;
-	size_t wake_at; /* changes in line that wake the thread; 0: it is awake */
+	size_t expected; /* changes in the next batch: what the last had, and what it left in line
+			  */
+	size_t wake_at;  /* changes in line that wake the thread; 0: it is awake */
 };
 
 /* ---- the queue ---- */
@@ -144,15 +145,16 @@ static void refuse_waiting(struct publisher *p, const struct error *err)
 /* ---- taking a batch ---- */
 
 /* Who was answered just now is about to send the next change. Without a little patience the first
- * of these would make a commit of its own, which the others wait for: so, for a small part of what
- * the last commit took, until there are as many as it had. One client alone never waits. */
+ * of these would make a commit of its own, which the others wait for: so, for at most half of what
+ * the last commit took, until there are as many as it had and left behind. One client alone never
+ * waits. */
 static void gather(struct publisher *p)
 {
-	uint64_t patience_us = p->last_us / 4;
+	uint64_t patience_us = p->last_us / 2;
 	struct timespec until =
 		clock_deadline(patience_us < LIMIT_GATHER_US ? patience_us : LIMIT_GATHER_US);
 
-	p->wake_at = p->last_n;
+	p->wake_at = p->expected < LIMIT_BATCH ? p->expected : LIMIT_BATCH;
 	while (p->queue.in_line < p->wake_at && !p->stopping &&
 		pthread_cond_timedwait(&p->wake, &p->lock, &until) == 0)
 		;
@@ -201,6 +203,7 @@ static void become_ready(struct publisher *p)
 	p->phase = READY;
 	old = p->current;
 	p->current = state_ref(p->writer.head.state);
+	p->expected = p->batch->n + p->queue.in_line;
 	AZ(pthread_mutex_unlock(&p->lock));
 	state_unref(old);
 	p->ever_ready = true;
@@ -443,7 +446,6 @@ static void *run(void *arg)
 	while (going_on && take_batch(p)) {
 		uint64_t started = clock_monotonic_us();
 
-		p->last_n = p->batch->n;
 		going_on = run_batch(p);
 		p->last_us = clock_monotonic_us() - started;
 		batch_reset(p->batch);

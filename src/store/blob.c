@@ -137,9 +137,11 @@ static int replace(
 	return query_run(&q, err);
 }
 
-static int link_to(struct store_conn *tx, int64_t repository, int64_t blob, struct error *err)
+static int link_to(
+	struct store_conn *tx, int64_t repository, int64_t blob, bool named, struct error *err)
 {
-	CLEANUP(query_done) struct query q = query(tx, SQL_REPOSITORY_BLOB_ADD);
+	CLEANUP(query_done)
+	struct query q = query(tx, named ? SQL_REPOSITORY_BLOB_KEEP : SQL_REPOSITORY_BLOB_ADD);
 
 	query_bind_int(&q, blob);
 	query_bind_int(&q, repository);
@@ -148,7 +150,7 @@ static int link_to(struct store_conn *tx, int64_t repository, int64_t blob, stru
 }
 
 int store_blob_add(struct store_conn *tx, int64_t repository, const struct digest *digest,
-	uint64_t size, struct slice bytes, struct error *err)
+	uint64_t size, struct slice bytes, bool named, struct error *err)
 {
 	struct slice data = SLICE_NONE; /* of a file */
 	int64_t blob;
@@ -166,7 +168,7 @@ int store_blob_add(struct store_conn *tx, int64_t repository, const struct diges
 	} else if (!same && replace(tx, blob, size, data, err) != 0) {
 		return -1;
 	}
-	return link_to(tx, repository, blob, err);
+	return link_to(tx, repository, blob, named, err);
 }
 
 int store_blob_put(struct store_conn *tx, struct slice repository, const struct digest *digest,
@@ -177,7 +179,7 @@ int store_blob_put(struct store_conn *tx, struct slice repository, const struct 
 	if (store_blob_check_file(tx->store, digest, size, err) != 0 ||
 		store_repository_make(tx, repository, &id, err) != 0)
 		return -1;
-	return store_blob_add(tx, id, digest, size, bytes, err);
+	return store_blob_add(tx, id, digest, size, bytes, false, err);
 }
 
 /* *ret = 0 when the blob is not in "from". */
@@ -204,7 +206,7 @@ int store_blob_mount(struct store_conn *tx, struct slice repository, struct slic
 		return unknown(digest, from.p == NULL ? SLICE("any repository") : from, err);
 	if (store_repository_make(tx, repository, &id, err) != 0)
 		return -1;
-	return link_to(tx, id, blob, err);
+	return link_to(tx, id, blob, false, err);
 }
 
 int store_blob_touch(struct store_conn *tx, struct slice repository, const struct digest *digest,

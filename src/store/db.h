@@ -53,6 +53,7 @@ enum store_sql {
 	SQL_BLOB_ADD,
 	SQL_BLOB_REPLACE,
 	SQL_REPOSITORY_BLOB_ADD,
+	SQL_REPOSITORY_BLOB_KEEP,
 	SQL_REPOSITORY_BLOB_TOUCH,
 	SQL_REPOSITORY_BLOB_DELETE,
 	SQL_REPOSITORY_BLOB_COLLECT,
@@ -155,9 +156,11 @@ int store_blob_find(struct store_conn *c, int64_t repository, const struct diges
 int store_manifest_find(struct store_conn *c, int64_t repository, const struct digest *digest,
 	int64_t *ret, struct error *err) MUST_CHECK;
 
-/* The blob becomes the repository's, and new if nobody had it. bytes: as for store_blob_put(). */
+/* The blob becomes the repository's, and new if nobody had it. bytes: as for store_blob_put().
+ * named: a manifest of the same transaction names it, so its age does not matter, and a row that is
+ * there stays as it is. */
 int store_blob_add(struct store_conn *tx, int64_t repository, const struct digest *digest,
-	uint64_t size, struct slice bytes, struct error *err) MUST_CHECK;
+	uint64_t size, struct slice bytes, bool named, struct error *err) MUST_CHECK;
 
 /* Refuses with ERROR_UNAVAILABLE a blob whose file, if it is to have one, is gone. In the write
  * transaction that adds its row: garbage collection has to take one too, to remove a file. */

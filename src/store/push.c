@@ -7,6 +7,7 @@ struct putting {
 	const struct store_push *push;
 	int64_t repository; /* 0: not yet */
 	int64_t manifest;   /* 0: not yet */
+	bool has_tags;      /* so the repository has manifests */
 	bool damaged;       /* what is stored of it; else only the tags move */
 	const struct oci_manifest *parsed;
 	struct oci_manifest *own_parsed; /* when the push had none */
@@ -32,7 +33,7 @@ static int find_manifest(struct putting *p, struct error *err)
 	return 0;
 }
 
-static int check_tag(const struct putting *p, struct slice tag, bool is_new, struct error *err)
+static int check_tag(struct putting *p, struct slice tag, bool is_new, struct error *err)
 {
 	CLEANUP(query_done) struct query q = query(p->tx, SQL_TAG_FIND);
 	const struct store_push *push = p->push;
@@ -46,6 +47,7 @@ static int check_tag(const struct putting *p, struct slice tag, bool is_new, str
 	row = query_row(&q, err);
 	if (row <= 0)
 		return row;
+	p->has_tags = true;
 	immutable = query_int(&q) != 0;
 	if (query_digest(&q, &old, err) != 0)
 		return -1;
@@ -56,7 +58,7 @@ static int check_tag(const struct putting *p, struct slice tag, bool is_new, str
 		SLICE_ARG(tag), SLICE_ARG(push->repository), digest_format(&old, text));
 }
 
-static int check_tags(const struct putting *p, struct error *err)
+static int check_tags(struct putting *p, struct error *err)
 {
 	for (size_t i = 0; i < p->push->n_tags; i++)
 		if (check_tag(p, p->push->tags[i], i < p->push->n_new_tags, err) != 0)
@@ -172,8 +174,8 @@ static int put_blobs(const struct putting *p, struct error *err)
 	for (size_t i = 0; i < p->push->n_blobs; i++) {
 		const struct push_blob *b = &p->push->blobs[i];
 
-		if (store_blob_add(p->tx, p->repository, &b->digest, b->bytes.n, b->bytes, err) !=
-			0)
+		if (store_blob_add(
+			    p->tx, p->repository, &b->digest, b->bytes.n, b->bytes, true, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -185,7 +187,7 @@ static int add_manifest(struct putting *p, struct error *err)
 	const struct oci_manifest *m = p->parsed;
 	struct slice none = SLICE_NONE;
 
-	if (store_note_if_no_manifest(p->tx, p->repository, err) != 0)
+	if (!p->has_tags && store_note_if_no_manifest(p->tx, p->repository, err) != 0)
 		return -1;
 	query_bind_int(&q, p->repository);
 	query_bind_digest(&q, &p->push->digest);

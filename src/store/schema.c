@@ -205,6 +205,9 @@ const char *const store_sql[SQL_ALL_] = {
 	[SQL_REPOSITORY_BLOB_ADD] =
 		"INSERT INTO repository_blob(blob, repository, pushed_at) VALUES(?1, ?2, ?3)"
 		" ON CONFLICT DO UPDATE SET pushed_at = excluded.pushed_at",
+	[SQL_REPOSITORY_BLOB_KEEP] =
+		"INSERT INTO repository_blob(blob, repository, pushed_at) VALUES(?1, ?2, ?3)"
+		" ON CONFLICT DO NOTHING",
 	[SQL_REPOSITORY_BLOB_TOUCH] =
 		"UPDATE repository_blob SET pushed_at = ?3 WHERE blob = ?1 AND repository = ?2",
 	[SQL_REPOSITORY_BLOB_DELETE] =

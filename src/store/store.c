@@ -68,7 +68,7 @@ static int conn_open(
 	/* The writer checkpoints on its own terms, the readers never. */
 	const char *setup = writes ? "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
 				     "PRAGMA journal_size_limit = 67108864;"
-				     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -40960"
+				     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192"
 				   : "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -4096";
 	int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 

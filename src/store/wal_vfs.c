@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/wal_vfs.h"
 
-#include "base/base.h"
+#include "base/file.h"
 #include "base/limits.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
+
+#define WRITEBACK_SIZE (256 * KIB)
 
 /* The real file follows it in memory. */
 struct wal_file {
@@ -13,6 +17,8 @@ struct wal_file {
 	sqlite3_int64 offset; /* of what waits, in the file */
 	size_t n;             /* bytes that wait */
 	char *waiting;        /* LIMIT_WAL_PIECE */
+	int fd;               /* of the same file, to tell the kernel; -1: none */
+	size_t written;       /* bytes that neither the disk nor the kernel was told of */
 };
 
 static sqlite3_vfs *real_vfs;
@@ -36,7 +42,17 @@ static int flush(sqlite3_file *file)
 	f->n = 0;
 	if (n == 0)
 		return SQLITE_OK;
+	f->written += n;
 	return real_of(file)->pMethods->xWrite(real_of(file), f->waiting, (int)n, f->offset);
+}
+
+/* In a large transaction the disk has something to do while SQLite goes on with the frames. */
+static void start_writeback(struct wal_file *f)
+{
+	if (f->written < WRITEBACK_SIZE || f->fd < 0)
+		return;
+	f->written = 0;
+	file_start_writeback(f->fd, 0, 0);
 }
 
 static int wal_write(sqlite3_file *file, const void *bytes, int n, sqlite3_int64 offset)
@@ -48,6 +64,7 @@ static int wal_write(sqlite3_file *file, const void *bytes, int n, sqlite3_int64
 		rc = flush(file);
 	if (rc != SQLITE_OK)
 		return rc;
+	start_writeback(f);
 	if ((size_t)n > LIMIT_WAL_PIECE)
 		return real_of(file)->pMethods->xWrite(real_of(file), bytes, n, offset);
 	if (f->n == 0)
@@ -69,6 +86,7 @@ static int wal_sync(sqlite3_file *file, int flags)
 {
 	int rc = flush(file);
 
+	self(file)->written = 0;
 	return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xSync(real_of(file), flags);
 }
 
@@ -91,6 +109,8 @@ static int wal_close(sqlite3_file *file)
 	int flushed = flush(file), closed = real_of(file)->pMethods->xClose(real_of(file));
 
 	free(self(file)->waiting);
+	if (self(file)->fd >= 0)
+		close(self(file)->fd);
 	return flushed != SQLITE_OK ? flushed : closed;
 }
 
@@ -145,7 +165,7 @@ static int open_wal(const char *name, sqlite3_file *file, int flags, int *ret_fl
 	struct wal_file *f = self(file);
 	int rc;
 
-	*f = (struct wal_file){.waiting = malloc(LIMIT_WAL_PIECE)};
+	*f = (struct wal_file){.waiting = malloc(LIMIT_WAL_PIECE), .fd = -1};
 	if (f->waiting == NULL)
 		return SQLITE_NOMEM;
 	rc = real_vfs->xOpen(real_vfs, name, real_of(file), flags, ret_flags);
@@ -154,6 +174,9 @@ static int open_wal(const char *name, sqlite3_file *file, int flags, int *ret_fl
 		free(f->waiting);
 	else
 		f->base.pMethods = &wal_methods;
+	/* SQLite takes no lock on the WAL that closing another descriptor would drop. */
+	if (rc == SQLITE_OK)
+		f->fd = open(name, O_RDWR | O_CLOEXEC);
 	return rc;
 }
 

@@ -172,6 +172,7 @@ def test_metrics_parse_strictly_and_name_everything_once(gsq):
         "gsq_catalog_resources": "gauge",
         "gsq_catalog_bytes": "gauge",
         "gsq_catalog_build_seconds": "histogram",
+        "gsq_expired_tags_total": "counter",
         "gsq_registry_requests_total": "counter",
         "gsq_store_bytes": "gauge",
     }
