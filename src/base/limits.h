@@ -54,8 +54,12 @@
 #define LIMIT_CATALOG_WARN 1000
 #define LIMIT_CATALOG_LAYER (64 * MIB)
 #define LIMIT_CATALOG_TAR (256 * MIB)
-#define LIMIT_PAGE 32               /* intents in one page: pages average 20 */
-#define LIMIT_LAYOUT_CATALOGS 4096  /* of one namespace */
+#define LIMIT_PAGE 24 /* intents in one page: pages average 17 */
+/* Two objects each: the root holds as many as any other catalog may, and Flux applies them all
+ * again, at 4-7 ms an object, whenever a catalog is added. */
+#define LIMIT_ROOT_CATALOGS (LIMIT_CATALOG_RESOURCES / 2)
+#define LIMIT_LAYOUT_CATALOGS LIMIT_ROOT_CATALOGS /* of one namespace */
+#define LIMIT_SECRET_NAME 253
 #define LIMIT_ROOT_FILE (4 * KIB)   /* the objects of one catalog in the root */
 #define LIMIT_STATE_TEXT (64 * MIB) /* names and digests of all catalogs, to be hashed */
 #define LIMIT_RECORD (4 * MIB)

@@ -5,8 +5,11 @@
 
 #include <stddef.h>
 
-/* Calls fn(i, arg) once for each i below n, on this thread and on others, and returns when all have
- * returned. Where no thread can be started this one does it all. */
-void parallel_each(size_t n, void (*fn)(size_t i, void *arg), void *arg);
+#define PARALLEL_MAX 16
+
+/* Calls fn(i, thread, arg) once for each i below n, on this thread and on others, and returns when
+ * all have returned. thread is below PARALLEL_MAX and the same for no two at a time: an index for
+ * what they cannot share. Where no thread can be started this one does it all. */
+void parallel_each(size_t n, void (*fn)(size_t i, size_t thread, void *arg), void *arg);
 
 #endif

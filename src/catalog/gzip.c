@@ -3,106 +3,75 @@
 
 #include "base/limits.h"
 
-#include <isa-l/igzip_lib.h>
+#include <libdeflate.h>
 
-#define LEVEL 1
+#define LEVEL 1 /* the bytes of a page are much alike: 6 is 7% smaller and takes twice as long */
 #define ROOM_FIRST (64 * KIB)
 
 /* ---- writing ---- */
 
-struct gzip_compressor {
-	struct isal_zstream stream;
-	uint8_t tables[ISAL_DEF_LVL1_DEFAULT];
-};
-
 void gzip_done(struct gzip *z)
 {
-	free(z->compressor);
+	if (z->compressor != NULL)
+		libdeflate_free_compressor(z->compressor);
 	z->compressor = NULL;
 }
 
-/* Header, trailer, and what it takes to store it uncompressed. */
-static size_t bound(size_t n)
+void gzips_done(struct gzips *gzips)
 {
-	return n + n / 1024 + 1024;
+	for (size_t i = 0; i < PARALLEL_MAX; i++)
+		gzip_done(&gzips->at[i]);
 }
 
 void gzip_add(struct gzip *z, struct slice bytes, struct buf *ret)
 {
-	size_t max = bound(bytes.n);
-	void *room = buf_room(ret, max);
-	struct isal_zstream *s;
+	size_t bound, n;
+	void *room;
 
 	if (z->compressor == NULL)
-		z->compressor = malloc(sizeof(*z->compressor));
-	if (z->compressor == NULL)
+		z->compressor = libdeflate_alloc_compressor(LEVEL);
+	if (z->compressor == NULL) {
 		ret->failed = ERROR_NO_MEMORY;
-	if (room == NULL || z->compressor == NULL)
 		return;
-	ASSERT(bytes.n <= LIMIT_CATALOG_TAR);
-	s = &z->compressor->stream;
-	isal_deflate_stateless_init(s);
-	s->level = LEVEL;
-	s->level_buf = z->compressor->tables;
-	s->level_buf_size = sizeof(z->compressor->tables);
-	s->gzip_flag = IGZIP_GZIP;
-	s->end_of_stream = 1;
-	s->next_in = (uint8_t *)bytes.p;
-	s->avail_in = (uint32_t)bytes.n;
-	s->next_out = room;
-	s->avail_out = (uint32_t)max;
-	AZ(isal_deflate_stateless(s));
-	buf_claim(ret, s->total_out);
+	}
+	bound = libdeflate_gzip_compress_bound(z->compressor, bytes.n);
+	room = buf_room(ret, bound);
+	if (room == NULL)
+		return;
+	n = libdeflate_gzip_compress(z->compressor, bytes.p, bytes.n, room, bound);
+	AN(n);
+	buf_claim(ret, n);
 }
 
 /* ---- reading ---- */
 
-static int damaged(struct error *err)
-{
-	return error_set(err, ERROR_INTERNAL, "the gzip stream is damaged");
-}
-
-/* Goes on into more room; 1 when the member has ended. */
-static int read_piece(struct inflate_state *s, struct buf *ret, struct error *err)
-{
-	size_t left = ret->max - ret->len, n = left < ROOM_FIRST ? left : ROOM_FIRST;
-	void *room = buf_room(ret, n == 0 ? 1 : n);
-
-	if (room == NULL && ret->failed == ERROR_TOO_LARGE)
-		return error_set(err, ERROR_INTERNAL, "unpacks to more than the %zu bytes allowed",
-			ret->max);
-	if (room == NULL)
-		return error_no_memory(err);
-	s->next_out = room;
-	s->avail_out = (uint32_t)n;
-	if (isal_inflate(s) != ISAL_DECOMP_OK)
-		return damaged(err);
-	buf_claim(ret, n - s->avail_out);
-	if (s->block_state == ISAL_BLOCK_FINISH)
-		return 1;
-	if (s->avail_in == 0 && s->avail_out > 0)
-		return damaged(err); /* cut off */
-	return 0;
-}
-
 /* One member from the start of *stream, which moves past it. */
 static int read_member(
-	struct inflate_state *s, struct slice *stream, struct buf *ret, struct error *err)
+	struct libdeflate_decompressor *d, struct slice *stream, struct buf *ret, struct error *err)
 {
-	int rc;
+	for (size_t size = ROOM_FIRST;; size *= 4) {
+		size_t room_size = size < ret->max - ret->len ? size : ret->max - ret->len;
+		void *room = buf_room(ret, room_size);
+		size_t used, got;
 
-	isal_inflate_init(s);
-	s->crc_flag = ISAL_GZIP;
-	s->next_in = (uint8_t *)stream->p;
-	s->avail_in = (uint32_t)stream->n;
-	do {
-		rc = read_piece(s, ret, err);
-	} while (rc == 0);
-	if (rc < 0)
-		return -1;
-	stream->p += stream->n - s->avail_in;
-	stream->n = s->avail_in;
-	return 0;
+		if (room == NULL)
+			return buf_check(ret, err);
+		switch (libdeflate_gzip_decompress_ex(
+			d, stream->p, stream->n, room, room_size, &used, &got)) {
+		case LIBDEFLATE_SUCCESS:
+			buf_claim(ret, got);
+			stream->p += used;
+			stream->n -= used;
+			return 0;
+		case LIBDEFLATE_INSUFFICIENT_SPACE:
+			if (room_size == size)
+				continue;
+			return error_set(err, ERROR_INTERNAL,
+				"unpacks to more than the %zu bytes allowed", ret->max);
+		default:
+			return error_set(err, ERROR_INTERNAL, "the gzip stream is damaged");
+		}
+	}
 }
 
 /* Room for one more and the end. */
@@ -120,8 +89,8 @@ static int grow_members(struct gzip_content *c, size_t *cap, struct error *err)
 	return 0;
 }
 
-static int read_members(
-	struct gzip_content *ret, struct inflate_state *s, struct slice stream, struct error *err)
+static int read_members(struct gzip_content *ret, struct libdeflate_decompressor *d,
+	struct slice stream, struct error *err)
 {
 	struct slice rest = stream;
 	size_t cap = 0;
@@ -131,7 +100,7 @@ static int read_members(
 			return -1;
 		ret->members[ret->n_members++] =
 			(struct gzip_member){stream.n - rest.n, ret->bytes.len};
-		if (read_member(s, &rest, &ret->bytes, err) != 0)
+		if (read_member(d, &rest, &ret->bytes, err) != 0)
 			return -1;
 	} while (rest.n > 0);
 	ret->members[ret->n_members] = (struct gzip_member){stream.n, ret->bytes.len};
@@ -140,14 +109,14 @@ static int read_members(
 
 int gzip_read(struct gzip_content *ret, struct slice stream, struct error *err)
 {
-	AUTO_FREE struct inflate_state *s = malloc(sizeof(*s));
+	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+	int rc;
 
-	if (s == NULL)
+	if (d == NULL)
 		return error_no_memory(err);
-	if (stream.n > LIMIT_CATALOG_LAYER)
-		return error_set(err, ERROR_INTERNAL,
-			"the gzip stream has more than the %zu bytes allowed", LIMIT_CATALOG_LAYER);
-	return read_members(ret, s, stream, err);
+	rc = read_members(ret, d, stream, err);
+	libdeflate_free_decompressor(d);
+	return rc;
 }
 
 void gzip_content_done(struct gzip_content *c)

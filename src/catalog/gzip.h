@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gzip members (RFC 1952) by ISA-L; concatenated members are one stream.
+/* gzip members (RFC 1952) by libdeflate; concatenated members are one stream.
  */
 #ifndef CATALOG_GZIP_H
 #define CATALOG_GZIP_H
 
 #include "base/buf.h"
+#include "base/parallel.h"
 
-struct gzip_compressor;
+struct libdeflate_compressor;
 
 /* A compressor, which takes long to make and can be used again and again, by one thread at a time.
- * Starts as {0}; its memory (1 MiB) comes with the first use. */
+ * Starts as {0}; its memory comes with the first use. */
 struct gzip {
-	struct gzip_compressor *compressor;
+	struct libdeflate_compressor *compressor;
 };
 void gzip_done(struct gzip *z);
+
+/* One for each thread of parallel_each(). */
+struct gzips {
+	struct gzip at[PARALLEL_MAX];
+};
+void gzips_done(struct gzips *gzips);
 
 /* Appends one member: mtime 0 and no name, so the same bytes give the same member. Without memory
  * for the compressor ret fails. */

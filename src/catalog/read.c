@@ -93,13 +93,16 @@ static int check_kustomization(struct reader *r, const struct tar_file *file, st
 {
 	struct slice head =
 		r->n == 0 ? SLICE(KUSTOMIZATION_HEAD " []\n") : SLICE(KUSTOMIZATION_HEAD "\n");
-	struct slice lines = {file->content.p + head.n, file->content.n - head.n};
+	struct slice lines = file->content;
 
 	if (buf_check(&r->lines, err) != 0)
 		return -1;
-	if (!slice_starts(file->content, head) || !slice_eq(lines, buf_slice(&r->lines)))
-		return damaged(file->path, "does not list just the files of the catalog", err);
-	return 0;
+	if (slice_starts(lines, head)) {
+		lines = (struct slice){lines.p + head.n, lines.n - head.n};
+		if (slice_eq(lines, buf_slice(&r->lines)))
+			return 0;
+	}
+	return damaged(file->path, "does not list just the files of the catalog", err);
 }
 
 static int read_tar(struct reader *r, struct slice tar, struct error *err)

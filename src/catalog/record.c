@@ -53,6 +53,22 @@ static void add_change(struct buf *b, const struct record_change *change)
 	json_end_object(b);
 }
 
+static void add_layout(struct buf *b, const struct record *r)
+{
+	char url[ROOT_URL_SIZE];
+
+	json_member_cstr(b, "layout", layout_kind_name(r->layout.kind));
+	if (r->layout.kind != LAYOUT_SPLIT)
+		return;
+	json_member_u64(b, "catalogsPerNamespace", r->layout.catalogs);
+	if (r->root.location[0] != '\0') {
+		root_url(&r->root, url);
+		json_member_cstr(b, "catalogUrl", url);
+	}
+	if (r->root.secret[0] != '\0')
+		json_member_cstr(b, "catalogSecret", r->root.secret);
+}
+
 void record_write(const struct record *r, struct buf *ret)
 {
 	char when[CLOCK_RFC3339_SIZE];
@@ -67,9 +83,7 @@ void record_write(const struct record *r, struct buf *ret)
 		json_member_cstr(ret, "why", r->why);
 	if (r->has_parent)
 		member_digest(ret, "parent", &r->parent);
-	json_member_cstr(ret, "layout", layout_kind_name(r->layout.kind));
-	if (r->layout.kind == LAYOUT_SPLIT)
-		json_member_u64(ret, "catalogsPerNamespace", r->layout.catalogs);
+	add_layout(ret, r);
 	json_key(ret, "changes");
 	json_begin_array(ret);
 	for (size_t i = 0; i < r->n_changes; i++)
@@ -169,6 +183,22 @@ static bool read_catalog(const json_t *object, struct record_catalog *ret)
 	return get_digest(object, "digest", &ret->digest);
 }
 
+/* Tags are moved where a record says so: it may not name a repository that is no catalog. */
+static int check_catalogs(const struct record *r, struct error *err)
+{
+	for (size_t i = 0; i < r->n_catalogs; i++) {
+		const char *repository = r->catalogs[i].repository;
+		struct place place;
+
+		if (strcmp(repository, CATALOG_REPOSITORY) != 0 &&
+			!layout_repository_parse(&r->layout, slice_of(repository), &place))
+			return error_set(err, ERROR_INTERNAL,
+				"the commit record is damaged: %s is no catalog of its layout",
+				repository);
+	}
+	return 0;
+}
+
 static int read_lists(struct record *r, const json_t *root, struct error *err)
 {
 	const json_t *changes = json_object_get(root, "changes");
@@ -187,7 +217,7 @@ static int read_lists(struct record *r, const json_t *root, struct error *err)
 		if (!read_catalog(
 			    json_array_get(catalogs, r->n_catalogs), &r->catalogs[r->n_catalogs]))
 			return malformed("a catalog", err);
-	return 0;
+	return check_catalogs(r, err);
 }
 
 static int read_layout(struct layout *ret, const json_t *root, struct error *err)
@@ -212,6 +242,22 @@ static int read_layout(struct layout *ret, const json_t *root, struct error *err
 	return 0;
 }
 
+/* Both may be left out. */
+static int read_root(struct root_options *ret, const json_t *root, struct error *err)
+{
+	const json_t *url = json_object_get(root, "catalogUrl");
+	const json_t *secret = json_object_get(root, "catalogSecret");
+	struct error why = ERROR_INIT;
+
+	if (url != NULL &&
+		(!json_is_string(url) || root_url_parse(ret, json_string_value(url), &why) != 0))
+		return malformed("the address of the catalogs", err);
+	if (secret != NULL && (!json_is_string(secret) ||
+				      root_secret_parse(ret, json_string_value(secret), &why) != 0))
+		return malformed("the Secret of the catalogs", err);
+	return 0;
+}
+
 static int read_record(struct record *r, const json_t *root, struct error *err)
 {
 	const json_t *format = json_object_get(root, "format");
@@ -230,6 +276,8 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 		return malformed("no version", err);
 	r->version = (uint64_t)json_integer_value(version);
 	if (read_layout(&r->layout, root, err) != 0)
+		return -1;
+	if (r->layout.kind == LAYOUT_SPLIT && read_root(&r->root, root, err) != 0)
 		return -1;
 	if (who.n == 0)
 		return malformed("no author", err);

@@ -9,6 +9,7 @@
 
 #include "catalog/layout.h"
 #include "catalog/resource.h"
+#include "catalog/root.h"
 
 #define RECORD_REPOSITORY "gitops-squared/commits"
 #define RECORD_MEDIA "application/vnd.gitops-squared.commit.v1+json"
@@ -36,9 +37,10 @@ struct record {
 	bool has_parent;      /* false: the first of its chain */
 	struct digest parent; /* manifest of the record before */
 	struct layout layout;
-	struct digest state; /* over all catalogs' names and digests: state_digest() */
-	char *who;           /* who asked for it; "anonymous" until there are identities */
-	char *why;           /* "init", "rebuild", or NULL */
+	struct root_options root; /* of a split layout; location "": the record does not say */
+	struct digest state;      /* over all catalogs' names and digests: state_digest() */
+	char *who;                /* who asked for it; "anonymous" until there are identities */
+	char *why;                /* "init", "rebuild", or NULL */
 	size_t n_changes;
 	struct record_change *changes;
 	size_t n_catalogs; /* those that changed */
@@ -56,7 +58,8 @@ void record_manifest(
 	const struct digest *layer, uint64_t layer_size, uint64_t version, struct buf *ret);
 
 /* A record of a newer format, or of a layout that this program does not know, is ERROR_UNAVAILABLE
- * and says so; a malformed one ERROR_INTERNAL. */
+ * and says so; a malformed one, or one that names catalogs which are none of its layout,
+ * ERROR_INTERNAL. */
 int record_parse(struct record *ret, struct slice json, struct error *err) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define LAYER_TYPE "application/vnd.gitops-squared.manifest.v1+yaml"
+#define LAYER_VERSION "io.gitops-squared.resource.version"
 #define LAYER_TITLE "platformresource.yaml"
 
 int resource_new(struct resource **ret, struct intent *intent, uint64_t version,
@@ -47,6 +48,23 @@ void resource_repository(
 		ret, RESOURCE_REPOSITORY_SIZE, RESOURCE_REPOSITORY_PREFIX "%s/%s", namespace, name);
 
 	ASSERT(n > 0 && (size_t)n < RESOURCE_REPOSITORY_SIZE);
+}
+
+bool resource_repository_parse(
+	struct slice repository, char namespace[LIMIT_NAME + 1], char name[LIMIT_NAME + 1])
+{
+	const size_t prefix = strlen(RESOURCE_REPOSITORY_PREFIX);
+	struct slice rest, first;
+
+	if (!slice_starts(repository, SLICE(RESOURCE_REPOSITORY_PREFIX)))
+		return false;
+	rest = (struct slice){repository.p + prefix, repository.n - prefix};
+	first = slice_cut(&rest, '/');
+	if (!intent_name_ok(first) || !intent_name_ok(rest))
+		return false;
+	snprintf(namespace, LIMIT_NAME + 1, "%.*s", SLICE_ARG(first));
+	snprintf(name, LIMIT_NAME + 1, "%.*s", SLICE_ARG(rest));
+	return true;
 }
 
 void resource_tag(uint64_t version, char ret[RESOURCE_TAG_SIZE])
@@ -95,8 +113,7 @@ static void write_manifest(const struct version_of *of, const struct digest *lay
 		(struct oci_annotation){"io.gitops-squared.resource.name", of->name};
 	layer_annotations[n_layer++] =
 		(struct oci_annotation){"io.gitops-squared.resource.namespace", of->namespace};
-	layer_annotations[n_layer++] =
-		(struct oci_annotation){"io.gitops-squared.resource.version", tag};
+	layer_annotations[n_layer++] = (struct oci_annotation){LAYER_VERSION, tag};
 	layer_annotations[n_layer++] =
 		(struct oci_annotation){"org.opencontainers.image.title", LAYER_TITLE};
 
@@ -186,6 +203,32 @@ int artifact_digest(struct digest *ret, const struct intent *intent, uint64_t ve
 	if (buf_check(&manifest, err) != 0)
 		return -1;
 	*ret = digest_of(buf_slice(&manifest));
+	return 0;
+}
+
+uint64_t artifact_version(const struct oci_manifest *m)
+{
+	uint64_t version = 0;
+
+	for (size_t i = 0; m->n_children > 0 && i < m->children[0].n_annotations; i++) {
+		const struct oci_annotation *a = &m->children[0].annotations[i];
+
+		if (strcmp(a->key, LAYER_VERSION) == 0 &&
+			!resource_tag_parse(slice_of(a->value), &version))
+			version = 0;
+	}
+	return version <= LIMIT_VERSION ? version : 0;
+}
+
+int artifact_is_tombstone(bool *ret, const struct digest *digest, const char *namespace,
+	const char *name, uint64_t version, struct error *err)
+{
+	struct artifact tombstone;
+
+	if (artifact_of_tombstone(&tombstone, namespace, name, version, err) != 0)
+		return -1;
+	*ret = digest_eq(&tombstone.digest, digest);
+	artifact_done(&tombstone);
 	return 0;
 }
 

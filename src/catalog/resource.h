@@ -32,6 +32,9 @@ DEFINE_CLEANUP(struct resource, resource_unref);
 
 void resource_repository(
 	const char *namespace, const char *name, char ret[RESOURCE_REPOSITORY_SIZE]);
+/* The namespace and name that a repository stands for; false where it is none of a resource. */
+bool resource_repository_parse(
+	struct slice repository, char namespace[LIMIT_NAME + 1], char name[LIMIT_NAME + 1]);
 void resource_tag(uint64_t version, char ret[RESOURCE_TAG_SIZE]);
 /* "v123" to 123; false for anything else, "latest" among them. */
 bool resource_tag_parse(struct slice tag, uint64_t *ret_version);
@@ -49,6 +52,12 @@ int artifact_of_resource(struct artifact *ret, const struct intent *intent, uint
 int artifact_of_tombstone(struct artifact *ret, const char *namespace, const char *name,
 	uint64_t version, struct error *err) MUST_CHECK;
 void artifact_done(struct artifact *a);
+
+/* The version that an artifact's manifest gives its layer; 0: none that there can be. */
+uint64_t artifact_version(const struct oci_manifest *m);
+/* Whether the digest is that of the manifest that this tombstone has. */
+int artifact_is_tombstone(bool *ret, const struct digest *digest, const char *namespace,
+	const char *name, uint64_t version, struct error *err) MUST_CHECK;
 
 /* Only the digest of that manifest, where the layer is there already: layer is what intent_render()
  * writes, or intent_parse() has read. */

@@ -3,6 +3,7 @@
 
 #include "catalog/key.h"
 #include "catalog/page.h"
+#include "oci/reference.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,70 @@
 #define OBJECT_NAME_MAX 63
 #define OBJECT_NAME_SIZE (OBJECT_NAME_MAX + 1)
 #define OBJECT_PREFIX "gitops-squared-"
+
+/* ---- options ---- */
+
+bool root_options_eq(const struct root_options *a, const struct root_options *b)
+{
+	return strcmp(a->location, b->location) == 0 && a->insecure == b->insecure &&
+	       strcmp(a->secret, b->secret) == 0;
+}
+
+int root_url_parse(struct root_options *ret, const char *text, struct error *err)
+{
+	struct registry_location location;
+
+	if (registry_location_parse(&location, text, err) != 0)
+		return -1;
+	snprintf(ret->location, sizeof(ret->location), "%s/%s", location.host, location.prefix);
+	ret->insecure = strncmp(location.base, "http://", strlen("http://")) == 0;
+	return 0;
+}
+
+void root_url(const struct root_options *options, char ret[ROOT_URL_SIZE])
+{
+	size_t n = strlen(options->location);
+
+	ASSERT(n > 0);
+	snprintf(ret, ROOT_URL_SIZE, "%s%.*s", options->insecure ? "http://" : "https://",
+		(int)(n - 1), options->location);
+}
+
+/* [a-z0-9-.], as Kubernetes names Secrets: a DNS subdomain. */
+static bool secret_name_ok(struct slice s)
+{
+	if (s.n > LIMIT_SECRET_NAME)
+		return false;
+	do {
+		if (!intent_name_ok(slice_cut(&s, '.')))
+			return false;
+	} while (s.p != NULL);
+	return true;
+}
+
+int root_secret_parse(struct root_options *ret, const char *text, struct error *err)
+{
+	if (*text != '\0' && !secret_name_ok(slice_of(text)))
+		return error_set(err, ERROR_INVALID,
+			"the name of a Secret is lower-case letters, digits, - and . between them");
+	snprintf(ret->secret, sizeof(ret->secret), "%s", text);
+	return 0;
+}
+
+void root_choose(struct root_options *ret, const struct root_request *request,
+	const struct root_options *recorded)
+{
+	const struct root_options *asked = &request->options;
+	bool is_new = recorded->location[0] == '\0';
+	const struct root_options *url = is_new || request->url_given ? asked : recorded;
+	const struct root_options *secret = is_new || request->secret_given ? asked : recorded;
+	struct root_options chosen = *url;
+
+	memcpy(chosen.secret, secret->secret, sizeof(chosen.secret));
+	*ret = chosen;
+}
+
+/* ---- writing ---- */
 
 static const char *after_prefix(const char *repository)
 {
@@ -26,7 +91,9 @@ static const char *number_of(const char *repository)
 	return strrchr(repository, '/') + 1;
 }
 
-/* gitops-squared-team-a-07; of a long namespace, its beginning and a hash. */
+/* gitops-squared-team-a-07; of a long namespace, its beginning and a hash, with a dot, which no
+ * namespace has: so this is never the name of another one. The dot stands behind the hash since
+ * what is before it may not end with a dash. */
 static void object_name(
 	const char *repository, const struct place *place, char ret[OBJECT_NAME_SIZE])
 {
@@ -34,7 +101,7 @@ static void object_name(
 	int n = snprintf(ret, OBJECT_NAME_SIZE, OBJECT_PREFIX "%s-%s", place->namespace, number);
 
 	if (n > OBJECT_NAME_MAX)
-		snprintf(ret, OBJECT_NAME_SIZE, OBJECT_PREFIX "%.20s-%016" PRIx64 "-%s",
+		snprintf(ret, OBJECT_NAME_SIZE, OBJECT_PREFIX "%.20s-%016" PRIx64 ".%s",
 			place->namespace, key_hash(place->namespace, ""), number);
 }
 
@@ -54,10 +121,14 @@ static void add_objects(struct buf *b, const struct root_options *options, const
 		"  insecure: %s\n"
 		"  interval: 60s\n"
 		"  ref:\n"
-		"    tag: latest\n"
+		"    tag: latest\n",
+		name, options->insecure ? "true" : "false");
+	if (options->secret[0] != '\0') /* quoted: it may look like a number */
+		buf_printf(b, "  secretRef:\n    name: \"%s\"\n", options->secret);
+	buf_printf(b,
 		"  url: \"oci://%s%s\"\n"
 		"---\n",
-		name, options->insecure ? "true" : "false", options->location, repository);
+		options->location, repository);
 	buf_printf(b,
 		"apiVersion: kustomize.toolkit.fluxcd.io/v1\n"
 		"kind: Kustomization\n"

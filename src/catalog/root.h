@@ -14,11 +14,30 @@
 #include "catalog/gzip.h"
 #include "catalog/layout.h"
 
-/* How Flux reaches the registry. */
+/* How Flux reaches the registry. Each record of a split layout has it, since every root is rendered
+ * as a whole: one with another address would cut Flux off from all catalogs. */
 struct root_options {
-	char location[LIMIT_LOCATION + 1]; /* "HOST[:PORT]/", then perhaps "PREFIX/" */
+	char location[LIMIT_LOCATION + 1]; /* "HOST[:PORT]/", then perhaps "PREFIX/"; "": unknown */
 	bool insecure;                     /* plain HTTP */
+	char secret[LIMIT_SECRET_NAME + 1]; /* Flux's credentials, in flux-system; "": none */
 };
+bool root_options_eq(const struct root_options *a, const struct root_options *b);
+
+/* Location and insecure, of the registry's address as a user writes it, and back. */
+int root_url_parse(struct root_options *ret, const char *text, struct error *err) MUST_CHECK;
+#define ROOT_URL_SIZE (sizeof("https://") + LIMIT_LOCATION)
+void root_url(const struct root_options *options, char ret[ROOT_URL_SIZE]);
+/* The name of a Secret, or "". */
+int root_secret_parse(struct root_options *ret, const char *text, struct error *err) MUST_CHECK;
+
+/* What an operator asks for: all of it for a new store, of another one what was given. */
+struct root_request {
+	struct root_options options;
+	bool url_given, secret_given;
+};
+/* recorded: what the last record has; its location is "" where there is no record. */
+void root_choose(struct root_options *ret, const struct root_request *request,
+	const struct root_options *recorded);
 
 /* Appends the layer, for catalogs in the order of their repositories. */
 int root_layer(const struct root_options *options, const struct layout *layout,

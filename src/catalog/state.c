@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "catalog/state.h"
 
+#include "base/parallel.h"
 #include "catalog/key.h"
 #include "catalog/pages.h"
 
@@ -506,58 +507,99 @@ static struct placed *sort_by_place(
 	return placed;
 }
 
-/* The changes of one place made to what is there. */
-static int change_one(struct partition **ret, const struct state *s, const struct place *place,
-	const struct catalog_change *changes, size_t n, struct gzip *z, struct error *err)
+/* The changes of one place, and what they come to. */
+struct touch {
+	struct place place;
+	const struct catalog_change *changes;
+	size_t n;
+	struct partition *partition;
+	struct error err;
+};
+
+struct touching {
+	const struct state *state;
+	struct gzips *gzips;
+	struct touch *touches;
+};
+
+static int change_one(struct touch *t, const struct state *s, struct gzip *z, struct error *err)
 {
 	CLEANUP(catalog_unrefp) struct catalog *empty = NULL;
-	const struct partition *old = state_partition_at(s, place);
+	const struct partition *old = state_partition_at(s, &t->place);
 	struct catalog *catalog;
 
 	if (old == NULL && catalog_new(&empty, err) != 0)
 		return -1;
-	if (catalog_apply(&catalog, old == NULL ? empty : old->catalog, changes, n, z, err) != 0)
+	if (catalog_apply(&catalog, old == NULL ? empty : old->catalog, t->changes, t->n, z, err) !=
+		0)
 		return -1;
-	return partition_new(ret, &s->layout, place, catalog, err);
+	return partition_new(&t->partition, &s->layout, &t->place, catalog, err);
 }
 
-static int change_all(const struct state *s, const struct placed *placed, size_t n, struct gzip *z,
-	struct partition **partitions, size_t *n_partitions, struct error *err)
+static void run_touch(size_t i, size_t thread, void *arg)
 {
-	AUTO_FREE struct catalog_change *changes = malloc((n + 1) * sizeof(*changes));
-	size_t end;
+	struct touching *all = arg;
+	struct touch *t = &all->touches[i];
 
-	if (changes == NULL)
-		return error_no_memory(err);
-	for (size_t i = 0; i < n; i = end) {
-		for (end = i; end < n && place_cmp(&placed[end].place, &placed[i].place) == 0;
-			end++)
-			changes[end - i] = placed[end].change;
-		if (change_one(&partitions[*n_partitions], s, &placed[i].place, changes, end - i, z,
-			    err) != 0)
-			return -1;
-		(*n_partitions)++;
+	if (change_one(t, all->state, &all->gzips->at[thread], &t->err) == 0)
+		t->err = (struct error)ERROR_INIT;
+}
+
+/* Groups the changes by place; changes has room for them. */
+static size_t group(struct touch *touches, struct catalog_change *changes,
+	const struct placed *placed, size_t n)
+{
+	size_t n_touches = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		changes[i] = placed[i].change;
+		if (i == 0 || place_cmp(&placed[i - 1].place, &placed[i].place) != 0)
+			touches[n_touches++] =
+				(struct touch){.place = placed[i].place, .changes = &changes[i]};
+		touches[n_touches - 1].n++;
 	}
-	return 0;
+	return n_touches;
+}
+
+/* Takes over all partitions, or none where one has failed. */
+static int take_partitions(
+	struct partition **ret, struct touch *touches, size_t n, struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (touches[i].err.code != ERROR_NONE) {
+			*err = touches[i].err;
+			rc = -1;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (rc == 0)
+			ret[i] = touches[i].partition;
+		else
+			partition_unref(touches[i].partition);
+	}
+	return rc;
 }
 
 int state_change(const struct state *s, const struct catalog_change *changes, size_t n,
-	struct gzip *z, struct partition ***ret, size_t *ret_n, struct error *err)
+	struct gzips *gzips, struct partition ***ret, size_t *ret_n, struct error *err)
 {
 	AUTO_FREE struct placed *placed = sort_by_place(&s->layout, changes, n);
-	struct partition **partitions = calloc(n + 1, sizeof(*partitions));
-	size_t n_partitions = 0;
+	AUTO_FREE struct catalog_change *sorted = malloc((n + 1) * sizeof(*sorted));
+	AUTO_FREE struct touch *touches = malloc((n + 1) * sizeof(*touches));
+	AUTO_FREE struct partition **partitions = calloc(n + 1, sizeof(*partitions));
+	struct touching all = {s, gzips, touches};
+	size_t n_touches;
 
-	if (placed == NULL || partitions == NULL) {
-		free(partitions);
+	if (placed == NULL || sorted == NULL || touches == NULL || partitions == NULL)
 		return error_no_memory(err);
-	}
-	if (change_all(s, placed, n, z, partitions, &n_partitions, err) != 0) {
-		partitions_free(partitions, n_partitions);
+	n_touches = group(touches, sorted, placed, n);
+	parallel_each(n_touches, run_touch, &all);
+	if (take_partitions(partitions, touches, n_touches, err) != 0)
 		return -1;
-	}
-	*ret = partitions;
-	*ret_n = n_partitions;
+	*ret = TAKE_PTR(partitions);
+	*ret_n = n_touches;
 	return 0;
 }
 

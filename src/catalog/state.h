@@ -75,9 +75,9 @@ void state_cursor_advance(struct state_cursor *c);
 /* ---- changing ---- */
 
 /* The catalogs that the changes touch, each once, with the changes made; in the order of their
- * repositories. The caller frees them with partitions_free(). */
+ * repositories, made side by side. The caller frees them with partitions_free(). */
 int state_change(const struct state *s, const struct catalog_change *changes, size_t n,
-	struct gzip *z, struct partition ***ret, size_t *ret_n, struct error *err) MUST_CHECK;
+	struct gzips *gzips, struct partition ***ret, size_t *ret_n, struct error *err) MUST_CHECK;
 void partitions_free(struct partition **partitions, size_t n);
 
 /* A new state with these catalogs in place of those that were there, or added to them, in the order

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/layout.h"
 
-#include "oci/reference.h"
-
-#include <stdio.h>
-
 static int read_kind(struct layout_options *ret, const char *value, struct error *err)
 {
 	if (value == NULL || layout_kind_parse(slice_of(value), &ret->layout.kind))
@@ -27,28 +23,30 @@ static int read_catalogs(struct layout_options *ret, const char *value, struct e
 	return 0;
 }
 
-static int read_url(struct layout_options *ret, const char *value, struct error *err)
+static int read_root(
+	struct layout_options *ret, const struct layout_values *values, struct error *err)
 {
-	struct registry_location location;
+	const char *url = values->catalog_url != NULL ? values->catalog_url
+			  : values->registry != NULL  ? values->registry
+						      : LAYOUT_DEFAULT_URL;
+	const char *secret = values->catalog_secret != NULL ? values->catalog_secret : "";
 
-	if (registry_location_parse(&location, value, err) != 0)
+	ret->root.url_given = values->catalog_url != NULL;
+	ret->root.secret_given = values->catalog_secret != NULL;
+	if (root_url_parse(&ret->root.options, url, err) != 0)
 		return error_wrap(err, "--catalog-url");
-	snprintf(ret->root.location, sizeof(ret->root.location), "%s/%s", location.host,
-		location.prefix);
-	ret->root.insecure = strncmp(location.base, "http://", strlen("http://")) == 0;
+	if (root_secret_parse(&ret->root.options, secret, err) != 0)
+		return error_wrap(err, "--catalog-secret");
 	return 0;
 }
 
-int layout_options(struct layout_options *ret, const char *layout, const char *catalogs,
-	const char *catalog_url, const char *registry, struct error *err)
+int layout_options(
+	struct layout_options *ret, const struct layout_values *values, struct error *err)
 {
-	const char *url = catalog_url != NULL ? catalog_url
-			  : registry != NULL  ? registry
-					      : LAYOUT_DEFAULT_URL;
-	struct layout_options o = {.given = layout != NULL, .layout = {LAYOUT_SINGLE, 1}};
+	struct layout_options o = {.given = values->layout != NULL, .layout = {LAYOUT_SINGLE, 1}};
 
-	if (read_kind(&o, layout, err) != 0 || read_catalogs(&o, catalogs, err) != 0 ||
-		read_url(&o, url, err) != 0)
+	if (read_kind(&o, values->layout, err) != 0 ||
+		read_catalogs(&o, values->catalogs, err) != 0 || read_root(&o, values, err) != 0)
 		return -1;
 	*ret = o;
 	return 0;

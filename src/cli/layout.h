@@ -8,12 +8,17 @@
 struct layout_options {
 	bool given;
 	struct layout layout;
-	struct root_options root;
+	struct root_request root;
 };
 
-/* From the values of the options below and of --registry. ERROR_INVALID names the flag. */
-int layout_options(struct layout_options *ret, const char *layout, const char *catalogs,
-	const char *catalog_url, const char *registry, struct error *err) MUST_CHECK;
+/* The values of the options below and of --registry; NULL where there is none. */
+struct layout_values {
+	const char *layout, *catalogs, *catalog_url, *catalog_secret, *registry;
+};
+
+/* ERROR_INVALID names the flag. */
+int layout_options(struct layout_options *ret, const struct layout_values *values,
+	struct error *err) MUST_CHECK;
 
 #define LAYOUT_DEFAULT_URL "http://api.gitops-squared.svc.cluster.local:5000"
 
@@ -32,8 +37,16 @@ int layout_options(struct layout_options *ret, const char *layout, const char *c
 #define LAYOUT_OPTION_CATALOG_URL \
 	{ \
 		"catalog-url", "CATALOG_URL", "HOST:PORT|URL", NULL, \
-			"with --layout split: the registry as Flux reaches it; default the " \
-			"one that --registry names, or " LAYOUT_DEFAULT_URL \
+			"of the layout split: the registry as Flux reaches it; default what " \
+			"the store has, and for a new one what --registry names, " \
+			"or " LAYOUT_DEFAULT_URL \
+	}
+#define LAYOUT_OPTION_CATALOG_SECRET \
+	{ \
+		"catalog-secret", "CATALOG_SECRET", "NAME", NULL, \
+			"of the layout split: the Secret of type dockerconfigjson in " \
+			"flux-system with Flux's credentials for the registry; default what the " \
+			"store has, and for a new one none" \
 	}
 
 #endif

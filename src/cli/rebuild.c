@@ -9,7 +9,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { OPT_REGISTRY, OPT_CA, OPT_DATA_DIR, OPT_LAYOUT, OPT_CATALOGS, OPT_CATALOG_URL };
+enum {
+	OPT_REGISTRY,
+	OPT_CA,
+	OPT_DATA_DIR,
+	OPT_LAYOUT,
+	OPT_CATALOGS,
+	OPT_CATALOG_URL,
+	OPT_CATALOG_SECRET,
+};
 
 static const struct cli_option options[] = {
 	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
@@ -18,8 +26,17 @@ static const struct cli_option options[] = {
 	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT,
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
+	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET,
 	{NULL},
 };
+
+static int read_layout(struct layout_options *ret, const struct cli_values *v, struct error *err)
+{
+	struct layout_values values = {v->at[OPT_LAYOUT], v->at[OPT_CATALOGS],
+		v->at[OPT_CATALOG_URL], v->at[OPT_CATALOG_SECRET], v->at[OPT_REGISTRY]};
+
+	return layout_options(ret, &values, err);
+}
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
@@ -41,8 +58,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
 		return cli_failed(verb, &err);
 	}
-	if (layout_options(&layout, v.at[OPT_LAYOUT], v.at[OPT_CATALOGS], v.at[OPT_CATALOG_URL],
-		    v.at[OPT_REGISTRY], &err) != 0)
+	if (read_layout(&layout, &v, &err) != 0)
 		return cli_usage(verb, &err);
 	digest_setup();
 	if (backend_open(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA], &err) != 0)

@@ -24,6 +24,7 @@ enum {
 	OPT_LAYOUT,
 	OPT_CATALOGS,
 	OPT_CATALOG_URL,
+	OPT_CATALOG_SECRET,
 	OPT_NAMESPACES,
 	OPT_CATALOG_GRACE,
 	OPT_KEEP_VERSIONS,
@@ -48,6 +49,7 @@ static const struct cli_option options[] = {
 	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT,
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
+	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET,
 	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
 		"namespaces that exist in the cluster; no others are written to"},
 	[OPT_CATALOG_GRACE] = {"catalog-grace", "CATALOG_GRACE", "DURATION", "15m",
@@ -174,12 +176,13 @@ static int start(struct serving *s, const struct cli_values *v, struct error *er
 		.version = GSQ_VERSION,
 	};
 	struct retention_options retention = {.registry = NULL};
+	struct layout_values values = {v->at[OPT_LAYOUT], v->at[OPT_CATALOGS],
+		v->at[OPT_CATALOG_URL], v->at[OPT_CATALOG_SECRET], v->at[OPT_REGISTRY]};
 	struct layout_options layout;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct http_service service;
 
-	if (layout_options(&layout, v->at[OPT_LAYOUT], v->at[OPT_CATALOGS], v->at[OPT_CATALOG_URL],
-		    v->at[OPT_REGISTRY], err) != 0 ||
+	if (layout_options(&layout, &values, err) != 0 ||
 		retention_options(&retention, v, err) != 0)
 		return -1;
 	publisher.layout = layout.given ? &layout.layout : NULL;

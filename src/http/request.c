@@ -58,6 +58,7 @@ static void tell(struct conn *c, const struct http_service *service)
 {
 	const struct request *r = &c->request;
 	const struct http_exchange *x = r->past;
+	uint64_t queued = c->queued - r->queued;
 	size_t left = c->state == CONN_DEAD ? evbuffer_get_length(c->output) : 0;
 	struct http_done done = {
 		.id = r->id,
@@ -65,7 +66,8 @@ static void tell(struct conn *c, const struct http_service *service)
 		.status = r->status,
 		.broken = !r->answered || left > 0,
 		.received = r->body,
-		.sent = c->queued - r->queued - left,
+		/* what is left may begin with bytes of answers before this one */
+		.sent = left < queued ? queued - left : 0,
 		.duration_us = clock_monotonic_us() - r->started_us,
 	};
 

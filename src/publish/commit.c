@@ -67,7 +67,47 @@ static void refuse_overfull(struct batch *b, const struct state *state)
 	}
 }
 
-static size_t count_in_commit(const struct batch *b)
+/* Is item i the first of the batch to come into a catalog that is not there? */
+static bool brings_catalog(const struct batch *b, size_t i, const struct state *state)
+{
+	const struct layout *layout = state_layout(state);
+	const struct change *change = b->items[i].change;
+	struct place place = layout_place(layout, change->namespace, change->name);
+
+	if (!is_create(&b->items[i]) || state_partition_at(state, &place) != NULL)
+		return false;
+	for (size_t j = 0; j < i; j++) {
+		const struct change *other = b->items[j].change;
+		struct place its = layout_place(layout, other->namespace, other->name);
+
+		if (is_create(&b->items[j]) && place_cmp(&its, &place) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* The same of the root, which holds every catalog there is. */
+static void refuse_catalogs(struct batch *b, const struct state *state)
+{
+	size_t n = state_n_partitions(state);
+
+	if (n + b->n <= LIMIT_ROOT_CATALOGS)
+		return;
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *item = &b->items[i];
+
+		if (!brings_catalog(b, i, state) || n++ < LIMIT_ROOT_CATALOGS)
+			continue;
+		item->in_commit = false;
+		error_set(&item->err, ERROR_UNPROCESSABLE,
+			"the store has %d catalogs, the most that Flux can apply, and this "
+			"resource needs one more: put it into a namespace that has resources, "
+			"under another name, or start a new store with fewer --catalogs",
+			LIMIT_ROOT_CATALOGS);
+	}
+}
+
+size_t commit_changes(const struct batch *b)
 {
 	size_t n = 0;
 
@@ -182,7 +222,7 @@ static size_t push_round(struct batch *b, bool *waiting, struct writer *w, struc
 
 static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 {
-	size_t n = count_in_commit(b);
+	size_t n = commit_changes(b);
 	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
 	AUTO_FREE struct item_push *items = calloc(n, sizeof(*items));
 	bool waiting[LIMIT_BATCH] = {false};
@@ -219,7 +259,7 @@ static void changes_done(struct changes *c)
 
 static int list_changes(struct changes *ret, const struct batch *b, struct error *err)
 {
-	size_t max = count_in_commit(b);
+	size_t max = commit_changes(b);
 
 	ret->catalog = calloc(max, sizeof(ret->catalog[0]));
 	ret->record = calloc(max, sizeof(ret->record[0]));
@@ -255,18 +295,21 @@ static bool is_behind(const struct batch *b)
 static int make_revision(struct batch *b, struct writer *w, struct error *err)
 {
 	CLEANUP(changes_done) struct changes changes = {0};
+	struct root_options root;
 	struct revision_draft draft = {
 		.state = w->head.state,
-		.root = w->root,
+		.root = &root,
 		.version = w->versions.highest,
 		.parent = &w->head.record,
-		.gzip = &w->gzip,
+		.gzips = &w->gzips,
 	};
 	int rc;
 
+	root_choose(&root, w->root, &w->head.root);
+	draft.with_root = !root_options_eq(&root, &w->head.root);
 	if (list_changes(&changes, b, err) != 0 ||
-		state_change(w->head.state, changes.catalog, changes.n, &w->gzip, &draft.partitions,
-			&draft.n_partitions, err) != 0)
+		state_change(w->head.state, changes.catalog, changes.n, &w->gzips,
+			&draft.partitions, &draft.n_partitions, err) != 0)
 		return -1;
 	draft.n_changes = changes.n;
 	draft.changes = changes.record;
@@ -290,7 +333,7 @@ static void drop_revision(struct batch *b)
 
 static int push_derived(struct batch *b, struct registry *registry, struct error *err)
 {
-	size_t n = 0, max = count_in_commit(b) + b->revision.n_catalogs;
+	size_t n = 0, max = commit_changes(b) + b->revision.n_catalogs;
 	AUTO_FREE struct push *pushes = calloc(max, sizeof(*pushes));
 	AUTO_FREE char(*repositories)[RESOURCE_REPOSITORY_SIZE] =
 		calloc(max, sizeof(*repositories));
@@ -316,8 +359,17 @@ static int push_derived(struct batch *b, struct registry *registry, struct error
 
 /* ---- the commit ---- */
 
+/* What was decided is true of the head alone: where that is not known to be current, a refusal is
+ * no more of an answer than any other. */
+static enum commit_result head_unknown(struct batch *b, enum commit_result result)
+{
+	for (size_t i = 0; i < b->n; i++)
+		b->items[i].err = (struct error)ERROR_INIT;
+	return result;
+}
+
 /* Is commits:latest still what we wrote last? */
-static enum commit_result check_head(const struct writer *w, struct error *err)
+static enum commit_result check_head(struct batch *b, const struct writer *w, struct error *err)
 {
 	struct digest current;
 
@@ -326,12 +378,12 @@ static enum commit_result check_head(const struct writer *w, struct error *err)
 			return COMMIT_DONE;
 	} else if (err->code != ERROR_NOT_FOUND) {
 		error_wrap(err, RECORD_REPOSITORY ":latest");
-		return COMMIT_FAILED;
+		return head_unknown(b, COMMIT_FAILED);
 	}
 	error_set(err, ERROR_UNAVAILABLE,
 		RECORD_REPOSITORY ":latest is not what this server wrote last, so another one has "
 				  "written: reading it; try again");
-	return COMMIT_NOT_HEAD;
+	return head_unknown(b, COMMIT_NOT_HEAD);
 }
 
 /* A refusal is an answer; anything else may have been done before the answer was lost. */
@@ -376,7 +428,7 @@ static int push_before_point(struct batch *b, struct writer *w, struct error *er
 	if (push_artifacts(b, w, err) != 0)
 		return -1;
 	stage_ends("artifacts", began);
-	if (count_in_commit(b) == 0)
+	if (commit_changes(b) == 0)
 		return 0;
 	return push_new_revision(b, w, err);
 }
@@ -385,14 +437,14 @@ static int push_before_point(struct batch *b, struct writer *w, struct error *er
  * moved all tags with what they name: its commit is the commit point. */
 static enum commit_result write_all(struct batch *b, struct writer *w, struct error *err)
 {
-	enum commit_result result = check_head(w, err);
+	enum commit_result result = check_head(b, w, err);
 	uint64_t at;
 
 	if (result != COMMIT_DONE)
 		return result;
 	if (push_before_point(b, w, err) != 0)
 		return COMMIT_FAILED;
-	if (count_in_commit(b) == 0 || w->registry->atomic)
+	if (commit_changes(b) == 0 || w->registry->atomic)
 		return COMMIT_DONE;
 	at = clock_monotonic_us();
 	if (revision_point(&b->revision, w->registry, err) != 0)
@@ -410,6 +462,7 @@ static void move_head(struct batch *b, struct head *head)
 	head->state = state_ref(b->revision.state);
 	head->record = b->revision.record.digest;
 	head->version = b->revision.version;
+	head->root = b->revision.root;
 }
 
 static enum commit_result run_transaction(struct batch *b, struct writer *w, struct error *err)
@@ -418,12 +471,12 @@ static enum commit_result run_transaction(struct batch *b, struct writer *w, str
 	uint64_t began;
 
 	/* Answers without a commit ("unchanged", "not found") are true of the head alone. */
-	if (count_in_commit(b) == 0)
-		return check_head(w, err);
+	if (commit_changes(b) == 0)
+		return check_head(b, w, err);
 	if (registry_begin(w->registry, err) != 0)
-		return COMMIT_FAILED;
+		return head_unknown(b, COMMIT_FAILED);
 	result = write_all(b, w, err);
-	if (result != COMMIT_DONE || count_in_commit(b) == 0) {
+	if (result != COMMIT_DONE || commit_changes(b) == 0) {
 		registry_rollback(w->registry);
 		return result;
 	}
@@ -443,6 +496,7 @@ enum commit_result commit_run(struct batch *b, struct writer *w, struct error *e
 	for (size_t i = 0; i < b->n; i++)
 		decide(&b->items[i], w->head.state);
 	refuse_overfull(b, w->head.state);
+	refuse_catalogs(b, w->head.state);
 	result = run_transaction(b, w, err);
 	if (result != COMMIT_DONE)
 		blame_registry(err);

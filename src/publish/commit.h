@@ -45,14 +45,17 @@ struct versions {
 /* What the one writer works with. */
 struct writer {
 	struct registry *registry;
-	const struct root_options *root; /* for the split layout */
-	struct gzip gzip;
+	const struct root_request *root; /* for the split layout */
+	struct gzips gzips;
 	struct versions versions;
 	struct head head;
 };
 
 /* Runs the batch on top of the head; on COMMIT_DONE the head is the new one. err: why not DONE. */
 enum commit_result commit_run(struct batch *b, struct writer *w, struct error *err) MUST_CHECK;
+
+/* Changes that are in the commit; the others are refused, or change nothing. */
+size_t commit_changes(const struct batch *b);
 
 /* Answers every item: with its own error, else with err if that is given, else with its outcome. */
 void commit_answer(struct batch *b, const struct error *err);

@@ -293,18 +293,6 @@ static void subject_of_change(struct subject *s, const struct record *record)
 	}
 }
 
-static bool split_repository(struct subject *s)
-{
-	struct slice rest = slice_of(s->repository + strlen(RESOURCE_REPOSITORY_PREFIX));
-	struct slice first = slice_cut(&rest, '/');
-
-	if (!intent_name_ok(first) || rest.p == NULL || !intent_name_ok(rest))
-		return false;
-	snprintf(s->namespace, sizeof(s->namespace), "%.*s", SLICE_ARG(first));
-	snprintf(s->name, sizeof(s->name), "%.*s", SLICE_ARG(rest));
-	return true;
-}
-
 static void subject_of_repository(
 	struct subject *ret, const char *repository, const struct check *c)
 {
@@ -312,7 +300,7 @@ static void subject_of_repository(
 
 	*ret = (struct subject){.live = false};
 	snprintf(ret->repository, sizeof(ret->repository), "%s", repository);
-	if (!split_repository(ret))
+	if (!resource_repository_parse(slice_of(repository), ret->namespace, ret->name))
 		return;
 	r = c->state == NULL ? NULL : state_find(c->state, ret->namespace, ret->name);
 	if (r != NULL)
@@ -341,30 +329,6 @@ static int judge_live(struct check *c, const struct subject *s, const struct loo
 
 /* ---- deleted ones ---- */
 
-static uint64_t version_of_layer(const struct oci_manifest *m)
-{
-	const struct oci_descriptor *layer = &m->children[0];
-	uint64_t version = 0;
-
-	for (size_t i = 0; i < layer->n_annotations; i++)
-		if (strcmp(layer->annotations[i].key, "io.gitops-squared.resource.version") == 0 &&
-			!resource_tag_parse(slice_of(layer->annotations[i].value), &version))
-			version = 0;
-	return version <= LIMIT_VERSION ? version : 0;
-}
-
-static int is_tombstone_of(bool *ret, const struct subject *s, uint64_t version,
-	const struct digest *digest, struct error *err)
-{
-	struct artifact tombstone;
-
-	if (artifact_of_tombstone(&tombstone, s->namespace, s->name, version, err) != 0)
-		return -1;
-	*ret = digest_eq(&tombstone.digest, digest);
-	artifact_done(&tombstone);
-	return 0;
-}
-
 static int is_tombstone(
 	bool *ret, const struct subject *s, const struct pull *pull, struct error *err)
 {
@@ -375,8 +339,10 @@ static int is_tombstone(
 	*ret = false;
 	if (oci_manifest_parse(&m, buf_slice(&pull->manifest), &malformed) != 0)
 		return 0;
-	version = version_of_layer(m);
-	return version == 0 ? 0 : is_tombstone_of(ret, s, version, &pull->digest, err);
+	version = artifact_version(m);
+	return version == 0 ? 0
+			    : artifact_is_tombstone(
+				      ret, &pull->digest, s->namespace, s->name, version, err);
 }
 
 /* The newest of a repository's versions, in falling order. */
@@ -420,7 +386,8 @@ static int find_tombstone(struct subject *s, struct check *c, struct error *err)
 	registry_look(c->registry, looks, newest.n);
 	for (size_t i = 0; i < newest.n && !found; i++) {
 		if (looks[i].err.code == ERROR_NONE &&
-			is_tombstone_of(&found, s, newest.versions[i], &looks[i].digest, err) != 0)
+			artifact_is_tombstone(&found, &looks[i].digest, s->namespace, s->name,
+				newest.versions[i], err) != 0)
 			return -1;
 		if (found)
 			set_version(s, newest.versions[i], &looks[i].digest);

@@ -69,7 +69,8 @@ static int explain_missing_record(struct registry *registry, struct error *err)
 		"or run \"gsq rebuild\" if it lost its record");
 }
 
-int head_read(struct head *ret, struct registry *registry, struct error *err)
+int head_read(
+	struct head *ret, struct record *ret_record, struct registry *registry, struct error *err)
 {
 	CLEANUP(record_done) struct record record = {0};
 	CLEANUP(state_unrefp) struct state *state = NULL;
@@ -80,10 +81,11 @@ int head_read(struct head *ret, struct registry *registry, struct error *err)
 			return explain_missing_record(registry, err);
 		return -1;
 	}
-	if (restore_state(&state, &record, registry, err) != 0 ||
-		restore_latest(state, &record, registry, err) != 0)
+	if (restore_state(&state, &record, registry, err) != 0)
 		return -1;
-	*ret = (struct head){record.version, digest, TAKE_PTR(state)};
+	*ret = (struct head){record.version, digest, TAKE_PTR(state), record.root};
+	*ret_record = record;
+	record = (struct record){0};
 	return 0;
 }
 
@@ -92,24 +94,27 @@ int head_read(struct head *ret, struct registry *registry, struct error *err)
 static int first_revision(struct revision *ret, const struct layout *layout,
 	const struct root_options *root, uint64_t now_us, struct error *err)
 {
-	CLEANUP(gzip_done) struct gzip gzip = {0};
+	CLEANUP(gzips_done) struct gzips gzips = {0};
 	CLEANUP(state_unrefp) struct state *state = NULL;
 	CLEANUP(partition_unrefp) struct partition *only = NULL;
 	struct place place = {.number = 0};
 	struct revision_draft draft = {
-		.n_partitions = layout->kind == LAYOUT_SINGLE,
 		.partitions = &only,
 		.with_root = true,
 		.root = root,
 		.version = now_us,
 		.why = "init",
-		.gzip = &gzip,
+		.gzips = &gzips,
 	};
 
-	if (state_new(&state, layout, err) != 0 ||
-		partition_new_empty(&only, layout, &place, err) != 0)
+	if (state_new(&state, layout, err) != 0)
 		return -1;
 	draft.state = state;
+	if (layout->kind == LAYOUT_SINGLE) {
+		if (partition_new_empty(&only, layout, &place, err) != 0)
+			return -1;
+		draft.n_partitions = 1;
+	}
 	return revision_make(ret, &draft, err);
 }
 

@@ -13,18 +13,21 @@ struct head {
 	uint64_t version;     /* highest ever issued */
 	struct digest record; /* the manifest that commits:latest names */
 	struct state *state;
+	struct root_options root; /* as the record has it */
 };
 
 void head_done(struct head *h);
 
 /*
- * Reads commits:latest and the catalogs it speaks of, verifies all of it, and moves derived tags
- * that lag behind (DESIGN invariants 5-7). Fails closed:
+ * Reads commits:latest and the catalogs it speaks of, and verifies all of it (DESIGN invariants
+ * 5-7). Writes nothing: derived tags that lag behind are restore_latest()'s, once the caller has
+ * found that this head is to be gone on from; for that it gets the record too. Fails closed:
  * - ERROR_NOT_FOUND: no record, no current catalog and no resource; a new store
  * - ERROR_UNAVAILABLE: the registry cannot be reached, or the record is of a newer format
  * - ERROR_INTERNAL: something is missing or damaged; the text names it
  */
-int head_read(struct head *ret, struct registry *registry, struct error *err) MUST_CHECK;
+int head_read(struct head *ret, struct record *ret_record, struct registry *registry,
+	struct error *err) MUST_CHECK;
 
 /* The last commit record by itself, and the digest of its manifest. Errors as head_read(). */
 int head_read_record(struct record *ret, struct digest *ret_digest, struct registry *registry,

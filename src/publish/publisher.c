@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "publish/commit.h"
 #include "publish/metrics.h"
+#include "publish/restore.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ struct publisher {
 	bool init;
 	bool layout_given; /* else whatever the store has is right */
 	struct layout layout;
-	struct root_options root;
+	struct root_request root;
 	pthread_t thread;
 
 	/* the thread's own */
@@ -264,29 +265,40 @@ static int check_layout(const struct publisher *p, const struct head *head, stru
 		layout_kind_name(has->kind), has->catalogs);
 }
 
-static int init_store(struct publisher *p, struct head *ret, struct error *err)
+static int init_store(
+	struct publisher *p, struct head *ret, struct record *ret_record, struct error *err)
 {
 	struct registry *registry = p->writer.registry;
 
-	if (head_init(registry, &p->layout, &p->root, p->writer.versions.now_us(), err) != 0 ||
-		head_read(ret, registry, err) != 0)
+	if (head_init(registry, &p->layout, &p->root.options, p->writer.versions.now_us(), err) !=
+			0 ||
+		head_read(ret, ret_record, registry, err) != 0)
 		return -1;
 	log_info("made the first commit record of a new store", LOG_NUM("version", ret->version));
 	return 0;
 }
 
+/* A store that had a record and has none was lost, not new. */
+static int read_or_init(
+	struct publisher *p, struct head *ret, struct record *ret_record, struct error *err)
+{
+	if (head_read(ret, ret_record, p->writer.registry, err) == 0)
+		return 0;
+	if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready)
+		return -1;
+	return init_store(p, ret, ret_record, err);
+}
+
+/* No tag moves before the head is known to be one to go on from. */
 static int read_head(struct publisher *p, struct error *err)
 {
+	CLEANUP(record_done) struct record record = {0};
 	struct head head;
 
-	if (head_read(&head, p->writer.registry, err) != 0) {
-		/* A store that had a record and has none was lost, not new. */
-		if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready)
-			return -1;
-		if (init_store(p, &head, err) != 0)
-			return -1;
-	}
-	if (check_not_older(p, &head, err) != 0 || check_layout(p, &head, err) != 0) {
+	if (read_or_init(p, &head, &record, err) != 0)
+		return -1;
+	if (check_not_older(p, &head, err) != 0 || check_layout(p, &head, err) != 0 ||
+		restore_latest(head.state, &record, p->writer.registry, err) != 0) {
 		head_done(&head);
 		return -1;
 	}
@@ -297,26 +309,59 @@ static int read_head(struct publisher *p, struct error *err)
 	return 0;
 }
 
-/* Flux applies all of a catalog for every change, so a large one is slow. Tells of those that have
- * grown past the warning since the state before (NULL: there was none). */
-static void warn_of_size(const struct state *before, const struct state *now)
+/* Flux applies all of a catalog for every change, so a large one is slow. */
+static bool is_large(const struct partition *p)
 {
-	for (size_t i = 0; i < state_n_partitions(now); i++) {
-		const struct partition *p = state_partition(now, i);
-		const struct partition *old =
-			before == NULL ? NULL : state_partition_at(before, &p->place);
+	return p != NULL && catalog_count(p->catalog) >= LIMIT_CATALOG_WARN;
+}
 
-		if (catalog_count(p->catalog) < LIMIT_CATALOG_WARN ||
-			(old != NULL && catalog_count(old->catalog) >= LIMIT_CATALOG_WARN))
-			continue;
-		log_warn("the catalog grows large: each change takes Flux seconds",
-			LOG_STR("catalog", p->repository),
-			LOG_NUM("resources", catalog_count(p->catalog)),
-			LOG_NUM("limit", LIMIT_CATALOG_RESOURCES));
+static void warn_of_size(const struct partition *p)
+{
+	log_warn("the catalog grows large: each change takes Flux seconds",
+		LOG_STR("catalog", p->repository), LOG_NUM("resources", catalog_count(p->catalog)),
+		LOG_NUM("limit", LIMIT_CATALOG_RESOURCES));
+}
+
+static void warn_of_all(const struct state *state)
+{
+	for (size_t i = 0; i < state_n_partitions(state); i++)
+		if (is_large(state_partition(state, i)))
+			warn_of_size(state_partition(state, i));
+}
+
+/* Of those that the revision has made large. */
+static void warn_of_changed(const struct state *before, const struct revision *rev)
+{
+	for (size_t i = 0; i < rev->n_catalogs; i++) {
+		const struct partition *p;
+		struct place place;
+
+		if (!layout_repository_parse(
+			    state_layout(before), slice_of(rev->catalogs[i].repository), &place))
+			continue; /* the root */
+		p = state_partition_at(rev->state, &place);
+		if (is_large(p) && !is_large(state_partition_at(before, &place)))
+			warn_of_size(p);
 	}
 }
 
-/* Reads the head until that works. False: stop. */
+/* A root is rendered with the next commit, not for its own sake: tells that it will be another. */
+static void tell_root(const struct publisher *p)
+{
+	const struct head *head = &p->writer.head;
+	struct root_options next;
+	char url[ROOT_URL_SIZE];
+
+	root_choose(&next, &p->root, &head->root);
+	if (state_layout(head->state)->kind != LAYOUT_SPLIT || root_options_eq(&next, &head->root))
+		return;
+	root_url(&next, url);
+	log_info("the next commit tells Flux another way to the catalogs",
+		LOG_STR("catalog_url", url), LOG_STR("catalog_secret", next.secret));
+}
+
+/* Reads the head until that works; what waits in the queue is told to come back, for it may take
+ * long. False: stop. */
 static bool restore(struct publisher *p)
 {
 	uint64_t started = clock_monotonic_us(), took;
@@ -325,6 +370,7 @@ static bool restore(struct publisher *p)
 
 	while (read_head(p, &err) != 0) {
 		become_restoring(p, &err);
+		refuse_waiting(p, &p->reason);
 		log_warn("not ready", LOG_STR("reason", err.text));
 		if (!wait_ms(p, wait))
 			return false;
@@ -336,7 +382,8 @@ static bool restore(struct publisher *p)
 	log_info("ready", LOG_NUM("resources", state_count(p->writer.head.state)),
 		LOG_NUM("catalogs", state_n_partitions(p->writer.head.state)),
 		LOG_NUM("version", p->writer.head.version), LOG_NUM("restore_ms", took / 1000));
-	warn_of_size(NULL, p->writer.head.state);
+	warn_of_all(p->writer.head.state);
+	tell_root(p);
 	return true;
 }
 
@@ -395,7 +442,7 @@ static void log_commit(const struct publisher *p, uint64_t started)
 {
 	if (p->batch->has_revision)
 		log_info("committed", LOG_NUM("version", p->writer.head.version),
-			LOG_NUM("changes", p->batch->n),
+			LOG_NUM("changes", commit_changes(p->batch)),
 			LOG_NUM("catalogs", p->batch->revision.n_catalogs),
 			LOG_NUM("resources", state_count(p->writer.head.state)),
 			LOG_NUM("ms", clock_monotonic_ms() - started));
@@ -413,14 +460,16 @@ static bool run_batch(struct publisher *p)
 	if (result == COMMIT_DONE) {
 		become_ready(p); /* readers see it before the answer does */
 		if (p->batch->has_revision)
-			count_commit(result, p->batch->n);
+			count_commit(result, commit_changes(p->batch));
 		commit_answer(p->batch, NULL);
 		log_commit(p, started);
-		warn_of_size(old, p->writer.head.state);
+		if (p->batch->has_revision)
+			warn_of_changed(old, &p->batch->revision);
 		return true;
 	}
-	count_commit(result, p->batch->n);
-	log_warn("commit failed", LOG_STR("reason", err.text), LOG_NUM("changes", p->batch->n));
+	count_commit(result, commit_changes(p->batch));
+	log_warn("commit failed", LOG_STR("reason", err.text),
+		LOG_NUM("changes", commit_changes(p->batch)));
 	if (result == COMMIT_FAILED) {
 		commit_answer(p->batch, &err);
 		return true;
@@ -472,7 +521,7 @@ static void free_publisher(struct publisher *p)
 	AZ(pthread_cond_destroy(&p->wake));
 	AZ(pthread_mutex_destroy(&p->lock));
 	head_done(&p->writer.head);
-	gzip_done(&p->writer.gzip);
+	gzips_done(&p->writer.gzips);
 	state_unref(p->current);
 	free(p->batch);
 	free(p);

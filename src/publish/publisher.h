@@ -21,7 +21,7 @@ struct publisher_options {
 	bool init;                   /* an empty store may be given its first record */
 	const struct layout *layout; /* of a new store, and of any other that it must be so; NULL:
 				      * single for a new one, and whatever another has */
-	struct root_options root;    /* for the split layout */
+	struct root_request root;    /* for the split layout */
 	uint64_t (*now_us)(void);    /* NULL: clock_realtime_us */
 };
 

@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/queue.h"
 
-#include "catalog/key.h"
+#include <stdlib.h>
 
 void queue_init(struct queue *q)
 {
 	*q = (struct queue){.n = 0};
 	q->last = &q->first;
+	arc4random_buf(&q->key, sizeof(q->key));
 }
 
 static struct change **slot_of(struct queue *q, const struct change *change)
 {
-	return &q->slots[key_hash(change->namespace, change->name) % QUEUE_SLOTS];
+	char text[2 * LIMIT_NAME + 1]; /* "namespace/name" */
+	size_t namespace = strlen(change->namespace), name = strlen(change->name);
+
+	memcpy(text, change->namespace, namespace);
+	text[namespace] = '/';
+	memcpy(text + namespace + 1, change->name, name);
+	return &q->slots[siphash(&q->key, (struct slice){text, namespace + 1 + name}) %
+			 QUEUE_SLOTS];
 }
 
 static bool same_resource(const struct change *a, const struct change *b)

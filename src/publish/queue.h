@@ -8,6 +8,7 @@
 #ifndef PUBLISH_QUEUE_H
 #define PUBLISH_QUEUE_H
 
+#include "base/siphash.h"
 #include "publish/publisher.h"
 
 /* A change that somebody waits for. */
@@ -32,6 +33,7 @@ struct queue {
 	size_t in_line; /* one of each resource */
 	struct change *first;
 	struct change **last;
+	struct siphash_key key; /* at random: nobody can choose names that share a slot */
 	struct change *slots[QUEUE_SLOTS];
 };
 

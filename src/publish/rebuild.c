@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/key.h"
 #include "intent/manifest.h"
 #include "publish/revision.h"
 
@@ -20,6 +21,7 @@ struct rebuild {
 	struct registry *registry;
 	const struct rebuild_options *options;
 	struct layout layout;
+	struct root_options root;
 	struct record record; /* the last one, where it can be read; else empty */
 	bool has_parent;
 	struct digest parent; /* its manifest */
@@ -55,6 +57,27 @@ static int add_name(struct names *names, struct slice name, struct error *err)
 	return 0;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A registry may list a repository twice, as on two pages when one is made in between. */
+static void sort_names(struct names *names)
+{
+	size_t n = 0;
+
+	if (names->n > 0)
+		qsort(names->list, names->n, sizeof(names->list[0]), compare_names);
+	for (size_t i = 0; i < names->n; i++) {
+		if (n > 0 && strcmp(names->list[n - 1], names->list[i]) == 0)
+			free(names->list[i]);
+		else
+			names->list[n++] = names->list[i];
+	}
+	names->n = n;
+}
+
 static void rebuild_done(struct rebuild *rb)
 {
 	names_done(&rb->resources);
@@ -76,7 +99,8 @@ static int collect_repository(struct slice repository, void *arg, struct error *
 	return 0;
 }
 
-/* New versions must be above every number ever used: tags v<number> and c<number>. */
+/* New versions must be above every number ever used: tags v<number> and c<number>. One past all
+ * dates was never issued, so it is nobody's. */
 static int note_version(struct slice tag, void *arg, struct error *err UNUSED)
 {
 	struct rebuild *rb = arg;
@@ -84,7 +108,7 @@ static int note_version(struct slice tag, void *arg, struct error *err UNUSED)
 
 	if (tag.n > 1 && (tag.p[0] == 'v' || tag.p[0] == 'c') &&
 		slice_to_u64((struct slice){tag.p + 1, tag.n - 1}, &version) &&
-		version > rb->highest)
+		version > rb->highest && version <= LIMIT_VERSION)
 		rb->highest = version;
 	return 0;
 }
@@ -96,28 +120,7 @@ static int altered(const char *why, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "the artifact is altered: %s", why);
 }
 
-/* Frees what the artifact should be, having compared it with what it is. */
-static int check_artifact(struct artifact *expected, const struct digest *digest, struct error *err)
-{
-	bool same = digest_eq(&expected->digest, digest);
-
-	artifact_done(expected);
-	return same ? 0 : altered("its manifest is not the one that belongs to its content", err);
-}
-
-/* The namespace and name that a repository stands for. */
-static int split_repository(const char *repository, char namespace[LIMIT_NAME + 1],
-	char name[LIMIT_NAME + 1], struct error *err)
-{
-	struct slice rest = slice_of(repository + strlen(RESOURCE_REPOSITORY_PREFIX));
-	struct slice first = slice_cut(&rest, '/');
-
-	if (!intent_name_ok(first) || !intent_name_ok(rest))
-		return error_set(err, ERROR_INTERNAL, "this is no repository of a resource");
-	snprintf(namespace, LIMIT_NAME + 1, "%.*s", SLICE_ARG(first));
-	snprintf(name, LIMIT_NAME + 1, "%.*s", SLICE_ARG(rest));
-	return 0;
-}
+#define WRONG_MANIFEST "its manifest is not the one that belongs to its content"
 
 static bool is_tombstone(const struct oci_manifest *m)
 {
@@ -129,35 +132,31 @@ static bool is_tombstone(const struct oci_manifest *m)
 static int check_tombstone(const struct oci_manifest *m, const struct digest *digest,
 	const char *namespace, const char *name, struct error *err)
 {
-	const struct oci_descriptor *layer = &m->children[0];
-	struct artifact expected;
-	uint64_t version = 0;
+	uint64_t version = artifact_version(m);
+	bool same;
 
-	for (size_t i = 0; i < layer->n_annotations; i++)
-		if (strcmp(layer->annotations[i].key, "io.gitops-squared.resource.version") == 0 &&
-			!resource_tag_parse(slice_of(layer->annotations[i].value), &version))
-			version = 0;
-	if (version == 0 || version > LIMIT_VERSION)
+	if (version == 0)
 		return altered("it is a tombstone without a version", err);
-	if (artifact_of_tombstone(&expected, namespace, name, version, err) != 0)
+	if (artifact_is_tombstone(&same, digest, namespace, name, version, err) != 0)
 		return -1;
-	return check_artifact(&expected, digest, err);
+	return same ? 0 : altered(WRONG_MANIFEST, err);
 }
 
 static int check_resource(struct resource **ret, struct slice yaml, const struct digest *digest,
 	const char *namespace, const char *name, struct error *err)
 {
 	CLEANUP(intent_unrefp) struct intent *intent = NULL;
-	struct artifact expected;
+	struct digest expected;
 	uint64_t version;
 
 	if (intent_parse(&intent, &version, yaml, err) != 0)
 		return -1;
 	if (strcmp(intent->namespace, namespace) != 0 || strcmp(intent->name, name) != 0)
 		return altered("it holds a resource of another name", err);
-	if (artifact_of_resource(&expected, intent, version, err) != 0 ||
-		check_artifact(&expected, digest, err) != 0)
+	if (artifact_digest(&expected, intent, version, yaml, err) != 0)
 		return -1;
+	if (!digest_eq(&expected, digest))
+		return altered(WRONG_MANIFEST, err);
 	return resource_new(ret, intent, version, digest, err);
 }
 
@@ -165,6 +164,7 @@ static int check_resource(struct resource **ret, struct slice yaml, const struct
 
 /* An artifact on its way; resource stays NULL for a tombstone. */
 struct arrival {
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
 	char tag[RESOURCE_TAG_SIZE];
 	struct resource *resource;
 };
@@ -172,31 +172,37 @@ struct arrival {
 static int check_arrival(struct arrival *a, const struct pull *pull, struct error *err)
 {
 	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
-	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
 
-	if (split_repository(pull->repository, namespace, name, err) != 0 ||
-		oci_manifest_parse(&m, buf_slice(&pull->manifest), err) != 0)
+	if (a->name[0] == '\0')
+		return error_set(err, ERROR_INTERNAL, "this is no repository of a resource");
+	if (oci_manifest_parse(&m, buf_slice(&pull->manifest), err) != 0)
 		return -1;
 	if (is_tombstone(m))
-		return check_tombstone(m, &pull->digest, namespace, name, err);
+		return check_tombstone(m, &pull->digest, a->namespace, a->name, err);
 	return check_resource(
-		&a->resource, buf_slice(&pull->layer), &pull->digest, namespace, name, err);
+		&a->resource, buf_slice(&pull->layer), &pull->digest, a->namespace, a->name, err);
 }
 
 /* The tag that is current: what the last record says, where it is readable and changed this
  * resource (derived tags may lag behind it), else latest. */
-static void current_tag(
-	const struct rebuild *rb, const char *repository, char ret[RESOURCE_TAG_SIZE])
+static void current_tag(const struct rebuild *rb, struct arrival *a)
 {
-	snprintf(ret, RESOURCE_TAG_SIZE, "latest");
+	snprintf(a->tag, sizeof(a->tag), "latest");
 	for (size_t i = 0; i < rb->record.n_changes; i++) {
 		const struct record_change *change = &rb->record.changes[i];
-		char changed[RESOURCE_REPOSITORY_SIZE];
 
-		resource_repository(change->namespace, change->name, changed);
-		if (strcmp(changed, repository) == 0)
-			resource_tag(change->version, ret);
+		if (key_cmp(change->namespace, change->name, a->namespace, a->name) == 0)
+			resource_tag(change->version, a->tag);
 	}
+}
+
+/* Without a name where the repository can be no resource's, which is an error if there is anything
+ * current in it. */
+static void arrival_init(struct arrival *a, const char *repository, const struct rebuild *rb)
+{
+	if (!resource_repository_parse(slice_of(repository), a->namespace, a->name))
+		a->name[0] = '\0';
+	current_tag(rb, a);
 }
 
 static int take_arrival(
@@ -229,7 +235,7 @@ static int read_repositories(
 	for (size_t i = 0; i < n; i++) {
 		if (registry_tags(rb->registry, repositories[i], note_version, rb, err) != 0)
 			return error_wrap(err, "%s", repositories[i]);
-		current_tag(rb, repositories[i], arrivals[i].tag);
+		arrival_init(&arrivals[i], repositories[i], rb);
 		pulls[i] = (struct pull){
 			.repository = repositories[i],
 			.reference = arrivals[i].tag,
@@ -282,6 +288,7 @@ static int find_layout(struct rebuild *rb, struct error *err)
 	rb->layout = known           ? rb->record.layout
 		     : given != NULL ? *given
 				     : (struct layout){LAYOUT_SINGLE, 1};
+	root_choose(&rb->root, &rb->options->root, &rb->record.root);
 	return 0;
 }
 
@@ -289,6 +296,8 @@ static int list_all(struct rebuild *rb, struct error *err)
 {
 	if (registry_repositories(rb->registry, collect_repository, rb, err) != 0)
 		return error_wrap(err, "cannot list the repositories");
+	sort_names(&rb->resources);
+	sort_names(&rb->catalogs);
 	if (rb->resources.n == 0)
 		return error_set(err, ERROR_NOT_FOUND,
 			"there is no repository below %s to rebuild from: is this the right store?",
@@ -358,7 +367,7 @@ static int empty_state(
 
 /* With what was found in its place. */
 static int full_state(struct state **ret, const struct state *none, const struct rebuild *rb,
-	struct gzip *gzip, struct error *err)
+	struct gzips *gzips, struct error *err)
 {
 	CLEANUP(state_unrefp) struct state *empty = NULL;
 	struct partition **changed;
@@ -366,7 +375,7 @@ static int full_state(struct state **ret, const struct state *none, const struct
 	int rc;
 
 	if (empty_state(&empty, none, rb, err) != 0 ||
-		state_change(empty, rb->changes, rb->n_changes, gzip, &changed, &n, err) != 0)
+		state_change(empty, rb->changes, rb->n_changes, gzips, &changed, &n, err) != 0)
 		return -1;
 	rc = state_replace(ret, empty, changed, n, NULL, err);
 	partitions_free(changed, n);
@@ -376,20 +385,21 @@ static int full_state(struct state **ret, const struct state *none, const struct
 static int make_revision(struct revision *ret, const struct rebuild *rb, struct error *err)
 {
 	uint64_t now = clock_realtime_us();
-	CLEANUP(gzip_done) struct gzip gzip = {0};
+	CLEANUP(gzips_done) struct gzips gzips = {0};
 	CLEANUP(state_unrefp) struct state *none = NULL;
 	CLEANUP(state_unrefp) struct state *full = NULL;
 	AUTO_FREE struct partition **partitions = NULL;
 	struct revision_draft draft = {
 		.with_root = true,
-		.root = &rb->options->root,
+		.root = &rb->root,
 		.version = now > rb->highest ? now : rb->highest + 1,
 		.parent = rb->has_parent ? &rb->parent : NULL,
 		.why = "rebuild",
-		.gzip = &gzip,
+		.gzips = &gzips,
 	};
 
-	if (state_new(&none, &rb->layout, err) != 0 || full_state(&full, none, rb, &gzip, err) != 0)
+	if (state_new(&none, &rb->layout, err) != 0 ||
+		full_state(&full, none, rb, &gzips, err) != 0)
 		return -1;
 	partitions = calloc(state_n_partitions(full) + 1, sizeof(*partitions));
 	if (partitions == NULL)

@@ -9,7 +9,7 @@
 
 struct rebuild_options {
 	const struct layout *layout; /* NULL: as the last record has it, or single */
-	struct root_options root;    /* for the split layout */
+	struct root_request root;    /* for the split layout */
 };
 
 /* Reads the latest artifact of every resource repository, or the one that the last record names

@@ -96,7 +96,7 @@ static int read_arrival(struct arrival *a, const struct record *record, struct e
 	return 0;
 }
 
-static void read_one(size_t i, void *arg)
+static void read_one(size_t i, size_t thread UNUSED, void *arg)
 {
 	struct reading *reading = arg;
 	struct arrival *a = &reading->arrivals[i];

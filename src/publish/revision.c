@@ -3,6 +3,8 @@
 
 #include "publish/metrics.h"
 
+#include "base/parallel.h"
+
 #include <stdio.h>
 
 /* ---- bytes ---- */
@@ -38,18 +40,49 @@ static int finish_catalog(struct artifact *a, uint64_t version, struct error *er
 	return 0;
 }
 
+struct making {
+	const struct revision *rev;
+	const struct revision_draft *draft;
+	struct error *errors; /* of each */
+};
+
+static int make_catalog(const struct making *m, size_t i, struct gzip *gzip, struct error *err)
+{
+	struct partition *p = m->draft->partitions[i];
+	struct artifact *a = &m->rev->catalogs[i].artifact;
+
+	if (catalog_layer(p->catalog, gzip, &a->layer, err) != 0 ||
+		finish_catalog(a, m->rev->version, err) != 0)
+		return error_wrap(err, "%s", p->repository);
+	p->digest = a->digest;
+	p->layer_size = a->layer.len;
+	return 0;
+}
+
+static void run_catalog(size_t i, size_t thread, void *arg)
+{
+	struct making *m = arg;
+
+	if (make_catalog(m, i, &m->draft->gzips->at[thread], &m->errors[i]) == 0)
+		m->errors[i] = (struct error)ERROR_INIT;
+}
+
 static int make_catalogs(
 	struct revision *rev, const struct revision_draft *draft, struct error *err)
 {
-	for (size_t i = 0; i < draft->n_partitions; i++) {
-		struct partition *p = draft->partitions[i];
-		struct artifact *a = add_catalog(rev, p->repository);
+	AUTO_FREE struct error *errors = calloc(draft->n_partitions + 1, sizeof(*errors));
+	struct making m = {rev, draft, errors};
 
-		if (catalog_layer(p->catalog, draft->gzip, &a->layer, err) != 0 ||
-			finish_catalog(a, rev->version, err) != 0)
-			return error_wrap(err, "%s", p->repository);
-		p->digest = a->digest;
-		p->layer_size = a->layer.len;
+	if (errors == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < draft->n_partitions; i++)
+		add_catalog(rev, draft->partitions[i]->repository);
+	parallel_each(draft->n_partitions, run_catalog, &m);
+	for (size_t i = 0; i < draft->n_partitions; i++) {
+		if (errors[i].code != ERROR_NONE) {
+			*err = errors[i];
+			return -1;
+		}
 	}
 	return state_replace(
 		&rev->state, draft->state, draft->partitions, draft->n_partitions, NULL, err);
@@ -75,8 +108,8 @@ static int make_root(struct revision *rev, const struct revision_draft *draft, s
 	for (size_t i = 0; i < n; i++)
 		places[i] = state_partition(rev->state, i)->place;
 	a = add_catalog(rev, CATALOG_REPOSITORY);
-	if (root_layer(draft->root, state_layout(rev->state), places, n, draft->gzip, &a->layer,
-		    err) != 0 ||
+	if (root_layer(draft->root, state_layout(rev->state), places, n, &draft->gzips->at[0],
+		    &a->layer, err) != 0 ||
 		finish_catalog(a, rev->version, err) != 0)
 		return error_wrap(err, CATALOG_REPOSITORY);
 	if (state_replace(&with_root, rev->state, NULL, 0, &a->digest, err) != 0)
@@ -93,6 +126,7 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 		.version = rev->version,
 		.has_parent = draft->parent != NULL,
 		.layout = *state_layout(rev->state),
+		.root = rev->root,
 		.who = "anonymous",
 		.why = (char *)draft->why,
 		.n_changes = draft->n_changes,
@@ -133,6 +167,7 @@ static int make_all(struct revision *rev, const struct revision_draft *draft, st
 			"the next version would be past the year 9999: set the clock right, or "
 			"take away the tag with such a version");
 	rev->version = draft->version;
+	rev->root = *draft->root;
 	rev->catalogs = calloc(draft->n_partitions + 1, sizeof(rev->catalogs[0]));
 	if (rev->catalogs == NULL)
 		return error_no_memory(err);

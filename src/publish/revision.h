@@ -17,7 +17,8 @@ struct revision_catalog {
 
 struct revision {
 	uint64_t version;
-	struct state *state; /* what will be current */
+	struct state *state;      /* what will be current, */
+	struct root_options root; /* and how Flux gets it */
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
 	struct artifact record;
@@ -29,14 +30,14 @@ struct revision_draft {
 	const struct state *state; /* before */
 	size_t n_partitions;       /* what changes in it, from state_change() */
 	struct partition **partitions;
-	bool with_root; /* the root is made again in any case */
-	const struct root_options *root;
+	bool with_root;                  /* the root is made again in any case */
+	const struct root_options *root; /* with a root or not: the record has it */
 	uint64_t version;
 	const struct digest *parent; /* NULL: the first of a chain */
 	const char *why;             /* NULL: none */
 	size_t n_changes;
 	const struct record_change *changes;
-	struct gzip *gzip;
+	struct gzips *gzips;
 };
 
 /* Renders it all, and gives the partitions their digests; nothing is pushed. ERROR_UNAVAILABLE for

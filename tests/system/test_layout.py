@@ -190,6 +190,64 @@ def test_without_flags_a_store_is_what_it_was_made(tmp_path):
         assert set(children(oci)) == {repository("default", place("default", name)) for name in ("web", "db")}
 
 
+def urls(oci):
+    """Of all catalogs in the root: where Flux looks for them, and with which credentials."""
+    specs = [next(yaml.safe_load_all(content))["spec"] for content in files_of(oci, CATALOG).values()]
+    return {(spec["url"].removeprefix("oci://").split("/")[0], spec["insecure"],
+             spec.get("secretRef", {}).get("name")) for spec in specs}
+
+
+def stored(folder, args=SPLIT):
+    """A stopped store with one catalog."""
+    with start(folder, args) as server:
+        declare(server, "web")
+
+
+def start_again(folder, *args):
+    return Gsq(folder / "gsq", namespaces=NAMESPACES, init=False, args=args)
+
+
+def test_a_restart_without_flags_keeps_the_way_to_the_catalogs(tmp_path):
+    stored(tmp_path, (*SPLIT, "--catalog-secret", "registry-login"))
+    with start_again(tmp_path) as server:
+        declare(server, "web", "team-a")
+        oci = Oci(server.registry_host)
+        assert len(children(oci)) == 2
+        assert urls(oci) == {("registry.example:5000", True, "registry-login")}
+        record = oci.record()
+        assert (record["catalogUrl"], record["catalogSecret"]) == ("http://registry.example:5000", "registry-login")
+
+
+def test_another_way_to_the_catalogs_is_in_the_root_after_the_next_commit(tmp_path):
+    stored(tmp_path)
+    with start_again(tmp_path, "--catalog-url", "https://other.example", "--catalog-secret", "login") as server:
+        oci = Oci(server.registry_host)
+        assert urls(oci) == {("registry.example:5000", True, None)}
+        declare(server, "web", size="large")
+        assert urls(oci) == {("other.example", False, "login")}
+        root = oci.digest(CATALOG, "latest")
+        declare(server, "web", size="small")
+        assert oci.digest(CATALOG, "latest") == root
+    with start_again(tmp_path, "--catalog-secret", "") as server:
+        declare(server, "web", size="large")
+        assert urls(Oci(server.registry_host)) == {("other.example", False, None)}
+        server.restart()
+    # Not at the last start: by then the store had what was asked for.
+    assert server.log().count("the next commit tells Flux another way") == 2
+
+
+def test_a_rebuild_keeps_the_way_to_the_catalogs_unless_it_is_told_another(tmp_path):
+    stored(tmp_path)
+
+    def rebuild(*args):
+        subprocess.run([binary(), "rebuild", "--data-dir", tmp_path / "gsq" / "data", *args], check=True, timeout=60)
+        with start_again(tmp_path) as server:
+            return urls(Oci(server.registry_host))
+
+    assert rebuild() == {("registry.example:5000", True, None)}
+    assert rebuild("--catalog-url", "https://other.example") == {("other.example", False, None)}
+
+
 @pytest.mark.parametrize("made, asked, said", [
     (SPLIT, ("--layout", "single"), ("split", str(CATALOGS))),
     (SPLIT, ("--layout", "split"), ("split", str(CATALOGS))),
@@ -214,11 +272,12 @@ def test_flags_that_differ_from_the_store_keep_it_from_being_ready(tmp_path, mad
     (("--layout", ""), "--layout"),
     (("--catalogs", "4"), "--layout split"),
     (("--layout", "single", "--catalogs", "1"), "--layout split"),
-    (("--layout", "split", "--catalogs", "0"), "1 to 4096"),
-    (("--layout", "split", "--catalogs", "4097"), "1 to 4096"),
-    (("--layout", "split", "--catalogs", "-1"), "1 to 4096"),
-    (("--layout", "split", "--catalogs", "many"), "1 to 4096"),
+    (("--layout", "split", "--catalogs", "0"), "1 to 2500"),
+    (("--layout", "split", "--catalogs", "2501"), "1 to 2500"),
+    (("--layout", "split", "--catalogs", "-1"), "1 to 2500"),
+    (("--layout", "split", "--catalogs", "many"), "1 to 2500"),
     (("--layout", "split", "--catalog-url", "ftp://registry.example"), "--catalog-url"),
+    (("--layout", "split", "--catalog-secret", "No Name"), "--catalog-secret"),
 ])
 def test_a_wrong_value_is_refused_with_what_is_allowed(tmp_path, args, said):
     result = subprocess.run(

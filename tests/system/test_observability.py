@@ -255,6 +255,7 @@ def test_commits_are_told_by_size_and_stage_and_the_catalog_by_what_is_in_it(gsq
     for name in ("a", "b", "c"):
         declare(gsq, name)
     declare(gsq, "c")  # no change, and so no commit
+    assert gsq.delete("/api/v1/resources/none").status == 404
     gsq.delete("/api/v1/resources/a")
     found = metrics(gsq)
     assert found.at("gsq_commits_total", outcome="done") == found.at("gsq_commit_batch_size_count") == 4
@@ -336,6 +337,17 @@ def test_requests_in_a_row_on_one_connection_are_told_apart(gsq):
     found = [wait_for_line(gsq, id=f"row-{i}") for i in range(6)]
     assert [line["status"] for line in found] == 3 * ["200", "404"]
     assert sum(int(line["bytes"]) for line in found) == len(answer)
+
+
+def test_bytes_that_are_left_of_answers_before_are_not_taken_from_the_last_one(gsq):
+    content, count = bytes(20 * 1024), 800  # together more than the kernel holds of it
+    Oci(gsq.registry_host).push_blob("acme/app", content)
+    head = f"GET /v2/acme/app/blobs/{sha256(content)} HTTP/1.1\r\nHost: a\r\nX-Request-Id: row-%d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gsq.registry_port), timeout=60) as connection:
+        connection.sendall("".join(head % i for i in range(count)).encode())
+        wait_until(lambda: lines(gsq, id="row-0"), "the first answer to be taken by the kernel")
+    line = wait_for_line(gsq, broken="1")
+    assert line["status"] == "200" and 0 <= int(line["bytes"]) < len(content) + 1000
 
 
 # ---- ids ----

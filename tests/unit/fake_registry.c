@@ -242,8 +242,9 @@ static int fake_repositories(struct registry *r,
 
 		for (size_t j = 0; j < i && !seen; j++)
 			seen = strcmp(f->tags[i].repository, f->tags[j].repository) == 0;
-		if (!seen && each(slice_of(f->tags[i].repository), arg, err) != 0)
-			return -1;
+		for (unsigned times = seen ? 0 : f->lists_twice ? 2 : 1; times > 0; times--)
+			if (each(slice_of(f->tags[i].repository), arg, err) != 0)
+				return -1;
 	}
 	return 0;
 }

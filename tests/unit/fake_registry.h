@@ -44,6 +44,7 @@ struct fake {
 	size_t faults;   /* how many calls fail from there on */
 	enum fake_fault fault;
 	bool refuses_untag;
+	bool lists_twice;       /* repositories, as where pages shift while they are read */
 	char last_pushes[8192]; /* "repository:tag " of every push since fake_forget() */
 };
 

@@ -5,10 +5,11 @@
 
 #define ITEMS 1000
 
-static void count(size_t i, void *arg)
+static void count(size_t i, size_t thread, void *arg)
 {
 	unsigned *counts = arg;
 
+	assert_true(thread < PARALLEL_MAX);
 	__atomic_add_fetch(&counts[i], 1, __ATOMIC_RELAXED);
 }
 

@@ -55,6 +55,40 @@ static void what_is_no_tag_of_a_version_is_refused(void **state UNUSED)
 		assert_false(resource_tag_parse(slice_of(tags[i]), &version));
 }
 
+static void a_repository_is_that_of_one_resource_or_of_none(void **state UNUSED)
+{
+	static const char *const others[] = {"", "gitops-squared/resources/",
+		"gitops-squared/resources/default", "gitops-squared/resources/default/",
+		"gitops-squared/resources//web", "gitops-squared/resources/default/We",
+		"gitops-squared/resources/default/web/more", "gitops-squared/catalog",
+		"default/web"};
+	char repository[RESOURCE_REPOSITORY_SIZE], namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+
+	resource_repository("team-a", "web", repository);
+	assert_true(resource_repository_parse(slice_of(repository), namespace, name));
+	assert_string_equal(namespace, "team-a");
+	assert_string_equal(name, "web");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(resource_repository_parse(slice_of(others[i]), namespace, name));
+}
+
+static void a_tombstone_is_known_by_its_own_version_and_digest(void **state UNUSED)
+{
+	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
+	struct error err = ERROR_INIT;
+	struct artifact a;
+	bool is = false;
+
+	assert_int_equal(artifact_of_tombstone(&a, "default", "web", VERSION, &err), 0);
+	assert_int_equal(oci_manifest_parse(&m, buf_slice(&a.manifest), &err), 0);
+	assert_int_equal(artifact_version(m), VERSION);
+	assert_int_equal(artifact_is_tombstone(&is, &a.digest, "default", "web", VERSION, &err), 0);
+	assert_true(is);
+	assert_int_equal(artifact_is_tombstone(&is, &a.digest, "default", "db", VERSION, &err), 0);
+	assert_false(is);
+	artifact_done(&a);
+}
+
 static void the_bytes_of_an_artifact_are_fixed(void **state UNUSED)
 {
 	CLEANUP(intent_unrefp) struct intent *intent = decode("web-server", "eu");
@@ -101,6 +135,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_tag_is_v_and_the_version),
 		cmocka_unit_test(what_is_no_tag_of_a_version_is_refused),
+		cmocka_unit_test(a_repository_is_that_of_one_resource_or_of_none),
+		cmocka_unit_test(a_tombstone_is_known_by_its_own_version_and_digest),
 		cmocka_unit_test(the_bytes_of_an_artifact_are_fixed),
 		cmocka_unit_test(the_bytes_of_a_tombstone_are_fixed),
 		cmocka_unit_test(the_digest_alone_is_that_of_the_artifact),

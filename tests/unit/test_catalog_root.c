@@ -114,6 +114,80 @@ static void plain_http_is_said_to_flux(void **state UNUSED)
 		strstr(text.data, "\"oci://127.0.0.1:5000/gitops-squared/catalogs/team-a/07\"\n"));
 }
 
+static void the_secret_with_the_credentials_is_said_to_flux(void **state UNUSED)
+{
+	struct root_options with_secret = options;
+	static const struct place place = {"team-a", 7};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+	assert_int_equal(root_secret_parse(&with_secret, "123", &err), 0);
+	make_layer(&with_secret, &layout, &place, 1, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(
+		text.data, "    tag: latest\n  secretRef:\n    name: \"123\"\n  url: \"oci://"));
+}
+
+static void a_secret_is_named_as_kubernetes_does(void **state UNUSED)
+{
+	static const char *const good[] = {"", "ghcr", "a.b-c.1", LONG "." LONG};
+	static const char *const bad[] = {"-a", "a-", "A", "a_b", "a..b", ".", "a b", "a\n",
+		LONG "a", LONG "." LONG "." LONG "." LONG};
+	struct root_options o = {.secret = "before"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(root_secret_parse(&o, bad[i], &err), -1);
+		assert_int_equal(err.code, ERROR_INVALID);
+		assert_string_equal(o.secret, "before");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(root_secret_parse(&o, good[i], &err), 0);
+		assert_string_equal(o.secret, good[i]);
+	}
+}
+
+static void an_address_is_read_and_written_back(void **state UNUSED)
+{
+	static const struct {
+		const char *text, *url;
+	} cases[] = {
+		{"registry.example:5000", "http://registry.example:5000"},
+		{"http://registry.example/", "http://registry.example"},
+		{"https://registry.example/acme/eu/", "https://registry.example/acme/eu"},
+		{"https://[::1]:5000", "https://[::1]:5000"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct root_options o = {.location = ""}, again = {.location = ""};
+		char url[ROOT_URL_SIZE];
+
+		assert_int_equal(root_url_parse(&o, cases[i].text, &err), 0);
+		root_url(&o, url);
+		assert_string_equal(url, cases[i].url);
+		assert_int_equal(root_url_parse(&again, url, &err), 0);
+		assert_true(root_options_eq(&o, &again));
+	}
+}
+
+/* Each option by itself: asking for one leaves the other as it is. */
+static void what_is_not_asked_for_stays_as_recorded(void **state UNUSED)
+{
+	static const struct root_options recorded = {"has/", false, "has"}, none = {.location = ""};
+	struct root_request request = {.options = {"asked/", true, "asked"}};
+	struct root_options got;
+
+	for (unsigned i = 0; i < 4; i++) {
+		request.url_given = i & 1;
+		request.secret_given = i & 2;
+		root_choose(&got, &request, &recorded);
+		assert_string_equal(got.location, i & 1 ? "asked/" : "has/");
+		assert_int_equal(got.insecure, i & 1);
+		assert_string_equal(got.secret, i & 2 ? "asked" : "has");
+		root_choose(&got, &request, &none);
+		assert_true(root_options_eq(&got, &request.options));
+	}
+}
+
 static void an_empty_root_lists_nothing_so_that_flux_prunes(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
@@ -199,11 +273,29 @@ static void names_are_at_most_63_characters_and_differ(void **state UNUSED)
 	}
 	for (size_t i = 0; i < n; i++) {
 		assert_true(strlen(names[i]) <= 63);
-		assert_true(strlen(names[i]) > strlen("gitops-squared--4095"));
+		assert_true(strlen(names[i]) > strlen("gitops-squared--2499"));
 		for (size_t j = 0; j < i; j++)
 			assert_string_not_equal(names[i], names[j]);
 	}
-	assert_string_equal(names[0], "gitops-squared-x-4095");
+	assert_string_equal(names[0], "gitops-squared-x-2499");
+}
+
+/* No namespace has a dot in it; and in a name of Kubernetes none may stand beside a dash. */
+static void a_shortened_name_is_none_that_another_namespace_could_have(void **state UNUSED)
+{
+	static const char *const long_ones[] = {LONG,
+		"a234567890123456789-234567890123456789012345678901234567890123z",
+		"a-----------------------------------------------------------z"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(long_ones); i++) {
+		char name[256];
+		const char *dot;
+
+		name_of(long_ones[i], name);
+		dot = strchr(name, '.');
+		assert_non_null(dot);
+		assert_true(dot[-1] != '-' && dot[1] != '-');
+	}
 }
 
 /* A layer with one file of this path in it. */
@@ -287,10 +379,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_catalog_has_a_source_and_a_kustomization),
 		cmocka_unit_test(plain_http_is_said_to_flux),
+		cmocka_unit_test(the_secret_with_the_credentials_is_said_to_flux),
+		cmocka_unit_test(a_secret_is_named_as_kubernetes_does),
+		cmocka_unit_test(an_address_is_read_and_written_back),
+		cmocka_unit_test(what_is_not_asked_for_stays_as_recorded),
 		cmocka_unit_test(an_empty_root_lists_nothing_so_that_flux_prunes),
 		cmocka_unit_test(a_root_is_read_back_to_its_places_in_order),
 		cmocka_unit_test(more_places_than_are_read_at_once_are_all_read),
 		cmocka_unit_test(names_are_at_most_63_characters_and_differ),
+		cmocka_unit_test(a_shortened_name_is_none_that_another_namespace_could_have),
 		cmocka_unit_test(a_file_that_is_no_catalog_is_refused_by_name),
 		cmocka_unit_test(catalogs_out_of_order_or_twice_are_refused),
 		cmocka_unit_test(what_is_no_layer_is_refused),

@@ -12,7 +12,7 @@
 #define LONG "a234567890123456789012345678901234567890123456789012345678901-z"
 
 static struct error err;
-static struct gzip gzip;
+static struct gzips gzips;
 
 /* In the order of repositories "a-b" comes before "a", in that of keys after it. */
 static const char *const namespaces[] = {"a", "a-b", "a-b-c", "a0", "default", LONG};
@@ -66,7 +66,7 @@ static struct digest layer_digest(const struct partition *p)
 {
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_CATALOG_LAYER);
 
-	assert_int_equal(catalog_layer(p->catalog, &gzip, &layer, &err), 0);
+	assert_int_equal(catalog_layer(p->catalog, &gzips.at[0], &layer, &err), 0);
 	return digest_of(buf_slice(&layer));
 }
 
@@ -77,7 +77,7 @@ static struct state *apply(struct state *old, const struct catalog_change *chang
 	struct state *s;
 	size_t n_partitions;
 
-	assert_int_equal(state_change(old, changes, n, &gzip, &partitions, &n_partitions, &err), 0);
+	assert_int_equal(state_change(old, changes, n, &gzips, &partitions, &n_partitions, &err), 0);
 	assert_int_equal(state_replace(&s, old, partitions, n_partitions, NULL, &err), 0);
 	partitions_free(partitions, n_partitions);
 	state_unref(old);
@@ -562,7 +562,7 @@ static int teardown(void **state UNUSED)
 {
 	for (size_t i = 0; i < KEYS; i++)
 		resource_unref(resources[i]);
-	gzip_done(&gzip);
+	gzips_done(&gzips);
 	return 0;
 }
 

@@ -87,7 +87,8 @@ static void make(struct store *s, bool atomic, enum layout_kind kind)
 	struct publisher_options options = {.init = true, .layout = &layout};
 	struct publisher *p;
 
-	snprintf(options.root.location, sizeof(options.root.location), "registry.example/");
+	assert_int_equal(
+		root_url_parse(&options.root.options, "https://registry.example", &err), 0);
 	s->fake = fake_new(atomic);
 	s->ops = *s->fake->registry.ops;
 	s->fake->registry.ops = &s->ops;

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "fake_registry.h"
+#include "publish/metrics.h"
 #include "publish/publisher.h"
 #include "publish/rebuild.h"
 
@@ -529,6 +530,58 @@ static void no_answer_is_given_from_a_head_that_another_server_has_moved(void **
 	fake_destroy(f);
 }
 
+static void a_server_that_is_behind_does_not_say_that_there_is_no_such_resource(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *a = start(f), *b = start(f);
+
+	put(a, "web", 1);
+	assert_int_equal(delete (b, "web").err.code, ERROR_UNAVAILABLE);
+	wait_ready(b);
+	assert_int_equal(delete (b, "web").op, OUTCOME_DELETED);
+	publisher_free(a);
+	publisher_free(b);
+	fake_destroy(f);
+}
+
+static void whether_a_resource_is_there_is_not_said_while_the_head_cannot_be_read(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+
+	fake_fail(f, 0, 1, FAKE_UNAVAILABLE);
+	assert_int_equal(delete (p, "web").err.code, ERROR_UNAVAILABLE);
+	assert_int_equal(delete (p, "web").err.code, ERROR_NOT_FOUND);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+/* The transaction of somebody else holds the first change up, so the second, of the same resource,
+ * waits in the queue when the first is in doubt. */
+static void what_waits_behind_a_batch_in_doubt_is_told_to_come_back(void **state UNUSED)
+{
+	CLEANUP(intent_unrefp) struct intent *one = make_intent("web", 1);
+	CLEANUP(intent_unrefp) struct intent *two = make_intent("web", 2);
+	struct fake *f = fake_new(false);
+	struct publisher *p = start(f);
+	struct waiter first, second;
+
+	waiter_init(&first, 1);
+	waiter_init(&second, 1);
+	AZ(pthread_mutex_lock(&f->lock));
+	fake_fail(f, CALL_POINT, 3, FAKE_LOST_AFTER); /* the point, and two reads after it */
+	publisher_put(p, one, waiter_done, &first);
+	publisher_put(p, two, waiter_done, &second);
+	AZ(pthread_mutex_unlock(&f->lock));
+	waiter_wait(&first);
+	waiter_wait(&second);
+	assert_int_equal(first.last.err.code, ERROR_NONE);
+	assert_int_equal(second.last.err.code, ERROR_UNAVAILABLE);
+	assert_int_equal(seen(p, "web"), 1);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 static void a_record_that_went_back_is_not_adopted_while_running(void **state UNUSED)
 {
 	struct fake *f = fake_new(true);
@@ -539,11 +592,13 @@ static void a_record_that_went_back_is_not_adopted_while_running(void **state UN
 	assert_true(fake_resolve(f, "gitops-squared/commits", "latest", &old));
 	put(p, "db", 1);
 	fake_set_tag(f, "gitops-squared/commits", "latest", &old);
+	fake_forget(f);
 	assert_int_equal(put(p, "more", 1).err.code, ERROR_UNAVAILABLE);
 	while (publisher_ready(p, &err) == 0 || strstr(err.text, "went back") == NULL)
 		usleep(1000);
 	assert_int_equal(seen(p, "db"), 1);
 	publisher_free(p);
+	assert_int_equal(f->n_pushes, 0); /* no tag went back with it, or Flux would prune */
 	assert_int_equal(seen_after_restart(f, "db"), 0); /* on an operator's word */
 	fake_destroy(f);
 }
@@ -641,6 +696,40 @@ static void rebuild_stops_at_a_version_past_all_dates(void **state UNUSED)
 	fake_destroy(f);
 }
 
+static void rebuild_passes_over_a_version_that_nobody_can_have_issued(void **state UNUSED)
+{
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	struct outcome o = put(p, "web", 1);
+	size_t count;
+
+	publisher_free(p);
+	fake_set_tag(f, "gitops-squared/resources/default/web", "v18446744073709551615", &o.digest);
+	assert_int_equal(rebuild_run(&f->registry, &rebuild, &count, &err), 0);
+	p = start_with(f, false, fixed_clock);
+	wait_ready(p);
+	assert_true(put(p, "web", 2).version > o.version);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void rebuild_takes_a_repository_once_that_is_listed_twice(void **state UNUSED)
+{
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	size_t count;
+
+	put(p, "web", 1);
+	put(p, "db", 2);
+	publisher_free(p);
+	f->lists_twice = true;
+	assert_int_equal(rebuild_run(&f->registry, &rebuild, &count, &err), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(seen_after_restart(f, "web"), 1);
+	assert_int_equal(seen_after_restart(f, "db"), 2);
+	fake_destroy(f);
+}
+
 static void rebuild_stops_at_a_forged_tombstone(void **state UNUSED)
 {
 	struct fake *f = fake_new(true);
@@ -719,6 +808,48 @@ static void a_hundred_writers_to_a_hundred_resources_share_commits(void **state)
 	fake_destroy(f);
 }
 
+static unsigned committed_so_far(void)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(64 * KIB);
+	const char *sum;
+	unsigned n;
+
+	metric_write(&publish_metric_batch_size, &text);
+	assert_int_equal(buf_check(&text, &err), 0);
+	sum = strstr(text.data, "gsq_commit_batch_size_sum ");
+	AN(sum);
+	assert_int_equal(sscanf(sum, "gsq_commit_batch_size_sum %u", &n), 1);
+	return n;
+}
+
+/* The transaction of somebody else holds the first change up, so the others share a batch. */
+static void the_size_of_a_batch_is_what_it_commits(void **state)
+{
+	CLEANUP(intent_unrefp) struct intent *first = make_intent("first", 1);
+	CLEANUP(intent_unrefp) struct intent *same = make_intent("web", 1);
+	CLEANUP(intent_unrefp) struct intent *other = make_intent("other", 1);
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	unsigned before;
+	struct waiter w;
+
+	put(p, "web", 1);
+	before = committed_so_far();
+	waiter_init(&w, 4);
+	AZ(pthread_mutex_lock(&f->lock));
+	publisher_put(p, first, waiter_done, &w);
+	publisher_put(p, same, waiter_done, &w);
+	publisher_put(p, other, waiter_done, &w);
+	publisher_delete(p, "default", "none", waiter_done, &w);
+	AZ(pthread_mutex_unlock(&f->lock));
+	waiter_wait(&w);
+	assert_int_equal(w.ok, 3);
+	assert_int_equal(w.unchanged, 1);
+	assert_int_equal(committed_so_far() - before, 2);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 static void a_failing_resource_leaves_its_batch_mates_alone(void **state)
 {
 	struct fake *f = fake_new(*(bool *)*state);
@@ -780,15 +911,21 @@ int main(void)
 		cmocka_unit_test(a_registry_that_is_down_at_the_start_is_waited_for),
 		ON_BOTH(the_server_that_is_behind_notices_and_loses_nothing),
 		ON_BOTH(no_answer_is_given_from_a_head_that_another_server_has_moved),
+		ON_BOTH(a_server_that_is_behind_does_not_say_that_there_is_no_such_resource),
+		ON_BOTH(whether_a_resource_is_there_is_not_said_while_the_head_cannot_be_read),
+		cmocka_unit_test(what_waits_behind_a_batch_in_doubt_is_told_to_come_back),
 		cmocka_unit_test(a_record_that_went_back_is_not_adopted_while_running),
 		cmocka_unit_test(rebuild_finds_what_the_lost_record_said),
 		cmocka_unit_test(rebuild_stops_at_an_altered_artifact_and_pushes_nothing),
 		cmocka_unit_test(rebuild_goes_by_the_record_where_tags_lag_behind),
 		cmocka_unit_test(rebuild_of_a_store_without_resources_is_refused),
 		cmocka_unit_test(rebuild_stops_at_a_version_past_all_dates),
+		cmocka_unit_test(rebuild_passes_over_a_version_that_nobody_can_have_issued),
+		cmocka_unit_test(rebuild_takes_a_repository_once_that_is_listed_twice),
 		cmocka_unit_test(rebuild_stops_at_a_forged_tombstone),
 		ON_BOTH(a_hundred_writers_to_one_resource_all_get_their_answer),
 		ON_BOTH(a_hundred_writers_to_a_hundred_resources_share_commits),
+		ON_BOTH(the_size_of_a_batch_is_what_it_commits),
 		ON_BOTH(a_failing_resource_leaves_its_batch_mates_alone),
 	};
 

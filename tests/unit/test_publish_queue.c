@@ -112,6 +112,33 @@ static void a_resource_that_waits_again_stands_behind_those_that_came_meanwhile(
 	assert_ptr_equal(taken[0], again);
 }
 
+static bool fill_the_same_slots(const struct queue *a, const struct queue *b)
+{
+	for (size_t i = 0; i < QUEUE_SLOTS; i++)
+		if ((a->slots[i] == NULL) != (b->slots[i] == NULL))
+			return false;
+	return true;
+}
+
+static void which_names_share_a_slot_differs_from_queue_to_queue(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE struct queue *other = malloc(sizeof(*other));
+	AUTO_FREE struct change *again = calloc(64, sizeof(*again));
+
+	AN(other);
+	AN(again);
+	queue_init(other);
+	for (size_t i = 0; i < 64; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "web-%zu", i);
+		again[i] = *add(f, name);
+		queue_add(other, &again[i]);
+	}
+	assert_false(fill_the_same_slots(&f->queue, other));
+}
+
 /* Against the simplest model: of each resource a counter of what was added and what was taken. */
 static void any_sequence_loses_nothing_and_keeps_the_order_of_each_resource(void **state)
 {
@@ -152,6 +179,7 @@ int main(void)
 		TEST(names_are_alike_only_within_a_namespace),
 		TEST(many_changes_of_one_resource_do_not_hold_up_the_others),
 		TEST(a_resource_that_waits_again_stands_behind_those_that_came_meanwhile),
+		TEST(which_names_share_a_slot_differs_from_queue_to_queue),
 		TEST(any_sequence_loses_nothing_and_keeps_the_order_of_each_resource),
 	};
 
