@@ -17,8 +17,6 @@ int pull_layer(const struct pull *p, struct digest *ret, struct error *err)
 
 static int pull_one(struct registry *r, struct pull *p, struct error *err)
 {
-	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
-
 	struct digest layer;
 
 	if (registry_manifest(r, p->repository, p->reference, &p->manifest, &p->digest, err) != 0 ||

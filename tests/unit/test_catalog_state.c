@@ -77,7 +77,8 @@ static struct state *apply(struct state *old, const struct catalog_change *chang
 	struct state *s;
 	size_t n_partitions;
 
-	assert_int_equal(state_change(old, changes, n, &gzips, &partitions, &n_partitions, &err), 0);
+	assert_int_equal(
+		state_change(old, changes, n, &gzips, &partitions, &n_partitions, &err), 0);
 	assert_int_equal(state_replace(&s, old, partitions, n_partitions, NULL, &err), 0);
 	partitions_free(partitions, n_partitions);
 	state_unref(old);
