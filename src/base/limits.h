@@ -54,7 +54,7 @@
 #define LIMIT_CATALOG_WARN 1000
 #define LIMIT_CATALOG_LAYER (64 * MIB)
 #define LIMIT_CATALOG_TAR (256 * MIB)
-#define LIMIT_PAGE 24 /* intents in one page: pages average 17 */
+#define LIMIT_PAGE 24 /* intents in one page: pages average 15 */
 /* Two objects each: the root holds as many as any other catalog may, and Flux applies them all
  * again, at 4-7 ms an object, whenever a catalog is added. */
 #define LIMIT_ROOT_CATALOGS (LIMIT_CATALOG_RESOURCES / 2)

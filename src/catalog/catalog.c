@@ -5,8 +5,6 @@
 #include "catalog/pages.h"
 #include "catalog/record.h"
 
-#define LAYER_REST 1024 /* the members that belong to no page */
-
 struct catalog *catalog_alloc(size_t n_pages)
 {
 	struct catalog *c = calloc(1, sizeof(*c));
@@ -47,6 +45,7 @@ void catalog_unref(struct catalog *c)
 		page_unref(c->pages[i]);
 	free(c->pages);
 	free(c->starts);
+	free(c->frame.bytes);
 	free(c);
 }
 
@@ -127,6 +126,7 @@ struct resource *catalog_find(const struct catalog *c, const char *namespace, co
 struct builder {
 	struct catalog *out; /* with room for every page that can come */
 	struct gzip *z;
+	const struct page *before; /* the old page that was merged last */
 	size_t n_pending;
 	struct resource
 		*pending[LIMIT_PAGE]; /* borrowed: the old catalog or the changes hold them */
@@ -137,6 +137,7 @@ void catalog_add_page(struct catalog *c, struct page *p)
 	c->starts[c->n_pages] = c->count;
 	c->pages[c->n_pages++] = p;
 	c->count += p->n;
+	c->lines_size += p->lines_size;
 }
 
 static int flush(struct builder *b, struct error *err)
@@ -145,7 +146,7 @@ static int flush(struct builder *b, struct error *err)
 
 	if (b->n_pending == 0)
 		return 0;
-	if (page_new(&p, b->pending, b->n_pending, b->z, err) != 0)
+	if (page_new(&p, b->pending, b->n_pending, b->before, b->z, err) != 0)
 		return -1;
 	b->n_pending = 0;
 	catalog_add_page(b->out, p);
@@ -160,6 +161,7 @@ static void reopen(struct builder *b)
 	struct page *last = c->pages[--c->n_pages];
 
 	c->count -= last->n;
+	c->lines_size -= last->lines_size;
 	memcpy(b->pending, last->resources, last->n * sizeof(b->pending[0]));
 	b->n_pending = last->n;
 	page_unref(last);
@@ -223,6 +225,8 @@ static int add_changes(
 
 static int merge_page(struct builder *b, struct page *p, struct changes *ch, struct error *err)
 {
+	if (b->n_pending == 0)
+		b->before = p;
 	for (size_t i = 0; i < p->n; i++) {
 		struct resource *r = p->resources[i];
 
@@ -275,6 +279,41 @@ static int merge(
 	return flush(b, err);
 }
 
+static int make_frame(struct frame *ret, const struct catalog *c, struct gzip *z, struct error *err)
+{
+	const char *head = c->count == 0 ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n";
+	CLEANUP(buf_done) struct buf tar = BUF_INIT(4 * TAR_BLOCK);
+	CLEANUP(buf_done) struct buf members = BUF_INIT(16 * TAR_BLOCK);
+	size_t size = strlen(head) + c->lines_size, head_len;
+
+	tar_add_header(&tar, SLICE(KUSTOMIZATION_PATH), size);
+	buf_puts(&tar, head);
+	gzip_add(z, buf_slice(&tar), &members);
+	head_len = members.len;
+	buf_reset(&tar);
+	tar_add_padding(&tar, size);
+	tar_add_end(&tar);
+	gzip_add(z, buf_slice(&tar), &members);
+	if (buf_check(&tar, err) != 0 || buf_check(&members, err) != 0)
+		return -1;
+	*ret = (struct frame){.head_len = head_len, .len = members.len};
+	ret->bytes = buf_take(&members);
+	return 0;
+}
+
+/* An update changes no line, so what was compressed for the old catalog will do. */
+static int take_frame(
+	struct catalog *c, const struct catalog *old, struct gzip *z, struct error *err)
+{
+	const struct frame *f = &old->frame;
+
+	if (f->bytes == NULL || old->lines_size != c->lines_size || old->count != c->count)
+		return make_frame(&c->frame, c, z, err);
+	c->frame = (struct frame){.head_len = f->head_len, .len = f->len};
+	c->frame.bytes = slice_dup((struct slice){f->bytes, f->len});
+	return c->frame.bytes == NULL ? error_no_memory(err) : 0;
+}
+
 int catalog_apply(struct catalog **ret, const struct catalog *old,
 	const struct catalog_change *changes, size_t n, struct gzip *z, struct error *err)
 {
@@ -295,6 +334,8 @@ int catalog_apply(struct catalog **ret, const struct catalog *old,
 	b->z = z;
 	rc = merge(b, old, &ch, err);
 	if (rc == 0)
+		rc = take_frame(b->out, old, z, err);
+	if (rc == 0)
 		*ret = TAKE_PTR(b->out);
 	catalog_unref(b->out);
 	return rc;
@@ -302,52 +343,37 @@ int catalog_apply(struct catalog **ret, const struct catalog *old,
 
 /* ---- the layer ---- */
 
-static int add_kustomization_head(const struct catalog *c, struct gzip *z, struct buf *ret,
-	size_t *ret_size, struct error *err)
+static void put_together(const struct catalog *c, const struct frame *f, struct buf *ret)
 {
-	const char *head = c->count == 0 ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n";
-	CLEANUP(buf_done) struct buf tar = BUF_INIT(LIMIT_CATALOG_TAR);
-	size_t size = strlen(head);
-
 	for (size_t i = 0; i < c->n_pages; i++)
-		size += c->pages[i]->lines_size;
-	tar_add_header(&tar, SLICE(KUSTOMIZATION_PATH), size);
-	buf_puts(&tar, head);
-	if (buf_check(&tar, err) != 0)
-		return -1;
-	gzip_add(z, buf_slice(&tar), ret);
-	*ret_size = size;
-	return 0;
+		buf_add(ret, c->pages[i]->files);
+	buf_add(ret, (struct slice){f->bytes, f->head_len});
+	for (size_t i = 0; i < c->n_pages; i++)
+		buf_add(ret, c->pages[i]->lines);
+	buf_add(ret, (struct slice){f->bytes + f->head_len, f->len - f->head_len});
 }
 
-static int add_end(size_t kustomization_size, struct gzip *z, struct buf *ret, struct error *err)
+static void frame_done(struct frame *f)
 {
-	CLEANUP(buf_done) struct buf tar = BUF_INIT(4 * TAR_BLOCK);
-
-	tar_add_padding(&tar, kustomization_size);
-	tar_add_end(&tar);
-	if (buf_check(&tar, err) != 0)
-		return -1;
-	gzip_add(z, buf_slice(&tar), ret);
-	return 0;
+	free(f->bytes);
 }
 
 int catalog_layer(const struct catalog *c, struct gzip *z, struct buf *ret, struct error *err)
 {
-	size_t packed = LAYER_REST, size;
+	CLEANUP(frame_done) struct frame made = {.bytes = NULL};
+	const struct frame *f = &c->frame;
+	size_t packed;
 
+	if (f->bytes == NULL) {
+		if (make_frame(&made, c, z, err) != 0)
+			return -1;
+		f = &made;
+	}
+	packed = f->len;
 	for (size_t i = 0; i < c->n_pages; i++)
 		packed += c->pages[i]->files.n + c->pages[i]->lines.n;
-	if (buf_room(ret, packed) == NULL)
-		return buf_check(ret, err);
-	for (size_t i = 0; i < c->n_pages; i++)
-		buf_add(ret, c->pages[i]->files);
-	if (add_kustomization_head(c, z, ret, &size, err) != 0)
-		return -1;
-	for (size_t i = 0; i < c->n_pages; i++)
-		buf_add(ret, c->pages[i]->lines);
-	if (add_end(size, z, ret, err) != 0)
-		return -1;
+	if (buf_room(ret, packed) != NULL)
+		put_together(c, f, ret);
 	return buf_check(ret, err);
 }
 

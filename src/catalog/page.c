@@ -4,9 +4,8 @@
 #include "catalog/key.h"
 #include "intent/manifest.h"
 
-#define BORDER_CLASSES 32
+#define BORDER_CLASSES 24
 #define TYPICAL_ENTRY (2 * TAR_BLOCK + 1)
-#define TYPICAL_LINE 64
 #define PAGE_TAR_MAX (LIMIT_PAGE * (LIMIT_INTENT_YAML + 2 * TAR_BLOCK))
 
 bool page_is_border(const struct resource *r)
@@ -68,31 +67,67 @@ static int keep_members(struct page *p, struct slice files, struct slice lines, 
 	return 0;
 }
 
-static int compress(struct page *p, struct gzip *z, struct error *err)
+/* Are its lines those of the other page? */
+static bool same_names(const struct page *p, const struct page *other)
+{
+	if (p->n != other->n)
+		return false;
+	for (size_t i = 0; i < p->n; i++) {
+		const struct intent *a = p->resources[i]->intent, *b = other->resources[i]->intent;
+
+		if (a != b && key_cmp(a->namespace, a->name, b->namespace, b->name) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void add_files(const struct page *p, struct gzip *z, struct buf *ret)
 {
 	CLEANUP(buf_done) struct buf tar = BUF_INIT(PAGE_TAR_MAX);
-	CLEANUP(buf_done) struct buf lines = BUF_INIT(PAGE_TAR_MAX);
-	CLEANUP(buf_done) struct buf members = BUF_INIT(2 * PAGE_TAR_MAX);
-	size_t files_len;
 
-	if (buf_room(&tar, p->n * TYPICAL_ENTRY) == NULL ||
-		buf_room(&lines, p->n * TYPICAL_LINE) == NULL)
-		return error_no_memory(err);
+	if (buf_room(&tar, p->n * TYPICAL_ENTRY) != NULL)
+		for (size_t i = 0; i < p->n; i++)
+			add_file(p->resources[i], &tar);
+	if (tar.failed == ERROR_NONE)
+		gzip_add(z, buf_slice(&tar), ret);
+	else
+		ret->failed = tar.failed;
+}
+
+static void add_lines(struct page *p, struct gzip *z, struct buf *ret)
+{
+	CLEANUP(buf_done) struct buf lines = BUF_INIT(PAGE_TAR_MAX);
+
 	for (size_t i = 0; i < p->n; i++) {
 		const struct intent *intent = p->resources[i]->intent;
 
-		add_file(p->resources[i], &tar);
 		page_add_line(intent->namespace, intent->name, &lines);
 	}
-	if (buf_check(&tar, err) != 0 || buf_check(&lines, err) != 0)
-		return -1;
-	gzip_add(z, buf_slice(&tar), &members);
+	p->lines_size = lines.len;
+	if (lines.failed == ERROR_NONE)
+		gzip_add(z, buf_slice(&lines), ret);
+	else
+		ret->failed = lines.failed;
+}
+
+static int compress(struct page *p, const struct page *before, struct gzip *z, struct error *err)
+{
+	CLEANUP(buf_done) struct buf members = BUF_INIT(2 * PAGE_TAR_MAX);
+	size_t files_len;
+
+	add_files(p, z, &members);
 	files_len = members.len;
-	gzip_add(z, buf_slice(&lines), &members);
+	if (before != NULL && same_names(p, before)) {
+		buf_add(&members, before->lines);
+		p->lines_size = before->lines_size;
+	} else {
+		add_lines(p, z, &members);
+	}
 	if (buf_check(&members, err) != 0)
 		return -1;
 	return keep_members(p, (struct slice){members.data, files_len},
-		(struct slice){members.data + files_len, members.len - files_len}, lines.len, err);
+		(struct slice){members.data + files_len, members.len - files_len}, p->lines_size,
+		err);
 }
 
 static struct page *alloc_page(struct resource *const *resources, size_t n)
@@ -107,14 +142,14 @@ static struct page *alloc_page(struct resource *const *resources, size_t n)
 	return p;
 }
 
-int page_new(struct page **ret, struct resource *const *resources, size_t n, struct gzip *z,
-	struct error *err)
+int page_new(struct page **ret, struct resource *const *resources, size_t n,
+	const struct page *before, struct gzip *z, struct error *err)
 {
 	CLEANUP(page_unrefp) struct page *p = alloc_page(resources, n);
 
 	if (p == NULL)
 		return error_no_memory(err);
-	if (compress(p, z, err) != 0)
+	if (compress(p, before, z, err) != 0)
 		return -1;
 	*ret = TAKE_PTR(p);
 	return 0;

@@ -20,9 +20,10 @@ struct page {
 	struct resource *resources[];
 };
 
-/* Takes a reference to each resource. */
-int page_new(struct page **ret, struct resource *const *resources, size_t n, struct gzip *z,
-	struct error *err) MUST_CHECK;
+/* Takes a reference to each resource. before: the page that held most of them, whose lines are
+ * taken over when it has the same names; or NULL. */
+int page_new(struct page **ret, struct resource *const *resources, size_t n,
+	const struct page *before, struct gzip *z, struct error *err) MUST_CHECK;
 /* The same, with members that are known to be what page_new() would compress; copied. */
 int page_adopt(struct page **ret, struct resource *const *resources, size_t n, struct slice files,
 	struct slice lines, size_t lines_size, struct error *err) MUST_CHECK;
@@ -30,7 +31,7 @@ struct page *page_ref(struct page *p);
 void page_unref(struct page *p);
 DEFINE_CLEANUP(struct page, page_unref);
 
-/* Does a page start at this resource wherever it appears? One key in thirty-two; a pure function of
+/* Does a page start at this resource wherever it appears? One key in twenty-four; a pure function of
  * the key. Beside these, a page ends when it has LIMIT_PAGE resources. */
 bool page_is_border(const struct resource *r);
 

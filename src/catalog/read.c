@@ -174,7 +174,7 @@ static int add_page(struct catalog *c, const struct reader *r, size_t first, siz
 		rc = page_adopt(&page, resources, end - first, packed(m, i), packed(m, lines),
 			last->line_end - before->line_end, err);
 	else
-		rc = page_new(&page, resources, end - first, z, err);
+		rc = page_new(&page, resources, end - first, NULL, z, err);
 	if (rc == 0)
 		catalog_add_page(c, page);
 	return rc;
