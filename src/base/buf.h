@@ -48,7 +48,7 @@ static inline void buf_append(struct buf *b, const void *p, size_t n)
 
 	if (room == NULL)
 		return;
-	if (n > 0)
+	if (p != NULL)
 		memcpy(room, p, n);
 	room[n] = '\0';
 	b->len += n;

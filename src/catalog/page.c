@@ -55,8 +55,10 @@ static void add_file(const struct resource *r, struct buf *tar)
 static int keep_members(struct page *p, struct slice files, struct slice lines, size_t lines_size,
 	struct error *err)
 {
-	char *bytes = malloc(files.n + lines.n);
+	char *bytes;
 
+	ASSERT(files.p != NULL && files.n > 0 && lines.p != NULL);
+	bytes = malloc(files.n + lines.n);
 	if (bytes == NULL)
 		return error_no_memory(err);
 	memcpy(bytes, files.p, files.n);

@@ -58,6 +58,7 @@ static int insert(struct trace *t, size_t at, const struct place *place, struct 
 	}
 	if (partition_new_empty(&k.partition, t->layout, place, err) != 0)
 		return -1;
+	ASSERT(t->list != NULL);
 	memmove(t->list + at + 1, t->list + at, (t->n - at) * sizeof(t->list[0]));
 	t->list[at] = k;
 	t->n++;
@@ -70,7 +71,7 @@ static int learn(struct trace *t, const struct place *place, const struct digest
 {
 	size_t at = lower_bound(t, place);
 
-	if (at == t->n || place_cmp(&t->list[at].partition->place, place) != 0) {
+	if (t->list == NULL || at == t->n || place_cmp(&t->list[at].partition->place, place) != 0) {
 		if (insert(t, at, place, err) != 0)
 			return -1;
 	} else if (t->list[at].by_record) {

@@ -207,15 +207,13 @@ static const struct {
 
 static void fill(struct batch *batch);
 
-/* Begins the step that is set, or the next read where there is none. */
+/* Begins the step that is set, if any. */
 static void go_on(struct reader *r)
 {
 	if (r->step != DONE && steps[r->step].begin(r, r->err) != 0)
 		r->step = DONE;
-	if (r->step == DONE) {
-		fill(r->batch);
+	if (r->step == DONE)
 		return;
-	}
 	request_renew(&r->request);
 	request_start(&r->request, 0);
 }
@@ -229,6 +227,8 @@ static void on_request_ended(struct request *req UNUSED, void *arg)
 	if (steps[step].end(r, r->err) != 0)
 		r->step = DONE;
 	go_on(r);
+	if (r->step == DONE)
+		fill(r->batch);
 }
 
 static void take(struct reader *r, size_t i)
