@@ -31,8 +31,8 @@ struct page *page_ref(struct page *p);
 void page_unref(struct page *p);
 DEFINE_CLEANUP(struct page, page_unref);
 
-/* Does a page start at this resource wherever it appears? One key in twenty-four; a pure function of
- * the key. Beside these, a page ends when it has LIMIT_PAGE resources. */
+/* Does a page start at this resource wherever it appears? One key in twenty-four; a pure function
+ * of the key. Beside these, a page ends when it has LIMIT_PAGE resources. */
 bool page_is_border(const struct resource *r);
 
 /* Files of a catalog. */
