@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listening, accepting, counting and draining. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "http/connection.h"
@@ -406,16 +407,9 @@ int http_server_new(struct http_server **ret, struct http_loops *loops, const ch
 
 static void wait_until_empty(struct http_server *server, unsigned timeout_ms)
 {
-	struct timespec until;
+	struct timespec until = clock_deadline((uint64_t)timeout_ms * 1000);
 	int errnum = 0;
 
-	AZ(clock_gettime(CLOCK_MONOTONIC, &until));
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	AZ(pthread_mutex_lock(&server->lock));
 	while (server->n_connections > 0 && errnum == 0)
 		errnum = pthread_cond_timedwait(&server->empty, &server->lock, &until);

@@ -29,6 +29,19 @@ static bool is_create(const struct item *item)
 	return item->in_commit && item->old == NULL;
 }
 
+/* Is it a create in the catalog of that place? */
+static bool comes_to(
+	const struct item *item, const struct layout *layout, const struct place *place)
+{
+	const struct change *change = item->change;
+	struct place own;
+
+	if (!is_create(item))
+		return false;
+	own = layout_place(layout, change->namespace, change->name);
+	return place_cmp(&own, place) == 0;
+}
+
 /* Resources in the catalog of item i, and those before it in the batch that come to it. */
 static size_t count_before(const struct batch *b, size_t i, const struct state *state)
 {
@@ -39,12 +52,8 @@ static size_t count_before(const struct batch *b, size_t i, const struct state *
 
 	if (n + b->n <= LIMIT_CATALOG_RESOURCES)
 		return n; /* full by no means */
-	for (size_t j = 0; j < i; j++) {
-		const struct change *other = b->items[j].change;
-		struct place its = layout_place(state_layout(state), other->namespace, other->name);
-
-		n += is_create(&b->items[j]) && place_cmp(&its, &place) == 0;
-	}
+	for (size_t j = 0; j < i; j++)
+		n += comes_to(&b->items[j], state_layout(state), &place);
 	return n;
 }
 
@@ -76,13 +85,9 @@ static bool brings_catalog(const struct batch *b, size_t i, const struct state *
 
 	if (!is_create(&b->items[i]) || state_partition_at(state, &place) != NULL)
 		return false;
-	for (size_t j = 0; j < i; j++) {
-		const struct change *other = b->items[j].change;
-		struct place its = layout_place(layout, other->namespace, other->name);
-
-		if (is_create(&b->items[j]) && place_cmp(&its, &place) == 0)
+	for (size_t j = 0; j < i; j++)
+		if (comes_to(&b->items[j], layout, &place))
 			return false;
-	}
 	return true;
 }
 

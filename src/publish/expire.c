@@ -291,17 +291,13 @@ static int untag(struct untag *untags, size_t n, const char *repository, struct 
 	return 0;
 }
 
-static int run_step(struct expirer *e, struct step *s, const char *repository, struct error *err)
+/* The same, and ends the transaction that is open. */
+static int untag_and_commit(struct expirer *e, struct untag *untags, size_t n,
+	const char *repository, struct error *err)
 {
 	size_t gone = 0;
 
-	if (s->n == 0)
-		return 0;
-	for (size_t i = 0; i < s->n; i++)
-		s->untags[i] = (struct untag){.tag = s->tags[i]};
-	if (registry_begin(e->registry, err) != 0)
-		return -1;
-	if (untag(s->untags, s->n, repository, e->registry, &gone, err) != 0) {
+	if (untag(untags, n, repository, e->registry, &gone, err) != 0) {
 		registry_rollback(e->registry);
 		return -1;
 	}
@@ -309,6 +305,17 @@ static int run_step(struct expirer *e, struct step *s, const char *repository, s
 		return -1;
 	e->n_tags += gone;
 	return 0;
+}
+
+static int run_step(struct expirer *e, struct step *s, const char *repository, struct error *err)
+{
+	if (s->n == 0)
+		return 0;
+	for (size_t i = 0; i < s->n; i++)
+		s->untags[i] = (struct untag){.tag = s->tags[i]};
+	if (registry_begin(e->registry, err) != 0)
+		return -1;
+	return untag_and_commit(e, s->untags, s->n, repository, err);
 }
 
 /* The first n versions of the listing. */
@@ -419,7 +426,6 @@ static int bury(struct expirer *e, const char *repository, uint64_t version,
 	struct untag untags[] = {{.tag = tag}, {.tag = "latest"}};
 	struct error missing = ERROR_INIT;
 	struct digest latest;
-	size_t gone = 0;
 
 	ASSERT(e->registry->atomic);
 	write_tag('v', version, tag);
@@ -430,14 +436,7 @@ static int bury(struct expirer *e, const char *repository, uint64_t version,
 		registry_rollback(e->registry);
 		return 0;
 	}
-	if (untag(untags, ARRAY_SIZE(untags), repository, e->registry, &gone, err) != 0) {
-		registry_rollback(e->registry);
-		return -1;
-	}
-	if (registry_commit(e->registry, err) != 0)
-		return -1;
-	e->n_tags += gone;
-	return 0;
+	return untag_and_commit(e, untags, ARRAY_SIZE(untags), repository, err);
 }
 
 static bool may_be_buried(
