@@ -226,6 +226,7 @@ bool answer_step(struct conn *c)
 	struct slice head;
 
 	replace_failed_reply(c);
+	c->source_waits = false;
 	c->keep = may_keep(c);
 	c->chunked = c->reply.source.next != NULL && c->minor == 1 && has_body(c);
 	head = make_head(c);
@@ -262,24 +263,35 @@ static void queue_piece(struct conn *c, struct slice piece)
 	c->queued += evbuffer_get_length(c->output) - before;
 }
 
+/* A source that waits might do so for ever: it is over when the client has said its last byte,
+ * which most often is all that we hear of one that left, and when the server is about to go. */
+static bool waits_in_vain(const struct conn *c)
+{
+	return c->source_waits && (c->eof || server_draining(c->server));
+}
+
 /* By way of the output buffer, so that a client which reads fast has to wait for its next turn;
  * after a short piece it waits too. */
 bool source_step(struct conn *c)
 {
 	struct buf *piece = &c->loop->piece;
-	int more;
+	int more = HTTP_SOURCE_WAITS;
 
 	if (!c->keep)
 		evbuffer_drain(c->input, evbuffer_get_length(c->input));
 	if (evbuffer_get_length(c->output) >= LIMIT_HTTP_WINDOW)
 		return false;
 	buf_reset(piece);
-	more = c->reply.source.next(c->reply.source.arg, piece);
+	if (!c->source_waits)
+		more = c->reply.source.next(c->reply.source.arg, piece);
 	if (more < 0 || piece->failed != ERROR_NONE) {
 		conn_break(c);
 		return true;
 	}
-	ASSERT(more == 0 || piece->len > 0);
+	ASSERT(more == 0 || (more == HTTP_SOURCE_WAITS) == (piece->len == 0));
+	c->source_waits = more == HTTP_SOURCE_WAITS;
+	if (waits_in_vain(c))
+		more = 0;
 	if (piece->len > 0)
 		queue_piece(c, buf_slice(piece));
 	if (more == 0) {

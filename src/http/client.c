@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -15,18 +16,27 @@ struct transfer {
 	CURL *easy;
 	struct http_call *call;
 	struct curl_slist *headers;
+	bool refused; /* data() has ended it, with the call's err */
 	char error[CURL_ERROR_SIZE];
 };
 
 struct http_client {
 	CURLM *multi;
 	char *ca_file;
+	struct curl_blob ca, certificate, key; /* data NULL: none */
+	bool insecure;
 	struct local_address local;
 	size_t n_transfers, n_active;
 	struct transfer *transfers;
 	struct transfer *free;
 	struct http_call *queue; /* by due_ms, then in the order of their start */
-	bool draining;
+	bool draining;           /* or serving */
+	bool leaving;
+	void (*woken)(void *arg);
+	void *woken_arg;
+	unsigned tick_ms;
+	uint64_t tick_due_ms;
+	atomic_bool wake; /* and not woken yet */
 };
 
 /* ---- client ---- */
@@ -58,6 +68,35 @@ static int make_handles(struct http_client *client, struct error *err)
 	return 0;
 }
 
+static int copy_pem(struct curl_blob *ret, struct slice pem, struct error *err)
+{
+	if (pem.n == 0)
+		return 0;
+	ret->data = malloc(pem.n);
+	if (ret->data == NULL)
+		return error_no_memory(err);
+	memcpy(ret->data, pem.p, pem.n);
+	ret->len = pem.n;
+	ret->flags = CURL_BLOB_NOCOPY; /* it lives as long as the client */
+	return 0;
+}
+
+static int copy_trust(
+	struct http_client *client, const struct http_client_options *options, struct error *err)
+{
+	client->insecure = options->insecure;
+	if (options->ca_file != NULL) {
+		client->ca_file = strdup(options->ca_file);
+		if (client->ca_file == NULL)
+			return error_no_memory(err);
+	}
+	if (copy_pem(&client->ca, options->ca, err) != 0 ||
+		copy_pem(&client->certificate, options->certificate, err) != 0 ||
+		copy_pem(&client->key, options->key, err) != 0)
+		return -1;
+	return 0;
+}
+
 int http_client_new(
 	struct http_client **ret, const struct http_client_options *options, struct error *err)
 {
@@ -77,11 +116,11 @@ int http_client_new(
 	if (client->transfers == NULL)
 		return error_no_memory(err);
 	client->n_transfers = options->parallel;
-	if (options->ca_file != NULL) {
-		client->ca_file = strdup(options->ca_file);
-		if (client->ca_file == NULL)
-			return error_no_memory(err);
-	}
+	client->woken = options->woken;
+	client->woken_arg = options->woken_arg;
+	client->tick_ms = options->tick_ms;
+	if (copy_trust(client, options, err) != 0)
+		return -1;
 	if (options->unix_socket != NULL &&
 		local_address_init(&client->local, options->unix_socket, err) != 0)
 		return -1;
@@ -103,6 +142,11 @@ void http_client_free(struct http_client *client)
 	free(client->transfers);
 	local_address_done(&client->local);
 	free(client->ca_file);
+	free(client->ca.data);
+	free(client->certificate.data);
+	if (client->key.data != NULL)
+		explicit_bzero(client->key.data, client->key.len);
+	free(client->key.data);
 	free(client);
 }
 
@@ -186,6 +230,11 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	long status = 0;
 
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (t->call->data != NULL && status >= 200 && status < 300) {
+		t->refused =
+			t->call->data((struct slice){p, len}, t->call->arg, &t->call->err) != 0;
+		return t->refused ? 0 : len;
+	}
 	if (status >= 400 && len > body->max - body->len)
 		len = body->max - body->len;
 	buf_append(body, p, len);
@@ -199,6 +248,28 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 		if ((rc) == CURLE_OK) \
 			(rc) = curl_easy_setopt(easy, option, value); \
 	} while (0)
+
+static CURLcode set_trust(CURL *easy, const struct http_client *client)
+{
+	CURLcode rc = CURLE_OK;
+
+	if (client->ca.data != NULL) {
+		SET(easy, rc, CURLOPT_CAINFO_BLOB, &client->ca);
+		SET(easy, rc, CURLOPT_CAPATH, NULL);
+	} else if (client->ca_file != NULL) {
+		SET(easy, rc, CURLOPT_CAINFO, client->ca_file);
+		SET(easy, rc, CURLOPT_CAPATH, NULL);
+	}
+	if (client->certificate.data != NULL)
+		SET(easy, rc, CURLOPT_SSLCERT_BLOB, &client->certificate);
+	if (client->key.data != NULL)
+		SET(easy, rc, CURLOPT_SSLKEY_BLOB, &client->key);
+	if (client->insecure) {
+		SET(easy, rc, CURLOPT_SSL_VERIFYPEER, 0L);
+		SET(easy, rc, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+	return rc;
+}
 
 static CURLcode set_common(struct transfer *t, const struct http_client *client)
 {
@@ -214,12 +285,13 @@ static CURLcode set_common(struct transfer *t, const struct http_client *client)
 	SET(t->easy, rc, CURLOPT_PATH_AS_IS, 1L);
 	SET(t->easy, rc, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	SET(t->easy, rc, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	/* On every connection: a call that streams may come to one that another call has opened. */
 	SET(t->easy, rc, CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(t->easy, rc, CURLOPT_TCP_KEEPIDLE, (long)LIMIT_KEEPALIVE_IDLE_S);
+	SET(t->easy, rc, CURLOPT_TCP_KEEPINTVL, (long)LIMIT_KEEPALIVE_INTERVAL_S);
 	SET(t->easy, rc, CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_CONNECT_MS);
-	if (client->ca_file != NULL) {
-		SET(t->easy, rc, CURLOPT_CAINFO, client->ca_file);
-		SET(t->easy, rc, CURLOPT_CAPATH, NULL);
-	}
+	if (rc == CURLE_OK)
+		rc = set_trust(t->easy, client);
 	if (local_address_is_set(&client->local)) {
 		SET(t->easy, rc, CURLOPT_UNIX_SOCKET_PATH, client->local.sun.sun_path);
 		SET(t->easy, rc, CURLOPT_PROXY, "");
@@ -278,6 +350,10 @@ static CURLcode set_request(struct transfer *t, const struct http_client *client
 
 	SET(t->easy, rc, CURLOPT_URL, call->url);
 	SET(t->easy, rc, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	if (call->idle_ms > 0) {
+		SET(t->easy, rc, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		SET(t->easy, rc, CURLOPT_LOW_SPEED_TIME, (long)(call->idle_ms + 999) / 1000);
+	}
 	SET(t->easy, rc, CURLOPT_HEADERFUNCTION, on_header);
 	SET(t->easy, rc, CURLOPT_HEADERDATA, call);
 	SET(t->easy, rc, CURLOPT_WRITEFUNCTION, on_body);
@@ -291,6 +367,38 @@ static CURLcode set_request(struct transfer *t, const struct http_client *client
 
 /* ---- ending a transfer ---- */
 
+/* TLS has no code for what the server thinks of our certificate, only alerts (RFC 8446 section
+ * 6.2), and TLS 1.3 brings them where the answer is read. OpenSSL says "alert" of those alone. */
+static bool is_certificate_alert(const char *why)
+{
+	const char *alert = strstr(why, "alert");
+
+	return alert != NULL &&
+	       (strstr(alert, "certificate") != NULL || strstr(alert, "unknown ca") != NULL);
+}
+
+static void set_connection_error(struct http_call *call, const char *why)
+{
+	struct slice origin = http_url_origin(call->url);
+
+	if (is_certificate_alert(why))
+		error_set(&call->err, ERROR_DENIED,
+			"%.*s does not take the client certificate, or wants one; give one that is "
+			"signed by a CA it trusts, and its key: %s",
+			SLICE_ARG(origin), why);
+	else
+		error_set(&call->err, ERROR_UNAVAILABLE, "no answer from %.*s: %s",
+			SLICE_ARG(origin), why);
+}
+
+static void set_given_up(struct http_call *call)
+{
+	struct slice origin = http_url_origin(call->url);
+
+	error_set(
+		&call->err, ERROR_UNAVAILABLE, "the call to %.*s was given up", SLICE_ARG(origin));
+}
+
 static void set_error(struct transfer *t, CURLcode code)
 {
 	struct http_call *call = t->call;
@@ -301,7 +409,12 @@ static void set_error(struct transfer *t, CURLcode code)
 	case CURLE_OUT_OF_MEMORY:
 		error_no_memory(&call->err);
 		return;
+	case CURLE_ABORTED_BY_CALLBACK:
+		set_given_up(call);
+		return;
 	case CURLE_WRITE_ERROR:
+		if (t->refused)
+			return;
 		if (buf_check(&call->response_headers, &call->err) != 0 ||
 			buf_check(&call->response_body, &call->err) != 0)
 			error_wrap(&call->err, "the answer of %.*s", SLICE_ARG(origin));
@@ -311,11 +424,16 @@ static void set_error(struct transfer *t, CURLcode code)
 		return;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_ISSUER_ERROR:
 		error_set(&call->err, ERROR_DENIED,
 			"the certificate of %.*s is not trusted; give the CA file that it is "
 			"signed with: %s",
+			SLICE_ARG(origin), why);
+		return;
+	case CURLE_SSL_CERTPROBLEM:
+		error_set(&call->err, ERROR_INVALID,
+			"the client certificate for %.*s cannot be used; give a certificate and "
+			"the key that belongs to it, both as PEM: %s",
 			SLICE_ARG(origin), why);
 		return;
 	case CURLE_URL_MALFORMAT:
@@ -325,8 +443,7 @@ static void set_error(struct transfer *t, CURLcode code)
 			"not an http or https URL without a user name: %s", why);
 		return;
 	default:
-		error_set(&call->err, ERROR_UNAVAILABLE, "no answer from %.*s: %s",
-			SLICE_ARG(origin), why);
+		set_connection_error(call, why);
 	}
 }
 
@@ -369,6 +486,7 @@ static void begin_transfer(struct http_client *client, struct http_call *call)
 	client->free = t->next_free;
 	client->n_active++;
 	t->call = call;
+	t->refused = false;
 	t->error[0] = '\0';
 	call->started_ms = clock_monotonic_ms();
 	rc = set_request(t, client);
@@ -430,35 +548,113 @@ static void end_all(struct http_client *client)
 	}
 }
 
-/* Until something happens on a connection, or the next delayed call is due and can begin. */
+static void wait_until(uint64_t *wait_ms, uint64_t due_ms, uint64_t now_ms)
+{
+	uint64_t left_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+
+	if (left_ms < *wait_ms)
+		*wait_ms = left_ms;
+}
+
+/* Until something happens on a connection, another thread wakes us, or something is due that can
+ * begin. */
 static void wait_for_more(struct http_client *client)
 {
 	uint64_t now_ms = clock_monotonic_ms(), wait_ms = 1000;
 
-	if (client->queue != NULL && client->free != NULL) {
-		uint64_t due_ms = client->queue->due_ms;
-		uint64_t delay_ms = due_ms > now_ms ? due_ms - now_ms : 0;
-
-		if (delay_ms < wait_ms)
-			wait_ms = delay_ms;
-	}
+	if (client->queue != NULL && client->free != NULL)
+		wait_until(&wait_ms, client->queue->due_ms, now_ms);
+	if (client->woken != NULL && client->tick_ms > 0)
+		wait_until(&wait_ms, client->tick_due_ms, now_ms);
 	curl_multi_poll(client->multi, NULL, 0, (int)wait_ms, NULL);
+}
+
+static void run_woken(struct http_client *client)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	bool due = client->tick_ms > 0 && now_ms >= client->tick_due_ms;
+
+	if (!atomic_exchange(&client->wake, false) && !due)
+		return;
+	client->tick_due_ms = now_ms + client->tick_ms;
+	if (client->woken != NULL)
+		client->woken(client->woken_arg);
+}
+
+static bool is_idle(const struct http_client *client)
+{
+	return client->queue == NULL && client->n_active == 0;
+}
+
+static bool is_leaving(const struct http_client *client)
+{
+	return client->leaving;
+}
+
+static void run_until(struct http_client *client, bool (*over)(const struct http_client *client))
+{
+	ASSERT(!client->draining);
+	client->draining = true;
+	while (!over(client)) {
+		int running;
+
+		run_woken(client);
+		begin_due(client);
+		if (curl_multi_perform(client->multi, &running) != CURLM_OK)
+			end_all(client);
+		if (!end_finished(client) && !over(client))
+			wait_for_more(client);
+	}
+	client->draining = false;
 }
 
 void http_client_drain(struct http_client *client)
 {
-	ASSERT(!client->draining);
-	client->draining = true;
-	while (client->queue != NULL || client->n_active > 0) {
-		int running;
+	run_until(client, is_idle);
+}
 
-		begin_due(client);
-		if (curl_multi_perform(client->multi, &running) != CURLM_OK)
-			end_all(client);
-		if (!end_finished(client))
-			wait_for_more(client);
+void http_client_serve(struct http_client *client)
+{
+	run_until(client, is_leaving);
+	client->leaving = false;
+}
+
+void http_client_leave(struct http_client *client)
+{
+	client->leaving = true;
+}
+
+/* The flag comes first: who takes the wake-up off the poll finds it. */
+void http_client_wake(struct http_client *client)
+{
+	if (!atomic_exchange(&client->wake, true))
+		curl_multi_wakeup(client->multi);
+}
+
+static struct transfer *transfer_of(struct http_client *client, const struct http_call *call)
+{
+	for (size_t i = 0; i < client->n_transfers; i++)
+		if (client->transfers[i].call == call)
+			return &client->transfers[i];
+	return NULL;
+}
+
+void http_client_cancel(struct http_client *client, struct http_call *call)
+{
+	struct transfer *t = transfer_of(client, call);
+	struct http_call **at = &client->queue;
+
+	if (t != NULL) {
+		end_transfer(client, t, CURLE_ABORTED_BY_CALLBACK);
+		return;
 	}
-	client->draining = false;
+	while (*at != NULL && *at != call)
+		at = &(*at)->next;
+	ASSERT(*at == call);
+	*at = TAKE_PTR(call->next);
+	set_given_up(call);
+	if (call->ended != NULL)
+		call->ended(call, call->arg);
 }
 
 void http_client_run(struct http_client *client, struct http_call *calls, size_t n)

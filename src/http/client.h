@@ -24,6 +24,14 @@ struct http_client_options {
 	/* Path of a Unix socket that every call goes to, whatever its URL says and without proxies;
 	 * NULL: TCP. */
 	const char *unix_socket;
+	/* PEM text, copied; SLICE_NONE: none. ca is in place of ca_file and of the system's. */
+	struct slice ca, certificate, key;
+	bool insecure; /* takes any certificate of a server */
+	/* NULL, or: called while draining, after http_client_wake() and about every tick_ms. It may
+	 * start and cancel calls. */
+	void (*woken)(void *arg);
+	void *woken_arg;
+	unsigned tick_ms; /* 0: only when woken */
 };
 
 int http_client_new(struct http_client **ret, const struct http_client_options *options,
@@ -39,6 +47,10 @@ struct http_call {
 	struct slice body;          /* sent with Content-Length when send_body */
 	bool send_body;
 	unsigned timeout_ms; /* whole call, without its delay; 0: LIMIT_REQUEST_MS */
+	unsigned idle_ms;    /* longest silence, give or take 5 s; 0: only timeout_ms counts */
+	/* NULL, or: gets the body of a 2xx answer piece by piece, in place of response_body. -1,
+	 * with err filled in: the call ends with that. Must not start or cancel calls. */
+	int (*data)(struct slice piece, void *arg, struct error *err);
 	void (*ended)(struct http_call *call, void *arg); /* NULL: none */
 	void *arg;
 
@@ -67,6 +79,18 @@ void http_client_start(struct http_client *client, struct http_call *call, unsig
 
 /* Runs until every call has ended, those included that callbacks start. Not from a callback. */
 void http_client_drain(struct http_client *client);
+
+/* Runs until http_client_leave() is called by a callback, also while there is no call. */
+void http_client_serve(struct http_client *client);
+void http_client_leave(struct http_client *client);
+
+/* Any thread: woken() runs soon on the thread that drains or serves; one run may stand for several
+ * wakes. */
+void http_client_wake(struct http_client *client);
+
+/* Ends a call that is started and has not ended: ended() is called with ERROR_UNAVAILABLE before
+ * this returns. On the client's thread. */
+void http_client_cancel(struct http_client *client, struct http_call *call);
 
 /* Starts n calls and drains; each has its own outcome. */
 void http_client_run(struct http_client *client, struct http_call *calls, size_t n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/connection.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 /* Input comes in pieces of 4 KiB (libevent's own choice). Where more waits it is handed on in
@@ -374,6 +375,23 @@ static void fail_slow(struct conn *c, const char *why)
 	conn_fail(c, &err, true);
 }
 
+/* A client that has said its last byte has left, or it still reads (RFC 9112 section 9.6). Only
+ * bytes sent to it tell: where it is gone they are answered with a reset. An interim answer is what
+ * one that reads must skip (RFC 9110 section 15.2). libevent no longer looks at the socket then. */
+static void probe_client(struct conn *c, uint64_t now)
+{
+	struct pollfd socket = {.fd = bufferevent_getfd(c->bev)};
+	bool old = now - c->request.started_us / 1000 >= LIMIT_HTTP_PROBE_MS;
+
+	if (c->probed) {
+		if (poll(&socket, 1, 0) > 0 && (socket.revents & (POLLERR | POLLHUP)) != 0)
+			conn_break(c);
+	} else if (old && c->minor == 1 && c->body.done && evbuffer_get_length(c->output) == 0) {
+		c->probed = true;
+		conn_send(c, SLICE("HTTP/1.1 100 Continue\r\n\r\n"), 0);
+	}
+}
+
 static void conn_tick(struct conn *c, uint64_t now)
 {
 	bool expired = c->deadline_ms != 0 && now >= c->deadline_ms;
@@ -391,6 +409,8 @@ static void conn_tick(struct conn *c, uint64_t now)
 			fail_slow(c, "the body arrives too slowly; send it faster");
 		else
 			conn_break(c);
+	} else if (c->state == CONN_SERVICE && c->eof) {
+		probe_client(c, now);
 	}
 }
 

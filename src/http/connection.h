@@ -70,6 +70,7 @@ struct conn {
 	unsigned minor;          /* HTTP/1.minor */
 	bool is_head;            /* the method is HEAD */
 	bool continue_wanted;    /* the client waits for 100 Continue before it sends the body */
+	bool probed;             /* bytes went out to see whether the client still reads */
 	struct http_body body;
 	uint64_t body_since_ms;  /* its rate is judged from here; 0: nobody has asked for it yet */
 	uint64_t body_paused_ms; /* how long we did not want any of it since, */
@@ -79,6 +80,7 @@ struct conn {
 	/* the answer */
 	struct http_reply reply;
 	bool chunked;
+	bool source_waits;    /* until http_exchange_resume_source() */
 	uint64_t queued;      /* bytes written to this connection so far, */
 	uint64_t taken;       /* of which the kernel had taken these */
 	uint64_t taken_at_ms; /* at this time, when it last took some */

@@ -77,6 +77,7 @@ int exchange_begin(
 	c->is_head = slice_eq(x->head.method, SLICE("HEAD"));
 	c->keep = x->head.keep_alive;
 	c->continue_wanted = x->head.expect_continue;
+	c->probed = false;
 	c->body_since_ms = c->body_paused_ms = c->body_bytes = 0;
 	http_body_init(&c->body, &x->head);
 	request_begin(c);
@@ -115,6 +116,16 @@ static struct conn *open_conn(const struct http_exchange *x)
 
 	ASSERT(c != NULL && loop_is_mine(c->loop));
 	ASSERT(c->x == x && c->state == CONN_SERVICE);
+	return c;
+}
+
+/* It lives on while it answers with a source. */
+static struct conn *live_conn(const struct http_exchange *x)
+{
+	struct conn *c = x->c;
+
+	ASSERT(c != NULL && loop_is_mine(c->loop) && c->x == x);
+	ASSERT(c->state == CONN_SERVICE || c->reply.source.next != NULL);
 	return c;
 }
 
@@ -346,11 +357,22 @@ void http_exchange_reply(struct http_exchange *x, struct http_reply *reply)
 	struct conn *c = open_conn(x);
 
 	x->reading = READING_NOT;
-	exchange_detach(x);
+	if (reply->source.next == NULL)
+		exchange_detach(x);
 	http_reply_done(&c->reply);
 	c->reply = *reply;
 	http_reply_init(reply, 200);
 	conn_set_state(c, CONN_ANSWER);
+	conn_ready(c);
+}
+
+void http_exchange_resume_source(struct http_exchange *x)
+{
+	struct conn *c = live_conn(x);
+
+	if (!c->source_waits)
+		return;
+	c->source_waits = false;
 	conn_ready(c);
 }
 
@@ -369,7 +391,7 @@ static void deliver_handle(struct mail *mail, struct loop *loop)
 
 struct http_handle *http_exchange_handle(struct http_exchange *x)
 {
-	struct conn *c = open_conn(x);
+	struct conn *c = live_conn(x);
 	struct http_handle *handle = calloc(1, sizeof(*handle));
 
 	if (handle == NULL)

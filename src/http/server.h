@@ -10,8 +10,11 @@
  * To answer from another thread, take a handle: http_exchange_handle() before leaving the loop's
  * thread, http_handle_post() from anywhere to come back to it.
  *
- * The exchange belongs to the server, and is gone when its answer is sent or its connection breaks;
- * only handles outlive it. All http_exchange_ functions: on the loop's thread only.
+ * The exchange belongs to the server, and is gone when it is answered, or its source is over, or
+ * its connection breaks; only handles outlive it. A client that leaves before its answer is noticed
+ * at once where it resets the connection, and within a second where it just closes it: it might
+ * still read. HTTP/1.0's is not noticed then. All http_exchange_ functions: on the loop's thread
+ * only.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -124,11 +127,29 @@ void http_exchange_resume(struct http_exchange *x);
 struct http_source {
 	/* Appends the next piece, at most LIMIT_HTTP_WINDOW bytes. 1: there is more (and the piece
 	 * is not empty; after one of less than 1 KiB other connections have their turn), 0: that
-	 * was all, -1: break the connection. */
+	 * was all, -1: break the connection, HTTP_SOURCE_WAITS: nothing now (and the piece is
+	 * empty); it is asked again after http_exchange_resume_source(). */
 	int (*next)(void *arg, struct buf *piece);
 	void (*free)(void *arg);
 	void *arg;
 };
+
+#define HTTP_SOURCE_WAITS 2
+
+/*
+ * There may be more of the source that said HTTP_SOURCE_WAITS. On the loop's thread: so from
+ * http_handle_post(), with the x that it gives. Harmless where it does not wait.
+ *
+ * An exchange answered with a source lives until that is over, and its handles reach it until then:
+ * those taken before the answer, and those taken since (one per post). They find it gone when the
+ * source's free() is called.
+ *
+ * While a source waits and the client has all there was, the connection has no deadline. The source
+ * is over, and what was sent is ended as a whole answer, as soon as the client closes the
+ * connection or its side of it, and when the server drains. Such an answer should set close: what a
+ * client sends behind its request would wait for ever.
+ */
+void http_exchange_resume_source(struct http_exchange *x);
 
 /* An answer under construction. Content-Length, Date, Connection and Transfer-Encoding are the
  * server's; HEAD and 204/304 are sent without the body but with its length. */
@@ -155,7 +176,7 @@ void http_exchange_reply(struct http_exchange *x, struct http_reply *reply);
 
 struct http_handle;
 
-/* Any number per exchange. NULL without memory. */
+/* Any number per exchange, until it is answered, or its source is over. NULL without memory. */
 struct http_handle *http_exchange_handle(struct http_exchange *x) MUST_CHECK;
 
 /* Any thread: consumes the handle and runs fn on the loop's thread, with x == NULL when the

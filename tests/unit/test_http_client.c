@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ struct server {
 	char url[64];
 	const char *answer;
 	unsigned delay_ms;
+	const char *rest; /* NULL, or: comes behind the answer once go is posted */
+	sem_t go;
 	pthread_mutex_t lock; /* what follows */
 	unsigned connections, running, most_running;
 	char last[4096]; /* the last request's head and what came with it */
@@ -55,6 +58,10 @@ static void *serve(void *arg)
 		c->server->running--;
 		AZ(pthread_mutex_unlock(&c->server->lock));
 		if (file_write_all(c->fd, c->server->answer, strlen(c->server->answer), &err) != 0)
+			break;
+		if (c->server->rest != NULL && (sem_wait(&c->server->go) != 0 ||
+						       file_write_all(c->fd, c->server->rest,
+							       strlen(c->server->rest), &err) != 0))
 			break;
 		if (strstr(c->server->answer, "Connection: close") != NULL)
 			break;
@@ -97,6 +104,7 @@ static struct server *server_new(const char *answer, unsigned delay_ms)
 	s->next = servers;
 	servers = s;
 	AZ(pthread_mutex_init(&s->lock, NULL));
+	AZ(sem_init(&s->go, 0, 0));
 	s->answer = answer;
 	s->delay_ms = delay_ms;
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -327,6 +335,316 @@ static void a_conversation_goes_on_while_another_waits(void **state UNUSED)
 	http_call_done(&hurries.call);
 }
 
+/* ---- streams ---- */
+
+#define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+struct stream {
+	struct http_client *client;
+	struct server *server;
+	struct buf got;
+	unsigned pieces, woken, ended;
+	struct http_call *call, *other;
+};
+
+static void stream_call(struct stream *s, struct http_call *call, struct server *server,
+	int (*data)(struct slice piece, void *arg, struct error *err))
+{
+	s->server = server;
+	s->call = call;
+	buf_init(&s->got, 1000);
+	http_call_init(call, "GET", server->url, 100);
+	call->data = data;
+	call->arg = s;
+}
+
+static int gather(struct slice piece, void *arg, struct error *err UNUSED)
+{
+	struct stream *s = arg;
+
+	s->pieces++;
+	buf_add(&s->got, piece);
+	AZ(sem_post(&s->server->go));
+	return 0;
+}
+
+static void a_good_answer_is_streamed_as_it_comes(void **state UNUSED)
+{
+	CLEANUP(http_client_freep) struct http_client *client = new_client(1);
+	struct server *server = server_new(CHUNKED "3\r\none\r\n", 0);
+	CLEANUP(http_call_done) struct http_call call;
+	struct stream s = {.client = client};
+
+	server->rest = "3\r\ntwo\r\n0\r\n\r\n"; /* only once "one" has been taken */
+	stream_call(&s, &call, server, gather);
+	call.timeout_ms = 20000;
+	http_client_run(client, &call, 1);
+	assert_int_equal(call.err.code, ERROR_NONE);
+	assert_int_equal(call.status, 200);
+	assert_slice(buf_slice(&s.got), "onetwo");
+	assert_int_equal(s.pieces, 2);
+	assert_int_equal(call.response_body.len, 0);
+	buf_done(&s.got);
+}
+
+static void the_body_of_an_error_is_not_streamed(void **state UNUSED)
+{
+	CLEANUP(http_client_freep) struct http_client *client = new_client(1);
+	struct server *server = server_new("HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone", 0);
+	CLEANUP(http_call_done) struct http_call call;
+	struct stream s = {.client = client};
+
+	stream_call(&s, &call, server, gather);
+	http_client_run(client, &call, 1);
+	assert_int_equal(call.status, 410);
+	assert_slice(buf_slice(&call.response_body), "gone");
+	assert_int_equal(s.pieces, 0);
+}
+
+static int dislike(struct slice piece, void *arg UNUSED, struct error *err)
+{
+	return error_set(err, ERROR_UNPROCESSABLE, "%.*s is not welcome", SLICE_ARG(piece));
+}
+
+static void who_takes_a_stream_may_end_it_with_an_error_of_its_own(void **state UNUSED)
+{
+	CLEANUP(http_client_freep) struct http_client *client = new_client(1);
+	struct server *server = server_new(CHUNKED "3\r\none\r\n", 0);
+	CLEANUP(http_call_done) struct http_call call;
+	struct stream s = {.client = client};
+
+	stream_call(&s, &call, server, dislike);
+	http_client_run(client, &call, 1);
+	assert_int_equal(call.status, 0);
+	assert_int_equal(call.err.code, ERROR_UNPROCESSABLE);
+	assert_string_equal(call.err.text, "one is not welcome");
+}
+
+static void a_stream_that_falls_silent_ends(void **state UNUSED)
+{
+	CLEANUP(http_client_freep) struct http_client *client = new_client(2);
+	struct server *streams = server_new(CHUNKED "3\r\none\r\n", 0);
+	struct server *silent = server_new(NULL, 0);
+	struct stream s[2] = {{.client = client}, {.client = client}};
+	struct http_call calls[2];
+
+	stream_call(&s[0], &calls[0], streams, gather);
+	stream_call(&s[1], &calls[1], silent, gather);
+	for (size_t i = 0; i < 2; i++) {
+		calls[i].idle_ms = 1000;
+		calls[i].timeout_ms = 600000;
+	}
+	http_client_run(client, calls, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(calls[i].err.code, ERROR_UNAVAILABLE);
+		http_call_done(&calls[i]);
+		buf_done(&s[i].got);
+	}
+	assert_int_equal(s[0].pieces, 1);
+}
+
+/* ---- waking and giving up ---- */
+
+static struct http_client *new_woken_client(
+	struct stream *s, void (*woken)(void *arg), unsigned tick_ms, size_t parallel)
+{
+	struct http_client_options options = {
+		.parallel = parallel, .woken = woken, .woken_arg = s, .tick_ms = tick_ms};
+	struct error err;
+
+	AZ(http_client_new(&s->client, &options, &err));
+	return s->client;
+}
+
+static void count_end(struct http_call *call UNUSED, void *arg)
+{
+	struct stream *s = arg;
+
+	s->ended++;
+}
+
+static int gather_and_wake(struct slice piece, void *arg, struct error *err)
+{
+	struct stream *s = arg;
+
+	http_client_wake(s->client);
+	return gather(piece, arg, err);
+}
+
+static void give_up(void *arg)
+{
+	struct stream *s = arg;
+
+	s->woken++;
+	http_client_cancel(s->client, s->call);
+	assert_int_equal(s->ended, 1);
+}
+
+static void a_stream_can_be_given_up_when_woken(void **state UNUSED)
+{
+	struct stream s = {.ended = 0};
+	CLEANUP(http_client_freep) struct http_client *client = new_woken_client(&s, give_up, 0, 1);
+	CLEANUP(http_call_done) struct http_call call;
+
+	stream_call(&s, &call, server_new(CHUNKED "3\r\none\r\n", 0), gather_and_wake);
+	call.ended = count_end;
+	call.timeout_ms = 600000;
+	http_client_run(client, &call, 1);
+	assert_int_equal(s.woken, 1);
+	assert_slice(buf_slice(&s.got), "one");
+	assert_int_equal(call.status, 0);
+	assert_int_equal(call.err.code, ERROR_UNAVAILABLE);
+	assert_non_null(strstr(call.err.text, "given up"));
+	buf_done(&s.got);
+}
+
+static void give_up_other(struct http_call *call, void *arg)
+{
+	struct stream *s = arg;
+
+	assert_int_equal(call->status, 200);
+	http_client_cancel(s->client, s->other);
+}
+
+static void a_call_that_has_not_begun_can_be_given_up(void **state UNUSED)
+{
+	CLEANUP(http_client_freep) struct http_client *client = new_client(1);
+	struct server *server = server_new(OK_HELLO, 0);
+	struct stream s = {.client = client};
+	struct http_call call, other;
+
+	http_call_init(&call, "GET", server->url, 100);
+	call.ended = give_up_other;
+	call.arg = &s;
+	http_call_init(&other, "GET", server->url, 100);
+	other.ended = count_end;
+	other.arg = &s;
+	s.other = &other;
+	http_client_start(client, &other, 3600 * 1000);
+	http_client_start(client, &call, 0);
+	http_client_drain(client);
+	assert_int_equal(s.ended, 1);
+	assert_int_equal(other.err.code, ERROR_UNAVAILABLE);
+	assert_false(other.sent);
+
+	s.ended = 0;
+	http_client_run(client, &other, 1); /* as good as new */
+	assert_int_equal(other.status, 200);
+	http_call_done(&call);
+	http_call_done(&other);
+}
+
+static void a_call_given_up_leaves_the_others(void **state UNUSED)
+{
+	enum { CALLS = 5 };
+	CLEANUP(http_client_freep) struct http_client *client = new_client(CALLS);
+	struct server *server = server_new(OK_HELLO, 50), *silent = server_new(NULL, 0);
+	struct stream s = {.client = client};
+	struct http_call calls[CALLS];
+
+	for (size_t i = 0; i < CALLS; i++)
+		http_call_init(&calls[i], "GET", i == 0 ? silent->url : server->url, 100);
+	calls[0].ended = count_end;
+	calls[0].arg = &s;
+	calls[1].ended = give_up_other;
+	calls[1].arg = &s;
+	s.other = &calls[0];
+	http_client_run(client, calls, CALLS);
+	assert_int_equal(s.ended, 1);
+	assert_int_equal(calls[0].err.code, ERROR_UNAVAILABLE);
+	for (size_t i = 1; i < CALLS; i++)
+		assert_int_equal(calls[i].status, 200);
+	for (size_t i = 0; i < CALLS; i++)
+		http_call_done(&calls[i]);
+}
+
+static void leave(void *arg)
+{
+	struct stream *s = arg;
+
+	s->woken++;
+	http_client_leave(s->client);
+}
+
+static void a_wake_before_serving_is_not_lost(void **state UNUSED)
+{
+	struct stream s = {.ended = 0};
+	CLEANUP(http_client_freep) struct http_client *client = new_woken_client(&s, leave, 0, 1);
+
+	for (unsigned i = 1; i <= 3; i++) {
+		http_client_wake(client);
+		http_client_serve(client);
+		assert_int_equal(s.woken, i);
+	}
+}
+
+static void *wake_and_wait(void *arg)
+{
+	struct stream *s = arg;
+
+	for (unsigned i = 0; i < 200; i++) {
+		http_client_wake(s->client);
+		AZ(sem_wait(&s->server->go));
+	}
+	return NULL;
+}
+
+static void leave_after_200(void *arg)
+{
+	struct stream *s = arg;
+
+	if (++s->woken == 200)
+		http_client_leave(s->client);
+	AZ(sem_post(&s->server->go));
+}
+
+/* The client's own wait is a second: were any wake noticed only then, this would take minutes. */
+static void another_thread_wakes_at_once_and_every_time(void **state UNUSED)
+{
+	struct stream s = {.server = server_new(NULL, 0)};
+	CLEANUP(http_client_freep)
+	struct http_client *client = new_woken_client(&s, leave_after_200, 0, 1);
+	uint64_t began_ms = clock_monotonic_ms();
+	pthread_t thread;
+
+	AZ(pthread_create(&thread, NULL, wake_and_wait, &s));
+	http_client_serve(client);
+	AZ(pthread_join(thread, NULL));
+	assert_int_equal(s.woken, 200);
+	assert_true(clock_monotonic_ms() - began_ms < 100 * 1000);
+}
+
+static void start_and_leave(struct http_call *call, void *arg)
+{
+	struct stream *s = arg;
+
+	assert_int_equal(call->status, 200);
+	s->ended++;
+	http_client_leave(s->client);
+}
+
+static void start_at_third_tick(void *arg)
+{
+	struct stream *s = arg;
+
+	if (++s->woken == 3)
+		http_client_start(s->client, s->call, 0);
+}
+
+static void who_serves_hears_a_tick_and_may_start_calls(void **state UNUSED)
+{
+	struct stream s = {.ended = 0};
+	CLEANUP(http_client_freep)
+	struct http_client *client = new_woken_client(&s, start_at_third_tick, 20, 1);
+	CLEANUP(http_call_done) struct http_call call;
+
+	stream_call(&s, &call, server_new(OK_HELLO, 0), NULL);
+	call.ended = start_and_leave;
+	http_client_serve(client);
+	assert_int_equal(s.ended, 1);
+	assert_true(s.woken >= 3);
+}
+
 static void references_are_resolved_against_the_url_of_their_request(void **state UNUSED)
 {
 	static const struct {
@@ -371,6 +689,16 @@ int main(void)
 		cmocka_unit_test(only_web_addresses_without_a_password_are_called),
 		cmocka_unit_test(no_more_calls_run_at_one_time_than_allowed),
 		cmocka_unit_test(a_conversation_goes_on_while_another_waits),
+		cmocka_unit_test(a_good_answer_is_streamed_as_it_comes),
+		cmocka_unit_test(the_body_of_an_error_is_not_streamed),
+		cmocka_unit_test(who_takes_a_stream_may_end_it_with_an_error_of_its_own),
+		cmocka_unit_test(a_stream_that_falls_silent_ends),
+		cmocka_unit_test(a_stream_can_be_given_up_when_woken),
+		cmocka_unit_test(a_call_that_has_not_begun_can_be_given_up),
+		cmocka_unit_test(a_call_given_up_leaves_the_others),
+		cmocka_unit_test(a_wake_before_serving_is_not_lost),
+		cmocka_unit_test(another_thread_wakes_at_once_and_every_time),
+		cmocka_unit_test(who_serves_hears_a_tick_and_may_start_calls),
 		cmocka_unit_test(references_are_resolved_against_the_url_of_their_request),
 		cmocka_unit_test(the_origin_of_a_url_ends_before_its_path),
 	};

@@ -14,9 +14,11 @@
 #include "http/uri.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #define FILE_SIZE (8 * MIB)
@@ -25,7 +27,7 @@
 
 static struct workers *sleepers;
 static FILE *file; /* byte i is i % 251 */
-static atomic_uint exchanges, streams_gone, posts_gone, sources_freed;
+static atomic_uint exchanges, hung, streams_gone, posts_gone, sources_freed;
 
 /* ---- small helpers ---- */
 
@@ -226,6 +228,27 @@ static void get_twice(struct http_exchange *x)
 	later(x, 1, answer_later, NULL);
 }
 
+static void hang_over(struct http_exchange *x, void *arg UNUSED)
+{
+	AZ(x);
+}
+
+static void hang_free(void *data)
+{
+	hung--;
+	http_handle_post(data, hang_over, NULL);
+}
+
+/* Is never answered. */
+static void get_hang(struct http_exchange *x)
+{
+	struct http_handle *handle = http_exchange_handle(x);
+
+	AN(handle != NULL);
+	hung++;
+	http_exchange_set_data(x, handle, hang_free);
+}
+
 static void collect_later(struct http_exchange *x, void *arg UNUSED)
 {
 	if (x != NULL)
@@ -278,6 +301,149 @@ static void get_generate(struct http_exchange *x)
 	http_reply_init(&reply, 200);
 	reply.source = (struct http_source){generate, generator_free, g};
 	http_exchange_reply(x, &reply);
+}
+
+/* ---- sources that wait ---- */
+
+/* Who reads /watch. Its source owns it, and so does a handle that is under way. */
+struct watcher {
+	LIST_ENTRY(watcher) in_all;
+	struct buf news;
+	struct http_handle *handle; /* NULL: under way */
+	unsigned refs;
+	bool over;
+};
+
+static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER; /* of all watchers */
+static LIST_HEAD(, watcher) watchers = LIST_HEAD_INITIALIZER(watchers);
+static unsigned n_watchers;
+
+static void watcher_unref(struct watcher *w)
+{
+	bool last;
+
+	AZ(pthread_mutex_lock(&watch_lock));
+	last = --w->refs == 0;
+	AZ(pthread_mutex_unlock(&watch_lock));
+	if (!last)
+		return;
+	buf_done(&w->news);
+	free(w);
+}
+
+static int watch_next(void *arg, struct buf *piece)
+{
+	struct watcher *w = arg;
+	int more;
+
+	AZ(pthread_mutex_lock(&watch_lock));
+	buf_add(piece, buf_slice(&w->news));
+	buf_reset(&w->news);
+	more = piece->len > 0 ? 1 : w->over ? 0 : HTTP_SOURCE_WAITS;
+	AZ(pthread_mutex_unlock(&watch_lock));
+	return more;
+}
+
+static void watch_drop(struct http_exchange *x, void *arg)
+{
+	AZ(x);
+	watcher_unref(arg);
+}
+
+static void watch_free(void *arg)
+{
+	struct watcher *w = arg;
+	struct http_handle *handle;
+
+	sources_freed++;
+	AZ(pthread_mutex_lock(&watch_lock));
+	LIST_REMOVE(w, in_all);
+	n_watchers--;
+	handle = TAKE_PTR(w->handle);
+	AZ(pthread_mutex_unlock(&watch_lock));
+	if (handle != NULL)
+		http_handle_post(handle, watch_drop, w);
+	watcher_unref(w);
+}
+
+static void get_watch(struct http_exchange *x)
+{
+	struct watcher *w = calloc(1, sizeof(*w));
+	struct http_reply reply;
+
+	AN(w != NULL);
+	buf_init(&w->news, MIB);
+	buf_puts(&w->news, "begin\n");
+	w->refs = 2;
+	w->handle = http_exchange_handle(x);
+	AN(w->handle != NULL);
+	AZ(pthread_mutex_lock(&watch_lock));
+	LIST_INSERT_HEAD(&watchers, w, in_all);
+	n_watchers++;
+	AZ(pthread_mutex_unlock(&watch_lock));
+	http_reply_init(&reply, 200);
+	reply.close = query_number(x, "close", 0) > 0;
+	reply.source = (struct http_source){watch_next, watch_free, w};
+	http_exchange_reply(x, &reply);
+}
+
+static void watch_resume(struct http_exchange *x, void *arg)
+{
+	struct watcher *w = arg;
+	struct http_handle *handle;
+
+	if (x == NULL) {
+		posts_gone++;
+		watcher_unref(w);
+		return;
+	}
+	handle = http_exchange_handle(x);
+	AN(handle != NULL);
+	AZ(pthread_mutex_lock(&watch_lock));
+	w->handle = handle;
+	AZ(pthread_mutex_unlock(&watch_lock));
+	http_exchange_resume_source(x);
+	http_exchange_resume_source(x); /* not waiting any more */
+}
+
+static void wake_later(struct http_handle *handle, unsigned ms, struct watcher *w)
+{
+	struct sleep *s = malloc(sizeof(*s));
+	struct error err = ERROR_INIT;
+
+	AN(s != NULL);
+	*s = (struct sleep){handle, ms, watch_resume, w};
+	AZ(workers_submit(sleepers, sleep_and_post, s, &err));
+}
+
+static void wake(struct watcher *w, unsigned ms)
+{
+	struct http_handle *handle = TAKE_PTR(w->handle);
+
+	if (handle != NULL && ms > 0)
+		wake_later(handle, ms, w);
+	else if (handle != NULL)
+		http_handle_post(handle, watch_resume, w);
+}
+
+/* Tells every watcher its query (nothing: so that they wake up for nothing), and that this was all.
+ * ms: they hear of it after a while, on another thread. */
+static void get_news(struct http_exchange *x)
+{
+	unsigned ms = (unsigned)query_number(x, "ms", 0);
+	struct watcher *w;
+	char text[20];
+
+	AZ(pthread_mutex_lock(&watch_lock));
+	snprintf(text, sizeof(text), "%u", n_watchers);
+	LIST_FOREACH(w, &watchers, in_all)
+	{
+		buf_add(&w->news, http_exchange_query(x));
+		w->over = w->over || query_number(x, "over", 0) > 0;
+		wake(w, ms);
+	}
+	AZ(pthread_mutex_unlock(&watch_lock));
+	reply_text(x, 200, text);
 }
 
 static void get_bytes(struct http_exchange *x)
@@ -338,9 +504,13 @@ static void get_stats(struct http_exchange *x)
 	http_reply_init(&reply, 200);
 	json_begin_object(&reply.body);
 	json_member_u64(&reply.body, "exchanges", exchanges);
+	json_member_u64(&reply.body, "hung", hung);
 	json_member_u64(&reply.body, "streams_gone", streams_gone);
 	json_member_u64(&reply.body, "posts_gone", posts_gone);
 	json_member_u64(&reply.body, "sources_freed", sources_freed);
+	AZ(pthread_mutex_lock(&watch_lock));
+	json_member_u64(&reply.body, "watchers", n_watchers);
+	AZ(pthread_mutex_unlock(&watch_lock));
 	json_end_object(&reply.body);
 	http_exchange_reply(x, &reply);
 }
@@ -380,7 +550,10 @@ static void handle(struct http_exchange *x, void *arg UNUSED)
 		{SLICE("/early"), post_early},
 		{SLICE("/later"), get_later},
 		{SLICE("/twice"), get_twice},
+		{SLICE("/hang"), get_hang},
 		{SLICE("/generate"), get_generate},
+		{SLICE("/watch"), get_watch},
+		{SLICE("/news"), get_news},
 		{SLICE("/bytes"), get_bytes},
 		{SLICE("/file"), get_file},
 		{SLICE("/length"), head_length},

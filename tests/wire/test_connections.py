@@ -107,6 +107,43 @@ def test_a_reset_while_the_answer_is_prepared_elsewhere_frees_the_exchange(serve
     server.wait_for_stat("posts_gone", before + 1)
 
 
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_an_exchange_that_waits_for_its_answer_is_freed_when_its_client_leaves(server, leave):
+    connection = server.connect()
+    connection.request("GET", "/hang")
+    server.wait_for_stat("hung", 1)
+    if leave == "close":
+        connection.socket.close()
+    else:
+        connection.reset()
+    server.wait_for_stat("hung", 0)
+
+
+def test_a_client_that_leaves_with_requests_behind_the_one_that_waits_is_noticed(server):
+    connection = server.connect()
+    connection.send((b"GET /hang HTTP/1.1\r\n" + HOST + b"\r\n") * 3)
+    server.wait_for_stat("hung", 1)
+    connection.socket.close()
+    server.wait_for_stat("hung", 0)
+
+
+def test_a_client_that_closes_its_side_and_waits_is_answered(server):
+    with server.connect() as connection:
+        connection.request("GET", "/later?ms=1500")
+        connection.half_close()
+        while (answer := connection.answer()).status == 100:
+            pass
+        assert answer.body == b"later"
+        assert connection.is_closed()
+
+
+def test_http_1_0_gets_no_interim_answer(server):
+    with server.connect() as connection:
+        connection.send(b"GET /later?ms=1500 HTTP/1.0\r\n\r\n")
+        connection.half_close()
+        assert connection.answer().body == b"later"
+
+
 def test_the_second_of_two_posts_finds_the_exchange_gone(server):
     before = server.stats()["posts_gone"]
     with server.connect() as connection:
