@@ -51,13 +51,13 @@ def programs(options, generator):
         (options.load or options.build / "bench" / generator).resolve()
 
 
-def build(folder, generator):
+def build(folder, *generators):
     for tool in ("meson", "ninja"):
         if not shutil.which(tool):
             raise Failed(f"{tool} is missing: run scripts/packages build")
     if not (folder / "build.ninja").exists():
         execute(["meson", "setup", folder, ROOT, "--buildtype=release", "-Db_lto=true"])
-    execute(["ninja", "-C", folder, "gsq", f"bench/{generator}"])
+    execute(["ninja", "-C", folder, "gsq", *(f"bench/{generator}" for generator in generators)])
 
 
 def execute(command):

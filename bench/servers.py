@@ -19,16 +19,14 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Server(Gsq):
-    """gsq, with the layout of a new store given at its first start only."""
+    """gsq, with an address, and waited for by the millisecond."""
 
     def __init__(self, folder, layout=(), registry=None, flags=()):
-        super().__init__(folder, registry=registry, args=[*layout, *flags])
-        self._flags = flags
+        super().__init__(folder, registry=registry, layout=layout, args=flags)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self, wait="/readyz"):
         super().start(wait=None)
-        self._args = self._flags
         if wait:
             self._wait_ready()
         return self

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-static void json_reply_init(struct http_reply *reply, int status)
+void answer_json_init(struct http_reply *reply, int status)
 {
 	http_reply_init(reply, status);
 	buf_init(&reply->body, LIMIT_API_ANSWER);
@@ -25,7 +25,7 @@ void answer_error_init(struct http_reply *reply, const struct error *err)
 {
 	unsigned retry_after_s = error_retry_after_s(err);
 
-	json_reply_init(reply, error_status(err->code));
+	answer_json_init(reply, error_status(err->code));
 	if (retry_after_s > 0)
 		http_reply_header(reply, "Retry-After", "%u", retry_after_s);
 	answer_error_body(err, &reply->body);
@@ -43,8 +43,20 @@ void answer_ok(struct http_exchange *x)
 {
 	struct http_reply reply;
 
-	json_reply_init(&reply, 200);
+	answer_json_init(&reply, 200);
 	buf_puts(&reply.body, "{\"status\":\"ok\"}");
+	http_exchange_reply(x, &reply);
+}
+
+void answer_ok_but(struct http_exchange *x, const char *writes)
+{
+	struct http_reply reply;
+
+	answer_json_init(&reply, 200);
+	json_begin_object(&reply.body);
+	json_member_cstr(&reply.body, "status", "ok");
+	json_member_cstr(&reply.body, "writes", writes);
+	json_end_object(&reply.body);
 	http_exchange_reply(x, &reply);
 }
 
@@ -112,15 +124,43 @@ void answer_add_resource(struct buf *b, const struct resource *r)
 	clock_rfc3339(r->version, updated);
 	ADD(b, ",\"updatedAt\":\"");
 	buf_puts(b, updated);
+	buf_putc(b, '"');
+}
+
+void answer_add_status(struct buf *b, const struct tracker_status *status)
+{
+	ADD(b, ",\"status\":");
+	tracker_status_json(status, b);
+}
+
+void answer_add_phase(struct buf *b, enum phase phase)
+{
+	ADD(b, ",\"status\":{\"phase\":\"");
+	buf_puts(b, phase_name(phase));
 	ADD(b, "\"}");
 }
 
-void answer_resource(struct http_exchange *x, const struct resource *r)
+void answer_resource(struct http_exchange *x, const struct resource *r, struct tracker *tracker)
+{
+	struct tracker_status status;
+	struct http_reply reply;
+
+	buf_init(&status.object, LIMIT_STATUS_OBJECT);
+	answer_json_init(&reply, 200);
+	answer_add_resource(&reply.body, r);
+	if (tracker_status(tracker, r->intent->namespace, r->intent->name, r, true, &status))
+		answer_add_status(&reply.body, &status);
+	buf_putc(&reply.body, '}');
+	buf_done(&status.object);
+	http_exchange_reply(x, &reply);
+}
+
+void answer_status(struct http_exchange *x, const struct tracker_status *status)
 {
 	struct http_reply reply;
 
-	json_reply_init(&reply, 200);
-	answer_add_resource(&reply.body, r);
+	answer_json_init(&reply, 200);
+	tracker_status_json(status, &reply.body);
 	http_exchange_reply(x, &reply);
 }
 
@@ -139,7 +179,7 @@ void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome
 		answer_error_init(reply, &outcome->err);
 		return;
 	}
-	json_reply_init(reply, outcome->op == OUTCOME_CREATED ? 201 : 200);
+	answer_json_init(reply, outcome->op == OUTCOME_CREATED ? 201 : 200);
 	if (outcome->op == OUTCOME_CREATED)
 		add_location(reply, outcome->resource->intent);
 	if (outcome->op != OUTCOME_DELETED) {
@@ -150,5 +190,4 @@ void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome
 	json_member_cstr(&reply->body, "name", name);
 	add_version(&reply->body, outcome->version, &outcome->digest);
 	json_member_bool(&reply->body, "deleted", true);
-	json_end_object(&reply->body);
 }

@@ -4,6 +4,7 @@
 #define API_ANSWER_H
 
 #include "catalog/resource.h"
+#include "cluster/tracker.h"
 #include "http/server.h"
 #include "publish/publisher.h"
 
@@ -16,14 +17,24 @@ void answer_error(struct http_exchange *x, const struct error *err);
 
 /* {"status":"ok"} */
 void answer_ok(struct http_exchange *x);
+/* {"status":"ok","writes":"..."}: why none are taken. */
+void answer_ok_but(struct http_exchange *x, const char *writes);
 
-/* The full object of DESIGN section 2. */
+/* A reply of 200 or another status that is no error; its body is a JSON object, to be filled in. */
+void answer_json_init(struct http_reply *reply, int status);
+
+/* The full object of DESIGN section 2, without the brace at its end: a status may follow. */
 void answer_add_resource(struct buf *b, const struct resource *r);
+/* ,"status":{...} */
+void answer_add_status(struct buf *b, const struct tracker_status *status);
+void answer_add_phase(struct buf *b, enum phase phase);
 
-/* A reply to GET of one resource. */
-void answer_resource(struct http_exchange *x, const struct resource *r);
+/* A reply to GET of one resource, with its status. */
+void answer_resource(struct http_exchange *x, const struct resource *r, struct tracker *tracker);
+void answer_status(struct http_exchange *x, const struct tracker_status *status);
 
-/* A reply to a change; names are for a deletion, whose resource is gone. */
+/* A reply to a change; where it is no error its object lacks the brace at its end, as above. name
+ * is for a deletion, whose resource is gone. */
 void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome, const char *name);
 
 #endif

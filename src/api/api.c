@@ -2,7 +2,8 @@
 #include "api/api.h"
 
 #include "api/answer.h"
-#include "api/call.h"
+#include "api/change.h"
+#include "api/watch.h"
 #include "http/access.h"
 #include "http/uri.h"
 
@@ -19,10 +20,12 @@ static void get_ready(struct http_exchange *x, struct call *call)
 {
 	struct error err = ERROR_INIT;
 
-	if (publisher_ready(call->api->publisher, &err) == 0)
-		answer_ok(x);
-	else
+	if (publisher_ready(call->api->publisher, &err) != 0)
 		answer_error(x, &err);
+	else if (publisher_writable(call->api->publisher, &err) != 0)
+		answer_ok_but(x, err.text);
+	else
+		answer_ok(x);
 }
 
 struct route {
@@ -31,19 +34,30 @@ struct route {
 	struct {
 		const char *method; /* GET serves HEAD too */
 		void (*handle)(struct http_exchange *x, struct call *call);
-	} methods[2];
+	} methods[3];
 };
+
+#define ON_A_RESOURCE \
+	{"GET", resource_get}, {"PUT", resource_put}, \
+	{ \
+		"DELETE", resource_delete \
+	}
 
 static const struct route routes[] = {
 	{"/healthz", true, {{"GET", get_health}}},
 	{"/readyz", true, {{"GET", get_ready}}},
 	{"/metrics", true, {{"GET", get_metrics}}},
-	{"/api/v1/resources", false, {{"GET", resources_list}, {"POST", resources_put}}},
-	{"/api/v1/resources/{name}", false, {{"GET", resource_get}, {"DELETE", resource_delete}}},
+	{"/api/v1/resources", false, {{"GET", resources_list}, {"POST", resources_post}}},
+	{"/api/v1/resources/{name}", false, {ON_A_RESOURCE}},
+	{"/api/v1/resources/{name}/status", false, {{"GET", resource_get_status}}},
 	{"/api/v1/namespaces/{namespace}/resources", false,
-		{{"GET", resources_list}, {"POST", resources_put}}},
-	{"/api/v1/namespaces/{namespace}/resources/{name}", false,
-		{{"GET", resource_get}, {"DELETE", resource_delete}}},
+		{{"GET", resources_list}, {"POST", resources_post}}},
+	{"/api/v1/namespaces/{namespace}/resources/{name}", false, {ON_A_RESOURCE}},
+	{"/api/v1/namespaces/{namespace}/resources/{name}/status", false,
+		{{"GET", resource_get_status}}},
+	{"/api/v1/watch", false, {{"GET", watch_get}}},
+	{"/api/v1/namespaces/{namespace}/watch", false, {{"GET", watch_get}}},
+	{"/api/v1/layout", false, {{"GET", layout_get}, {"PUT", layout_put}}},
 };
 
 /* ---- matching ---- */
@@ -141,6 +155,15 @@ static void answer_no_route(struct http_exchange *x, bool bad_name)
 	answer_error(x, &err);
 }
 
+static void call_free(void *arg)
+{
+	struct call *call = arg;
+
+	if (call->waiting != NULL)
+		change_left(call->waiting);
+	free(call);
+}
+
 static void handle(struct http_exchange *x, void *arg)
 {
 	struct call *call = calloc(1, sizeof(*call));
@@ -153,7 +176,7 @@ static void handle(struct http_exchange *x, void *arg)
 		answer_error(x, &err);
 		return;
 	}
-	http_exchange_set_data(x, call, free);
+	http_exchange_set_data(x, call, call_free);
 	call->api = arg;
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
 		int matched;
@@ -203,32 +226,50 @@ static int add_namespace(struct api *api, struct slice name, struct error *err)
 	return 0;
 }
 
+static int add_namespaces(struct api *api, struct slice list, struct error *err)
+{
+	while (list.p != NULL)
+		if (add_namespace(api, slice_trim(slice_cut(&list, ',')), err) != 0)
+			return -1;
+	return 0;
+}
+
+/* The thread of the watches comes last, as nothing fails after it. */
 int api_new(struct api **ret, const struct api_options *options, struct error *err)
 {
-	struct slice rest = slice_of(options->namespaces);
 	struct api *api = calloc(1, sizeof(*api));
 
 	if (api == NULL)
 		return error_no_memory(err);
 	api->publisher = options->publisher;
+	api->cluster = options->cluster;
+	api->tracker = cluster_tracker(api->cluster);
 	api->embedded = options->embedded;
 	metrics_setup(options->version);
 	if (api->embedded != NULL)
 		embedded_measure(api->embedded);
-	while (rest.p != NULL) {
-		if (add_namespace(api, slice_trim(slice_cut(&rest, ',')), err) != 0) {
-			api_free(api);
-			return -1;
-		}
+	if (add_namespaces(api, slice_of(options->namespaces), err) != 0 ||
+		wait_room_new(&api->waits, err) != 0 ||
+		watch_room_new(&api->watches, cluster_feed(api->cluster), err) != 0) {
+		api_free(api);
+		return -1;
 	}
 	*ret = api;
 	return 0;
+}
+
+void api_stop(struct api *api)
+{
+	wait_room_stop(api->waits);
+	watch_room_stop(api->watches);
 }
 
 void api_free(struct api *api)
 {
 	if (api == NULL)
 		return;
+	wait_room_free(api->waits);
+	watch_room_free(api->watches);
 	free(api->namespaces);
 	free(api);
 }

@@ -3,6 +3,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "cluster/cluster.h"
 #include "http/server.h"
 #include "publish/publisher.h"
 #include "registry/embedded.h"
@@ -11,13 +12,19 @@ struct api;
 
 struct api_options {
 	struct publisher *publisher; /* borrowed */
+	struct cluster *cluster;     /* borrowed; with or without a cluster to watch */
 	const char *namespaces;      /* comma-separated; those known to exist in the cluster */
 	struct embedded *embedded;   /* borrowed, for its metrics; NULL with a remote registry */
 	const char *version;         /* of the program; a constant */
 };
 
 int api_new(struct api **ret, const struct api_options *options, struct error *err) MUST_CHECK;
-/* The servers that use it must be gone. */
+
+/* Ends what could last: streams of events end, and requests that wait for the cluster are answered
+ * with what is so by now. Before the servers are drained; requests may still come. Once. */
+void api_stop(struct api *api);
+
+/* Stopped, or never served. The servers that use it, and their loops, must be gone. */
 void api_free(struct api *api);
 
 struct http_service api_service(struct api *api);

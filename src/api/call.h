@@ -6,11 +6,25 @@
 #include "api/api.h"
 #include "base/limits.h"
 
+struct wait_room;
+struct watch_room;
+struct change;
+
 struct api {
 	struct publisher *publisher;
+	struct cluster *cluster;
+	struct tracker *tracker;   /* the cluster's */
 	struct embedded *embedded; /* NULL with a remote registry */
+	struct wait_room *waits;
+	struct watch_room *watches;
 	size_t n_namespaces;
 	char (*namespaces)[LIMIT_NAME + 1];
+};
+
+/* The query of a change: wait=applied, timeout=30s. */
+struct wait_query {
+	bool applied;
+	uint64_t timeout_ms;
 };
 
 /* Lives as the exchange's data. */
@@ -18,14 +32,30 @@ struct call {
 	struct api *api;
 	char namespace[LIMIT_NAME + 1]; /* "default" where the path names none */
 	char name[LIMIT_NAME + 1];
+	struct wait_query wait;
+	struct change *waiting; /* for the cluster (api/change.h); NULL: it does not */
 };
+
+/* The namespace, where it is the path that says it, or NULL. */
+const char *call_path_namespace(const struct http_exchange *x, const struct call *call);
 
 /* Handlers; call is the exchange's data. */
 void resources_list(struct http_exchange *x, struct call *call);
-void resources_put(struct http_exchange *x, struct call *call);
+void resources_post(struct http_exchange *x, struct call *call);
 void resource_get(struct http_exchange *x, struct call *call);
+void resource_put(struct http_exchange *x, struct call *call);
 void resource_delete(struct http_exchange *x, struct call *call);
+void resource_get_status(struct http_exchange *x, struct call *call);
+void layout_get(struct http_exchange *x, struct call *call);
+void layout_put(struct http_exchange *x, struct call *call);
+void watch_get(struct http_exchange *x, struct call *call);
 void get_metrics(struct http_exchange *x, struct call *call);
+
+/* What is current, with a reference, or NULL after answering why there is nothing yet. */
+struct state *call_state(struct http_exchange *x, struct call *call);
+
+/* 0: a body of JSON is to come. */
+int call_check_json(const struct http_exchange *x, struct error *err) MUST_CHECK;
 
 /* metrics.c: what is known once and for all. */
 void metrics_setup(const char *version);

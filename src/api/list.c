@@ -12,12 +12,14 @@
 
 struct list {
 	struct list_query query;
+	struct tracker *tracker;
 	struct state_cursor *cursor;
 	const struct resource *last; /* that was looked at; the cursor holds it */
 	uint64_t count;              /* so far */
 	bool begun;
 };
 
+/* All but the phase. */
 static bool matches(const struct list_query *q, const struct intent *intent)
 {
 	return (!q->by_type || intent->type == q->type) &&
@@ -31,11 +33,13 @@ static bool is_full(const struct list *list)
 	return list->query.limit != 0 && list->count == list->query.limit;
 }
 
-static void add(struct list *list, const struct resource *r, struct buf *piece)
+static void add(struct list *list, const struct resource *r, enum phase phase, struct buf *piece)
 {
 	if (list->count > 0)
 		buf_putc(piece, ',');
 	answer_add_resource(piece, r);
+	answer_add_phase(piece, phase);
+	buf_putc(piece, '}');
 	list->count++;
 }
 
@@ -63,7 +67,12 @@ static int next(void *arg, struct buf *piece)
 	list->begun = true;
 	while ((r = state_cursor_at(list->cursor)) != NULL) {
 		bool wanted = matches(&list->query, r->intent);
+		enum phase phase = PHASE_UNKNOWN;
 
+		if (wanted) {
+			phase = tracker_phase(list->tracker, r);
+			wanted = !list->query.by_phase || phase == list->query.phase;
+		}
 		if (wanted && is_full(list))
 			break;
 		if (piece->len >= PIECE || looks++ == LOOKS) {
@@ -72,7 +81,7 @@ static int next(void *arg, struct buf *piece)
 			return 1;
 		}
 		if (wanted)
-			add(list, r, piece);
+			add(list, r, phase, piece);
 		list->last = r;
 		state_cursor_advance(list->cursor);
 	}
@@ -99,7 +108,8 @@ static int new_cursor(struct state_cursor **ret, struct state *state, const stru
 	return state_cursor_new(ret, state, q->namespace, q->after, err);
 }
 
-void list_answer(struct http_exchange *x, struct state *state, struct list_query *query)
+void list_answer(struct http_exchange *x, struct state *state, struct tracker *tracker,
+	struct list_query *query)
 {
 	struct list *list = calloc(1, sizeof(*list));
 	struct error err = ERROR_INIT;
@@ -111,6 +121,7 @@ void list_answer(struct http_exchange *x, struct state *state, struct list_query
 		answer_error(x, &err);
 		return;
 	}
+	list->tracker = tracker;
 	list->query = *query;
 	query->region = NULL;
 	http_reply_init(&reply, 200);

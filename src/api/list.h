@@ -5,20 +5,22 @@
  * A list is of the state at the moment of its request, which it holds by reference while it is
  * sent: however long it is, a piece of it is in memory at a time, and what writers replace
  * meanwhile stays until the client has read it, or the server gives up on one that reads nothing
- * (LIMIT_HTTP_SEND_STALL_MS).
+ * (LIMIT_HTTP_SEND_STALL_MS). Phases are not part of the state: they are those of the moment.
  */
 #ifndef API_LIST_H
 #define API_LIST_H
 
 #include "catalog/state.h"
+#include "cluster/tracker.h"
 #include "http/server.h"
 
 struct list_query {
 	bool all;                       /* of all namespaces */
 	char namespace[LIMIT_NAME + 1]; /* else of this one */
-	bool by_type, by_size;
+	bool by_type, by_size, by_phase;
 	enum intent_type type;
 	enum intent_size size;
+	enum phase phase;
 	char *region;                         /* NULL: any or none */
 	uint64_t limit;                       /* 0: all */
 	char after_namespace[LIMIT_NAME + 1]; /* "", with after "": from the first */
@@ -35,7 +37,9 @@ void list_query_done(struct list_query *q);
  * an escape in JSON or in a query. */
 void list_query_add_token(const struct list_query *q, const struct resource *last, struct buf *ret);
 
-/* Answers {"resources":[...],"count":N,"continue"?}, streamed. Takes over what the query holds. */
-void list_answer(struct http_exchange *x, struct state *state, struct list_query *query);
+/* Answers {"resources":[...],"count":N,"continue"?}, streamed, each resource with the phase that it
+ * has when it is sent. Takes over what the query holds. */
+void list_answer(struct http_exchange *x, struct state *state, struct tracker *tracker,
+	struct list_query *query);
 
 #endif

@@ -2,9 +2,8 @@
 /* The parameters of a list. */
 #include "api/list.h"
 
-#include "http/uri.h"
+#include "api/params.h"
 #include "intent/draft.h"
-#include "intent/text.h"
 
 #include <stdio.h>
 
@@ -12,21 +11,15 @@
 #define TOKEN_OF_ONE "v1" /* a list of that namespace */
 #define TOKEN_OF_ALL "v1all"
 
-static int refuse(const char *parameter, const char *allowed, struct slice value, struct error *err)
-{
-	char excerpt[INTENT_EXCERPT_SIZE];
-
-	return error_set_field(err, parameter, "%s must be %s, not \"%s\"", parameter, allowed,
-		intent_excerpt(value, excerpt));
-}
-
 static void copy_name(char ret[LIMIT_NAME + 1], struct slice name)
 {
 	snprintf(ret, LIMIT_NAME + 1, "%.*s", SLICE_ARG(name));
 }
 
-static int read_namespace(struct list_query *q, struct slice value, struct error *err)
+static int read_namespace(void *arg, struct slice value, struct error *err)
 {
+	struct list_query *q = arg;
+
 	q->all = slice_eq(value, SLICE("*"));
 	if (q->all)
 		return 0;
@@ -35,45 +28,68 @@ static int read_namespace(struct list_query *q, struct slice value, struct error
 
 		snprintf(allowed, sizeof(allowed), "* for all of them, or a name of %s",
 			intent_field_allowed(FIELD_NAMESPACE));
-		return refuse("namespace", allowed, value, err);
+		return params_refuse("namespace", allowed, value, err);
 	}
 	copy_name(q->namespace, value);
 	return 0;
 }
 
-static int read_type(struct list_query *q, struct slice value, struct error *err)
+static int read_type(void *arg, struct slice value, struct error *err)
 {
+	struct list_query *q = arg;
+
 	for (unsigned i = 0; i < INTENT_TYPES_; i++) {
 		q->type = (enum intent_type)i;
 		q->by_type = slice_eq(value, slice_of(intent_type_name(q->type)));
 		if (q->by_type)
 			return 0;
 	}
-	return refuse("type", intent_field_allowed(FIELD_TYPE), value, err);
+	return params_refuse("type", intent_field_allowed(FIELD_TYPE), value, err);
 }
 
-static int read_size(struct list_query *q, struct slice value, struct error *err)
+static int read_size(void *arg, struct slice value, struct error *err)
 {
+	struct list_query *q = arg;
+
 	for (unsigned i = 0; i < INTENT_SIZES_; i++) {
 		q->size = (enum intent_size)i;
 		q->by_size = slice_eq(value, slice_of(intent_size_name(q->size)));
 		if (q->by_size)
 			return 0;
 	}
-	return refuse("size", intent_field_allowed(FIELD_SIZE), value, err);
+	return params_refuse("size", intent_field_allowed(FIELD_SIZE), value, err);
 }
 
-static int read_region(struct list_query *q, struct slice value, struct error *err)
+static int read_region(void *arg, struct slice value, struct error *err)
 {
+	struct list_query *q = arg;
+
 	q->region = slice_dup(value);
 	return q->region == NULL ? error_no_memory(err) : 0;
 }
 
-static int read_limit(struct list_query *q, struct slice value, struct error *err)
+static int read_limit(void *arg, struct slice value, struct error *err)
 {
+	struct list_query *q = arg;
+
 	if (slice_to_u64(value, &q->limit))
 		return 0;
-	return refuse("limit", "a whole number in digits, 0 for no limit", value, err);
+	return params_refuse("limit", "a whole number in digits, 0 for no limit", value, err);
+}
+
+/* No list has what is deleted. */
+static int read_phase(void *arg, struct slice value, struct error *err)
+{
+	struct list_query *q = arg;
+
+	q->by_phase = phase_parse(value, &q->phase);
+	if (q->by_phase && q->phase == PHASE_DELETING)
+		return error_set_field(err, "phase",
+			"phase must be pending, applied, failed or unknown: a deleted resource is "
+			"in no list; ask for its status at .../resources/{name}/status");
+	if (q->by_phase)
+		return 0;
+	return params_refuse("phase", "pending, applied, failed or unknown", value, err);
 }
 
 /* ---- where the page before has ended ---- */
@@ -84,8 +100,9 @@ static int refuse_token(const char *why, struct error *err)
 }
 
 /* That it is of this list is judged when all parameters are known. */
-static int read_continue(struct list_query *q, struct slice value, struct error *err)
+static int read_continue(void *arg, struct slice value, struct error *err)
 {
+	struct list_query *q = arg;
 	struct slice rest = value, kind = slice_cut(&rest, '.'), namespace = slice_cut(&rest, '.');
 
 	if (value.n == 0)
@@ -118,63 +135,22 @@ static int check_token(const struct list_query *q, struct error *err)
 
 /* ---- all of them ---- */
 
-static const struct {
-	const char *name;
-	int (*read)(struct list_query *q, struct slice value, struct error *err);
-} parameters[] = {
+static const struct param parameters[] = {
 	{"limit", read_limit},
 	{"continue", read_continue},
 	{"namespace", read_namespace},
 	{"type", read_type},
 	{"size", read_size},
 	{"region", read_region},
+	{"phase", read_phase},
 };
-
-static int refuse_unknown(struct slice name, struct error *err)
-{
-	char excerpt[INTENT_EXCERPT_SIZE];
-
-	intent_excerpt(name, excerpt);
-	return error_set_field(err, excerpt,
-		"a list takes the parameters limit, continue, namespace, type, size and region, "
-		"not \"%s\"",
-		excerpt);
-}
-
-/* seen: a bit for each of the parameters. */
-static int read_parameter(struct list_query *q, struct slice name, struct slice value,
-	unsigned *seen, struct error *err)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(parameters); i++) {
-		if (!slice_eq(name, slice_of(parameters[i].name)))
-			continue;
-		if ((*seen & 1u << i) != 0)
-			return error_set_field(err, parameters[i].name,
-				"%s is given twice; give it once", parameters[i].name);
-		*seen |= 1u << i;
-		return parameters[i].read(q, value, err);
-	}
-	return refuse_unknown(name, err);
-}
 
 static int read_all(struct list_query *q, struct slice query, struct error *err)
 {
-	CLEANUP(buf_done) struct buf name = BUF_INIT(LIMIT_HTTP_HEAD);
-	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
-	unsigned seen = 0;
-
-	while (query.n > 0) {
-		struct slice text = slice_cut(&query, '&'), key = slice_cut(&text, '=');
-
-		if (key.n == 0 && text.n == 0)
-			continue;
-		buf_reset(&name);
-		buf_reset(&value);
-		if (http_decode(key, &name, err) != 0 || http_decode(text, &value, err) != 0 ||
-			read_parameter(q, buf_slice(&name), buf_slice(&value), &seen, err) != 0)
-			return -1;
-	}
-	return 0;
+	return params_read(query, parameters, ARRAY_SIZE(parameters),
+		"a list takes the parameters limit, continue, namespace, type, size, region and "
+		"phase",
+		q, err);
 }
 
 static int settle_namespace(struct list_query *q, const char *path_namespace, struct error *err)

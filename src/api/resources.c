@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Handlers of /api/v1/.../resources. */
 #include "api/answer.h"
-#include "api/call.h"
+#include "api/change.h"
 #include "api/list.h"
 
 #include <stdio.h>
 
 /* ---- reading: from memory ---- */
 
-/* What is current, with a reference, or NULL after answering why there is nothing yet. */
-static struct state *state_or_answer(struct http_exchange *x, struct call *call)
+struct state *call_state(struct http_exchange *x, struct call *call)
 {
 	struct state *state = publisher_state(call->api->publisher);
 	struct error err = ERROR_INIT;
@@ -22,8 +21,7 @@ static struct state *state_or_answer(struct http_exchange *x, struct call *call)
 	return NULL;
 }
 
-/* The namespace, where it is the path that says it. */
-static const char *path_namespace(const struct http_exchange *x, const struct call *call)
+const char *call_path_namespace(const struct http_exchange *x, const struct call *call)
 {
 	bool says = slice_starts(http_exchange_path(x), SLICE("/api/v1/namespaces/"));
 
@@ -36,73 +34,112 @@ void resources_list(struct http_exchange *x, struct call *call)
 	CLEANUP(state_unrefp) struct state *state = NULL;
 	struct error err = ERROR_INIT;
 
-	if (list_query_parse(&query, path_namespace(x, call), http_exchange_query(x), &err) != 0) {
+	if (list_query_parse(&query, call_path_namespace(x, call), http_exchange_query(x), &err) !=
+		0) {
 		answer_error(x, &err);
 		return;
 	}
-	state = state_or_answer(x, call);
+	state = call_state(x, call);
 	if (state != NULL)
-		list_answer(x, state, &query);
+		list_answer(x, state, call->api->tracker, &query);
 }
 
-void resource_get(struct http_exchange *x, struct call *call)
+static void answer_not_found(struct http_exchange *x, const struct call *call)
 {
-	CLEANUP(state_unrefp) struct state *state = state_or_answer(x, call);
 	struct error err = ERROR_INIT;
-	struct resource *r;
 
-	if (state == NULL)
-		return;
-	r = state_find(state, call->namespace, call->name);
-	if (r != NULL) {
-		answer_resource(x, r);
-		return;
-	}
 	error_set(&err, ERROR_NOT_FOUND, "there is no resource %s in namespace %s", call->name,
 		call->namespace);
 	answer_error(x, &err);
 }
 
+void resource_get(struct http_exchange *x, struct call *call)
+{
+	CLEANUP(state_unrefp) struct state *state = call_state(x, call);
+	struct resource *r;
+
+	if (state == NULL)
+		return;
+	r = state_find(state, call->namespace, call->name);
+	if (r != NULL)
+		answer_resource(x, r, call->api->tracker);
+	else
+		answer_not_found(x, call);
+}
+
+/* Also of a resource that is deleted here, as long as the cluster has it. */
+void resource_get_status(struct http_exchange *x, struct call *call)
+{
+	CLEANUP(state_unrefp) struct state *state = call_state(x, call);
+	struct tracker_status status;
+
+	if (state == NULL)
+		return;
+	buf_init(&status.object, LIMIT_STATUS_OBJECT);
+	if (tracker_status(call->api->tracker, call->namespace, call->name,
+		    state_find(state, call->namespace, call->name), true, &status))
+		answer_status(x, &status);
+	else
+		answer_not_found(x, call);
+	buf_done(&status.object);
+}
+
 /* ---- writing: the publisher answers, on its own thread ---- */
 
-struct pending {
-	struct http_handle *handle;
-	char name[LIMIT_NAME + 1];
-	struct http_reply reply;
-};
-
-static void send_reply(struct http_exchange *x, void *arg)
+int call_check_json(const struct http_exchange *x, struct error *err)
 {
-	struct pending *pending = arg;
+	struct slice value = http_head_get(http_exchange_head(x), "content-type");
+	struct slice type = slice_trim(slice_cut(&value, ';'));
 
-	if (x != NULL)
-		http_exchange_reply(x, &pending->reply);
-	http_reply_done(&pending->reply);
-	free(pending);
+	if (slice_eq_nocase(type, SLICE("application/json")))
+		return 0;
+	return error_set(err, ERROR_MEDIA_TYPE,
+		"send it as JSON, with the header Content-Type: application/json");
 }
 
-static void answer_pending(const struct outcome *outcome, void *arg)
+static int check_listed(const struct call *call, struct error *err)
 {
-	struct pending *pending = arg;
-
-	answer_outcome_init(&pending->reply, outcome, pending->name);
-	http_handle_post(pending->handle, send_reply, pending);
+	for (size_t i = 0; i < call->api->n_namespaces; i++)
+		if (strcmp(call->api->namespaces[i], call->namespace) == 0)
+			return 0;
+	return error_set(err, ERROR_UNPROCESSABLE,
+		"namespace %s is not known to exist in the cluster: an operator can add it to "
+		"--namespaces once it does",
+		call->namespace);
 }
 
-/* What the publisher needs to answer later, or NULL after answering that memory is gone. */
-static struct pending *defer(struct http_exchange *x, const char *name)
+/* One object in a namespace that does not exist would stop Flux from applying the whole catalog.
+ * Where the cluster does not say which there are, the operator's list does. */
+static int check_namespace(const struct call *call, struct error *err)
 {
-	struct pending *pending = calloc(1, sizeof(*pending));
+	int known = cluster_namespace(call->api->cluster, call->namespace, err);
+
+	if (known < 0)
+		known = check_listed(call, err) == 0;
+	if (known)
+		return 0;
+	snprintf(err->field, sizeof(err->field), "namespace");
+	return -1;
+}
+
+static void put(struct http_exchange *x, struct call *call, struct intent *intent)
+{
+	struct change *change = change_new(x, call, intent->name, &call->wait);
+
+	if (change != NULL)
+		publisher_put(call->api->publisher, intent, change_decided, change);
+}
+
+static void post_body(struct http_exchange *x, struct slice body, void *arg)
+{
+	CLEANUP(intent_unrefp) struct intent *intent = NULL;
+	struct call *call = arg;
 	struct error err = ERROR_INIT;
 
-	if (pending != NULL && (pending->handle = http_exchange_handle(x)) != NULL) {
-		snprintf(pending->name, sizeof(pending->name), "%s", name);
-		return pending;
-	}
-	free(pending);
-	error_no_memory(&err);
-	answer_error(x, &err);
-	return NULL;
+	if (intent_decode(&intent, body, call->namespace, &err) == 0)
+		put(x, call, intent);
+	else
+		answer_error(x, &err);
 }
 
 static void put_body(struct http_exchange *x, struct slice body, void *arg)
@@ -110,59 +147,46 @@ static void put_body(struct http_exchange *x, struct slice body, void *arg)
 	CLEANUP(intent_unrefp) struct intent *intent = NULL;
 	struct call *call = arg;
 	struct error err = ERROR_INIT;
-	struct pending *pending;
 
-	if (intent_decode(&intent, body, call->namespace, &err) != 0) {
+	if (intent_decode_named(&intent, body, call->namespace, call->name, &err) == 0)
+		put(x, call, intent);
+	else
 		answer_error(x, &err);
-		return;
-	}
-	pending = defer(x, intent->name);
-	if (pending != NULL)
-		publisher_put(call->api->publisher, intent, answer_pending, pending);
 }
 
-static int check_content_type(const struct http_head *head, struct error *err)
-{
-	struct slice value = http_head_get(head, "content-type");
-	struct slice type = slice_trim(slice_cut(&value, ';'));
-
-	if (slice_eq_nocase(type, SLICE("application/json")))
-		return 0;
-	return error_set(err, ERROR_MEDIA_TYPE,
-		"send the resource as JSON, with the header Content-Type: application/json");
-}
-
-/* One object in a namespace that does not exist would stop Flux from applying the whole catalog. */
-static int check_namespace(const struct call *call, struct error *err)
-{
-	for (size_t i = 0; i < call->api->n_namespaces; i++)
-		if (strcmp(call->api->namespaces[i], call->namespace) == 0)
-			return 0;
-	error_set(err, ERROR_UNPROCESSABLE,
-		"namespace %s is not known to exist in the cluster: an operator can add it to "
-		"--namespaces once it does",
-		call->namespace);
-	snprintf(err->field, sizeof(err->field), "namespace");
-	return -1;
-}
-
-void resources_put(struct http_exchange *x, struct call *call)
+static void collect(struct http_exchange *x, struct call *call,
+	void (*done)(struct http_exchange *x, struct slice body, void *arg))
 {
 	struct error err = ERROR_INIT;
 
-	if (check_content_type(http_exchange_head(x), &err) != 0 ||
-		check_namespace(call, &err) != 0) {
+	if (wait_query_parse(&call->wait, http_exchange_query(x), &err) != 0 ||
+		call_check_json(x, &err) != 0 || check_namespace(call, &err) != 0)
 		answer_error(x, &err);
-		return;
-	}
-	http_exchange_collect(x, LIMIT_API_BODY, put_body, call);
+	else
+		http_exchange_collect(x, LIMIT_API_BODY, done, call);
+}
+
+void resources_post(struct http_exchange *x, struct call *call)
+{
+	collect(x, call, post_body);
+}
+
+void resource_put(struct http_exchange *x, struct call *call)
+{
+	collect(x, call, put_body);
 }
 
 void resource_delete(struct http_exchange *x, struct call *call)
 {
-	struct pending *pending = defer(x, call->name);
+	struct error err = ERROR_INIT;
+	struct change *change;
 
-	if (pending != NULL)
+	if (wait_query_parse(&call->wait, http_exchange_query(x), &err) != 0) {
+		answer_error(x, &err);
+		return;
+	}
+	change = change_new(x, call, call->name, &call->wait);
+	if (change != NULL)
 		publisher_delete(
-			call->api->publisher, call->namespace, call->name, answer_pending, pending);
+			call->api->publisher, call->namespace, call->name, change_decided, change);
 }

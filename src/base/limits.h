@@ -23,6 +23,7 @@
 #define LIMIT_HTTP_SEND_STALL_MS 30000  /* a peer that reads nothing of its answer */
 #define LIMIT_HTTP_DISCARD (64 * KIB)   /* unread body thrown away to keep a connection */
 #define LIMIT_HTTP_LINGER_MS 2000       /* after an early answer, before the close */
+#define LIMIT_HTTP_PROBE_MS 500         /* of a request, then is looked whether its client left */
 #define LIMIT_HTTP_WINDOW (256 * KIB)   /* body or answer bytes buffered per connection */
 #define LIMIT_HTTP_COLLECTED (64 * MIB) /* bodies held whole in memory, all of a server's */
 #define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
@@ -60,7 +61,8 @@
 #define LIMIT_ROOT_CATALOGS (LIMIT_CATALOG_RESOURCES / 2)
 #define LIMIT_LAYOUT_CATALOGS LIMIT_ROOT_CATALOGS /* of one namespace */
 #define LIMIT_SECRET_NAME 253
-#define LIMIT_ROOT_FILE (4 * KIB)   /* the objects of one catalog in the root */
+#define LIMIT_ROOT_FILE (4 * KIB) /* the objects of one catalog in the root */
+#define LIMIT_HOLD_MESSAGE 1000
 #define LIMIT_STATE_TEXT (64 * MIB) /* names and digests of all catalogs, to be hashed */
 #define LIMIT_RECORD (4 * MIB)
 #define LIMIT_VERSION UINT64_C(253402300799999999) /* microseconds: the last of the year 9999 */
@@ -90,6 +92,33 @@
 #define LIMIT_FSCK_ROUNDS 5        /* how often a difference is looked at again */
 #define LIMIT_FSCK_SETTLE_MS 1000u /* between looks: a server finishes its commit */
 #define LIMIT_FSCK_VERSIONS 16     /* of a deleted resource, among which is its tombstone */
+#define LIMIT_ADOPT 1000000        /* resources taken over from a cluster */
+#define LIMIT_PRUNE 5              /* resources of a namespace that may go without a question */
+
+/* Cluster */
+#define LIMIT_KUBE_TICK_MS 50
+#define LIMIT_KUBE_BACKOFF_MS 10000u  /* longest pause before a watch is tried again */
+#define LIMIT_KUBE_PAGE 500           /* objects in one page of a list */
+#define LIMIT_KUBE_ANSWER (64 * MIB)  /* one answer; a page of large objects */
+#define LIMIT_KUBE_EVENT (4 * MIB)    /* one event of a watch; etcd holds objects of 1.5 MiB */
+#define LIMIT_KUBE_WATCH_S 300        /* one watch request; then the next goes on from there */
+#define LIMIT_KUBE_SILENCE_S 90       /* of a watch, then it is begun anew; most have bookmarks */
+#define LIMIT_KUBE_PARALLEL 32        /* requests at one time, watches included */
+#define LIMIT_CLUSTER_LOST_MS 10000   /* without a watch, then phases are unknown */
+#define LIMIT_CLUSTER_FIRST_MS 10000  /* start-up waits for the cluster's first answer */
+#define LIMIT_WAKE_MS 5000            /* Flux has not answered a wake by then: the next may go */
+#define LIMIT_TRACKED_COMMITS 64      /* of one catalog, that Flux may be at */
+#define LIMIT_FLUX_MESSAGE (32 * KIB) /* of a condition: as long as Kubernetes lets it be */
+#define LIMIT_TRACKER_EVENT (16 * KIB)
+#define LIMIT_STATUS_OBJECT (16 * KIB) /* .status of an object in the cluster; larger is left out \
+					*/
+#define LIMIT_FEED_EVENTS 16384        /* that can be resumed from */
+#define LIMIT_FEED_BYTES (16 * MIB)    /* all of them together */
+#define LIMIT_WAIT_S 300               /* ?timeout= of a request that waits */
+#define LIMIT_WATCH_HEARTBEAT_S 15     /* a watcher hears something at least so often */
+#define LIMIT_LAYOUT_POLL_MS 1000      /* between two looks at how far a repartition is */
+#define LIMIT_WATCH_ID 64              /* characters of an event's id, as a client gives it back */
+#define LIMIT_WATCH_GATHER_MS 5        /* pause after watchers were woken: events come in bursts */
 
 /* Remote registry */
 #define LIMIT_PARALLEL_TRANSFERS 64 /* a registry that is far away is waited for, not busy */
@@ -97,7 +126,9 @@
 #define LIMIT_RETRY_AFTER_MS 10000
 #define LIMIT_CONNECT_MS 5000
 #define LIMIT_REQUEST_MS 30000
-#define LIMIT_PAGES 10000 /* Link pages followed in one listing */
+#define LIMIT_KEEPALIVE_IDLE_S 15    /* of a silent connection, until it is probed, */
+#define LIMIT_KEEPALIVE_INTERVAL_S 5 /* and then so often */
+#define LIMIT_PAGES 10000            /* Link pages followed in one listing */
 #define LIMIT_TOKEN (64 * KIB)
 #define LIMIT_TOKENS 1024 /* scopes: one per repository and source of its mounts */
 #define LIMIT_REDIRECTS 5

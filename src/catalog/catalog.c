@@ -281,7 +281,8 @@ static int merge(
 
 static int make_frame(struct frame *ret, const struct catalog *c, struct gzip *z, struct error *err)
 {
-	const char *head = c->count == 0 ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n";
+	const char *head =
+		c->lines_size == 0 ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n";
 	CLEANUP(buf_done) struct buf tar = BUF_INIT(4 * TAR_BLOCK);
 	CLEANUP(buf_done) struct buf members = BUF_INIT(16 * TAR_BLOCK);
 	size_t size = strlen(head) + c->lines_size, head_len;
@@ -301,13 +302,14 @@ static int make_frame(struct frame *ret, const struct catalog *c, struct gzip *z
 	return 0;
 }
 
-/* An update changes no line, so what was compressed for the old catalog will do. */
+/* It follows from the size of the lines alone. An update changes none of them, so what was
+ * compressed for the old catalog will do. */
 static int take_frame(
 	struct catalog *c, const struct catalog *old, struct gzip *z, struct error *err)
 {
 	const struct frame *f = &old->frame;
 
-	if (f->bytes == NULL || old->lines_size != c->lines_size || old->count != c->count)
+	if (f->bytes == NULL || old->lines_size != c->lines_size)
 		return make_frame(&c->frame, c, z, err);
 	c->frame = (struct frame){.head_len = f->head_len, .len = f->len};
 	c->frame.bytes = slice_dup((struct slice){f->bytes, f->len});

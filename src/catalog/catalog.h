@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The catalog: every current resource, sorted by namespace and name, and its deterministic tar.gz.
+ * The catalog: every current resource, held or not, sorted by namespace and name, and its
+ * deterministic tar.gz.
  *
  * Immutable and shared by reference: a change makes a new catalog that shares all untouched pages
  * with the old one. A page is a run of resources *and* one gzip member with their tar entries.
@@ -40,12 +41,13 @@ struct resource *catalog_at(const struct catalog *c, size_t i);
 /* Index of the first that is not before (namespace, name). */
 size_t catalog_lower_bound(const struct catalog *c, const char *namespace, const char *name);
 
-/* Appends the layer: tar.gz of manifests/..., then manifests/kustomization.yaml. */
+/* Appends the layer: tar.gz of manifests/..., each held resource's held/... behind where it would
+ * be, then manifests/kustomization.yaml, which lists what is published. */
 int catalog_layer(
 	const struct catalog *c, struct gzip *z, struct buf *ret, struct error *err) MUST_CHECK;
 
 /* Reads a layer back into a catalog; every file is decoded, must be canonical, in its place and
- * listed; anything else is ERROR_INTERNAL, naming the file. */
+ * listed, or held; anything else is ERROR_INTERNAL, naming the file. */
 int catalog_read(struct catalog **ret, struct slice layer, struct error *err) MUST_CHECK;
 
 /* The artifact that carries a layer: manifest with the commit's tag as its revision. */

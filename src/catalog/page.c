@@ -6,21 +6,36 @@
 
 #define BORDER_CLASSES 24
 #define TYPICAL_ENTRY (2 * TAR_BLOCK + 1)
-#define PAGE_TAR_MAX (LIMIT_PAGE * (LIMIT_INTENT_YAML + 2 * TAR_BLOCK))
+#define FILE_MAX(size) ((size) + 2 * TAR_BLOCK)
+#define PAGE_TAR_MAX \
+	(LIMIT_PAGE * (2 * FILE_MAX(LIMIT_INTENT_YAML) + FILE_MAX(LIMIT_HOLD_MESSAGE + 1)))
 
 bool page_is_border(const struct resource *r)
 {
 	return (key_hash(r->intent->namespace, r->intent->name) >> 32) % BORDER_CLASSES == 0;
 }
 
+/* What both paths end in, from end on. */
+static void put_file(char *end, const char *namespace, const char *name, const char *ending)
+{
+	ASSERT(strlen(namespace) <= LIMIT_NAME && strlen(name) <= LIMIT_NAME);
+	end = stpcpy(end, namespace);
+	*end++ = strcmp(namespace, "default") == 0 ? '-' : '/';
+	stpcpy(stpcpy(end, name), ending);
+}
+
 void page_file_path(const char *namespace, const char *name, char ret[TAR_PATH_MAX + 1])
 {
-	bool is_default = strcmp(namespace, "default") == 0;
-	char *end = stpcpy(stpcpy(ret, CATALOG_FOLDER), namespace);
+	put_file(stpcpy(ret, CATALOG_FOLDER), namespace, name, ".yaml");
+}
 
-	ASSERT(strlen(namespace) <= LIMIT_NAME && strlen(name) <= LIMIT_NAME);
-	*end = is_default ? '-' : '/';
-	stpcpy(stpcpy(end + 1, name), ".yaml");
+void page_held_path(enum hold_reason reason, const char *namespace, const char *name,
+	const char *ending, char ret[TAR_PATH_MAX + 1])
+{
+	char *end = stpcpy(stpcpy(ret, HELD_FOLDER), hold_reason_name(reason));
+
+	*end++ = '/';
+	put_file(end, namespace, name, ending);
 }
 
 void page_add_line(const char *namespace, const char *name, struct buf *ret)
@@ -34,9 +49,8 @@ void page_add_line(const char *namespace, const char *name, struct buf *ret)
 }
 
 /* The header, which has the size in it, comes into the room left for it. */
-static void add_file(const struct resource *r, struct buf *tar)
+static void add_file(const struct resource *r, const char *path, struct buf *tar)
 {
-	char path[TAR_PATH_MAX + 1];
 	size_t start = tar->len, size;
 
 	if (buf_room(tar, TAR_BLOCK) == NULL)
@@ -46,9 +60,39 @@ static void add_file(const struct resource *r, struct buf *tar)
 	if (tar->failed != ERROR_NONE)
 		return;
 	size = tar->len - start - TAR_BLOCK;
-	page_file_path(r->intent->namespace, r->intent->name, path);
 	tar_set_header(tar->data + start, slice_of(path), size);
 	tar_add_padding(tar, size);
+}
+
+static void add_held(const struct resource *r, struct buf *tar)
+{
+	const struct intent *intent = r->intent;
+	const struct hold *hold = r->hold;
+	size_t size = strlen(hold->message) + 1;
+	char path[TAR_PATH_MAX + 1];
+
+	page_held_path(hold->reason, intent->namespace, intent->name, ".yaml", path);
+	add_file(r, path, tar);
+	if (size == 1)
+		return;
+	page_held_path(hold->reason, intent->namespace, intent->name, ".txt", path);
+	tar_add_header(tar, slice_of(path), size);
+	buf_puts(tar, hold->message);
+	buf_putc(tar, '\n');
+	tar_add_padding(tar, size);
+}
+
+static void add_resource(const struct resource *r, struct buf *tar)
+{
+	const struct resource *published = resource_published(r);
+	char path[TAR_PATH_MAX + 1];
+
+	if (published != NULL) {
+		page_file_path(r->intent->namespace, r->intent->name, path);
+		add_file(published, path, tar);
+	}
+	if (r->hold != NULL)
+		add_held(r, tar);
 }
 
 /* Both members into one block of memory, which the page keeps. */
@@ -69,18 +113,31 @@ static int keep_members(struct page *p, struct slice files, struct slice lines, 
 	return 0;
 }
 
-/* Are its lines those of the other page? */
-static bool same_names(const struct page *p, const struct page *other)
+/* The next resource from *i on that has a line, or NULL. */
+static const struct intent *next_listed(const struct page *p, size_t *i)
 {
-	if (p->n != other->n)
-		return false;
-	for (size_t i = 0; i < p->n; i++) {
-		const struct intent *a = p->resources[i]->intent, *b = other->resources[i]->intent;
+	while (*i < p->n) {
+		const struct resource *r = p->resources[(*i)++];
 
+		if (resource_published(r) != NULL)
+			return r->intent;
+	}
+	return NULL;
+}
+
+/* Are its lines those of the other page? */
+static bool same_lines(const struct page *p, const struct page *other)
+{
+	size_t i = 0, j = 0;
+
+	for (;;) {
+		const struct intent *a = next_listed(p, &i), *b = next_listed(other, &j);
+
+		if (a == NULL || b == NULL)
+			return a == b;
 		if (a != b && key_cmp(a->namespace, a->name, b->namespace, b->name) != 0)
 			return false;
 	}
-	return true;
 }
 
 static void add_files(const struct page *p, struct gzip *z, struct buf *ret)
@@ -89,25 +146,27 @@ static void add_files(const struct page *p, struct gzip *z, struct buf *ret)
 
 	if (buf_room(&tar, p->n * TYPICAL_ENTRY) != NULL)
 		for (size_t i = 0; i < p->n; i++)
-			add_file(p->resources[i], &tar);
+			add_resource(p->resources[i], &tar);
 	if (tar.failed == ERROR_NONE)
 		gzip_add(z, buf_slice(&tar), ret);
 	else
 		ret->failed = tar.failed;
 }
 
+/* Where all are held, and nothing is published instead, the member is there and empty: so a layer
+ * has two of each page whatever it holds, and whoever reads it need not know of holds to find them.
+ */
 static void add_lines(struct page *p, struct gzip *z, struct buf *ret)
 {
 	CLEANUP(buf_done) struct buf lines = BUF_INIT(PAGE_TAR_MAX);
+	const struct intent *intent;
+	size_t i = 0;
 
-	for (size_t i = 0; i < p->n; i++) {
-		const struct intent *intent = p->resources[i]->intent;
-
+	while ((intent = next_listed(p, &i)) != NULL)
 		page_add_line(intent->namespace, intent->name, &lines);
-	}
 	p->lines_size = lines.len;
 	if (lines.failed == ERROR_NONE)
-		gzip_add(z, buf_slice(&lines), ret);
+		gzip_add(z, lines.len == 0 ? SLICE("") : buf_slice(&lines), ret);
 	else
 		ret->failed = lines.failed;
 }
@@ -119,7 +178,7 @@ static int compress(struct page *p, const struct page *before, struct gzip *z, s
 
 	add_files(p, z, &members);
 	files_len = members.len;
-	if (before != NULL && same_names(p, before)) {
+	if (before != NULL && same_lines(p, before)) {
 		buf_add(&members, before->lines);
 		p->lines_size = before->lines_size;
 	} else {

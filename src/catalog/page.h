@@ -13,7 +13,7 @@
 struct page {
 	unsigned refs;      /* atomic */
 	struct slice files; /* gzip member: the tar entries */
-	struct slice lines; /* gzip member: the lines in kustomization.yaml */
+	struct slice lines; /* gzip member: the lines in kustomization.yaml, which may be none */
 	size_t lines_size;  /* of the lines, not compressed */
 	bool is_border;     /* it begins here wherever its first resource is */
 	size_t n;           /* at least one */
@@ -21,7 +21,7 @@ struct page {
 };
 
 /* Takes a reference to each resource. before: the page that held most of them, whose lines are
- * taken over when it has the same names; or NULL. */
+ * taken over when it lists the same names; or NULL. */
 int page_new(struct page **ret, struct resource *const *resources, size_t n,
 	const struct page *before, struct gzip *z, struct error *err) MUST_CHECK;
 /* The same, with members that are known to be what page_new() would compress; copied. */
@@ -42,6 +42,11 @@ bool page_is_border(const struct resource *r);
 	"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:"
 /* "manifests/default-web.yaml", "manifests/team-a/web.yaml". */
 void page_file_path(const char *namespace, const char *name, char ret[TAR_PATH_MAX + 1]);
+/* "held/refused/default-web.yaml", where the accepted version of a held resource is, and with .txt
+ * the message: behind the version that is published instead, if any is. */
+#define HELD_FOLDER "held/"
+void page_held_path(enum hold_reason reason, const char *namespace, const char *name,
+	const char *ending, char ret[TAR_PATH_MAX + 1]);
 /* Its line in kustomization.yaml. */
 void page_add_line(const char *namespace, const char *name, struct buf *ret);
 

@@ -7,7 +7,7 @@
 #include "catalog/page.h"
 
 /* What surrounds the lines of kustomization.yaml, as two gzip members: its header and first lines,
- * and the end of the archive. All of it follows from the size and number of the lines. */
+ * and the end of the archive. All of it follows from the size of the lines. */
 struct frame {
 	char *bytes; /* NULL: yet to be made */
 	size_t head_len, len;

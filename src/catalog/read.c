@@ -46,10 +46,29 @@ static int damaged(const char *path, const char *why, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "%s: %s", path, why);
 }
 
-static int read_resource(struct resource **ret, const struct tar_file *file, struct error *err)
+/* Where a file of a resource belongs; false where it is of no folder that we write. */
+static bool find_folder(const char *path, bool *ret_held, enum hold_reason *ret_reason)
+{
+	struct slice rest = slice_of(path);
+
+	*ret_held = slice_starts(rest, SLICE(HELD_FOLDER));
+	if (!*ret_held)
+		return slice_starts(rest, SLICE(CATALOG_FOLDER));
+	slice_cut(&rest, '/');
+	rest = slice_cut(&rest, '/');
+	for (size_t i = 0; i < HOLD_REASONS_; i++) {
+		if (slice_eq(rest, slice_of(hold_reason_name((enum hold_reason)i)))) {
+			*ret_reason = (enum hold_reason)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The version that a file holds; it is not held yet. */
+static int read_version(struct resource **ret, const struct tar_file *file, struct error *err)
 {
 	CLEANUP(intent_unrefp) struct intent *intent = NULL;
-	char expected[TAR_PATH_MAX + 1];
 	struct digest digest;
 	uint64_t version;
 
@@ -58,41 +77,148 @@ static int read_resource(struct resource **ret, const struct tar_file *file, str
 			err->code = ERROR_INTERNAL;
 		return error_wrap(err, "%s", file->path);
 	}
-	page_file_path(intent->namespace, intent->name, expected);
-	if (strcmp(file->path, expected) != 0)
-		return damaged(file->path, "holds a resource of another name", err);
 	if (artifact_digest(&digest, intent, version, file->content, err) != 0)
 		return -1;
 	return resource_new(ret, intent, version, &digest, err);
 }
 
-static int add_file(
-	struct reader *r, const struct tar_file *file, size_t file_end, struct error *err)
+static struct entry *last_entry(const struct reader *r)
 {
-	struct resource *resource;
-	const struct intent *intent;
+	return r->n == 0 ? NULL : &r->entries[r->n - 1];
+}
 
-	if (grow(r, err) != 0 || read_resource(&resource, file, err) != 0)
+/* How its key compares with the last one's. */
+static int cmp_to_last(const struct reader *r, const struct intent *intent)
+{
+	const struct entry *last = last_entry(r);
+
+	if (last == NULL)
+		return 1;
+	return key_cmp(intent->namespace, intent->name, last->resource->intent->namespace,
+		last->resource->intent->name);
+}
+
+/* Takes over the reference. */
+static int add_entry(struct reader *r, struct resource *resource, struct error *err)
+{
+	if (grow(r, err) != 0) {
+		resource_unref(resource);
 		return -1;
-	intent = resource->intent;
-	if (r->n > 0) {
-		const struct intent *last = r->entries[r->n - 1].resource->intent;
-
-		if (key_cmp(last->namespace, last->name, intent->namespace, intent->name) >= 0) {
-			resource_unref(resource);
-			return damaged(file->path, "is out of order", err);
-		}
 	}
-	page_add_line(intent->namespace, intent->name, &r->lines);
-	r->entries[r->n++] = (struct entry){resource, file_end, r->lines.len};
+	r->entries[r->n++] = (struct entry){.resource = resource};
 	return 0;
 }
 
-/* The last file must list the others, no more and no fewer. */
+/* Takes over the reference. */
+static void replace_last(struct reader *r, struct resource *resource)
+{
+	struct entry *last = last_entry(r);
+
+	resource_unref(last->resource);
+	last->resource = resource;
+}
+
+static int add_published(struct reader *r, const struct tar_file *file, struct error *err)
+{
+	CLEANUP(resource_unrefp) struct resource *version = NULL;
+	char expected[TAR_PATH_MAX + 1];
+	const struct intent *intent;
+
+	if (read_version(&version, file, err) != 0)
+		return -1;
+	intent = version->intent;
+	page_file_path(intent->namespace, intent->name, expected);
+	if (strcmp(file->path, expected) != 0)
+		return damaged(file->path, "holds a resource of another name", err);
+	if (cmp_to_last(r, intent) <= 0)
+		return damaged(file->path, "is out of order", err);
+	page_add_line(intent->namespace, intent->name, &r->lines);
+	return add_entry(r, TAKE_PTR(version), err);
+}
+
+/* The accepted version of a held resource, behind the one that is published instead, if any is. */
+static int add_held(
+	struct reader *r, const struct tar_file *file, enum hold_reason reason, struct error *err)
+{
+	CLEANUP(resource_unrefp) struct resource *accepted = NULL;
+	struct resource *instead = NULL, *held;
+	char expected[TAR_PATH_MAX + 1];
+	int cmp;
+
+	if (read_version(&accepted, file, err) != 0)
+		return -1;
+	page_held_path(
+		reason, accepted->intent->namespace, accepted->intent->name, ".yaml", expected);
+	if (strcmp(file->path, expected) != 0)
+		return damaged(file->path, "holds a resource of another name", err);
+	cmp = cmp_to_last(r, accepted->intent);
+	if (cmp == 0)
+		instead = last_entry(r)->resource;
+	if (cmp < 0 || (instead != NULL && instead->hold != NULL))
+		return damaged(file->path, "is out of order", err);
+	if (instead != NULL && instead->version >= accepted->version)
+		return damaged(file->path, "is no later than what is published instead", err);
+	if (resource_new_held(&held, accepted, reason, instead, "", err) != 0)
+		return -1;
+	if (instead == NULL)
+		return add_entry(r, held, err);
+	replace_last(r, held);
+	return 0;
+}
+
+/* The message to the accepted version before it. */
+static int add_message(struct reader *r, const struct tar_file *file, struct error *err)
+{
+	struct resource *last = r->n == 0 ? NULL : last_entry(r)->resource, *held;
+	char expected[TAR_PATH_MAX + 1] = "", message[LIMIT_HOLD_MESSAGE + 1] = "";
+	struct slice text = file->content;
+	bool same;
+
+	if (last != NULL && last->hold != NULL && last->hold->message[0] == '\0')
+		page_held_path(last->hold->reason, last->intent->namespace, last->intent->name,
+			".txt", expected);
+	if (strcmp(file->path, expected) != 0)
+		return damaged(file->path, "is out of order", err);
+	if (slice_ends(text, SLICE("\n")) && text.n <= sizeof(message))
+		memcpy(message, text.p, text.n - 1);
+	if (resource_new_held(&held, last, last->hold->reason, last->hold->instead, message, err) !=
+		0)
+		return -1;
+	same = strlen(held->hold->message) + 1 == text.n && text.n > 1 &&
+	       memcmp(held->hold->message, text.p, text.n - 1) == 0;
+	replace_last(r, held);
+	return same ? 0 : damaged(file->path, "is no message as this server writes it", err);
+}
+
+static int add_file(
+	struct reader *r, const struct tar_file *file, size_t file_end, struct error *err)
+{
+	enum hold_reason reason = HOLD_REFUSED;
+	struct entry *last;
+	bool held;
+	int rc;
+
+	if (!find_folder(file->path, &held, &reason))
+		return damaged(file->path, "is no file of a catalog", err);
+	if (!held)
+		rc = add_published(r, file, err);
+	else if (slice_ends(slice_of(file->path), SLICE(".txt")))
+		rc = add_message(r, file, err);
+	else
+		rc = add_held(r, file, reason, err);
+	if (rc != 0)
+		return -1;
+	last = last_entry(r);
+	last->file_end = file_end;
+	last->line_end = r->lines.len;
+	return 0;
+}
+
+/* The last file must list all that is published, no more and no fewer. */
 static int check_kustomization(struct reader *r, const struct tar_file *file, struct error *err)
 {
-	struct slice head =
-		r->n == 0 ? SLICE(KUSTOMIZATION_HEAD " []\n") : SLICE(KUSTOMIZATION_HEAD "\n");
+	struct slice head = r->lines.len == 0 ? SLICE(KUSTOMIZATION_HEAD " []\n")
+					      : SLICE(KUSTOMIZATION_HEAD "\n");
 	struct slice lines = file->content;
 
 	if (buf_check(&r->lines, err) != 0)
@@ -102,7 +228,7 @@ static int check_kustomization(struct reader *r, const struct tar_file *file, st
 		if (slice_eq(lines, buf_slice(&r->lines)))
 			return 0;
 	}
-	return damaged(file->path, "does not list just the files of the catalog", err);
+	return damaged(file->path, "does not list just what the catalog publishes", err);
 }
 
 static int read_tar(struct reader *r, struct slice tar, struct error *err)

@@ -14,6 +14,13 @@ static const char *const op_names[RECORD_OPS_] = {
 	[RECORD_CREATE] = "create",
 	[RECORD_UPDATE] = "update",
 	[RECORD_DELETE] = "delete",
+	[RECORD_HOLD] = "hold",
+	[RECORD_RELEASE] = "release",
+};
+
+static const char *const step_names[] = {
+	[RECORD_FREEZE] = "freeze",
+	[RECORD_SWITCH] = "switch",
 };
 
 void record_done(struct record *r)
@@ -53,20 +60,37 @@ static void add_change(struct buf *b, const struct record_change *change)
 	json_end_object(b);
 }
 
-static void add_layout(struct buf *b, const struct record *r)
+static void add_layout(struct buf *b, const struct layout *layout)
+{
+	json_member_cstr(b, "layout", layout_kind_name(layout->kind));
+	if (layout->kind == LAYOUT_SPLIT)
+		json_member_u64(b, "catalogsPerNamespace", layout->catalogs);
+}
+
+static void add_root(struct buf *b, const struct root_options *root)
 {
 	char url[ROOT_URL_SIZE];
 
-	json_member_cstr(b, "layout", layout_kind_name(r->layout.kind));
-	if (r->layout.kind != LAYOUT_SPLIT)
-		return;
-	json_member_u64(b, "catalogsPerNamespace", r->layout.catalogs);
-	if (r->root.location[0] != '\0') {
-		root_url(&r->root, url);
+	if (root->location[0] != '\0') {
+		root_url(root, url);
 		json_member_cstr(b, "catalogUrl", url);
 	}
-	if (r->root.secret[0] != '\0')
-		json_member_cstr(b, "catalogSecret", r->root.secret);
+	if (root->secret[0] != '\0')
+		json_member_cstr(b, "catalogSecret", root->secret);
+	if (root->woken) {
+		json_member_bool(b, "catalogsWoken", true);
+	}
+}
+
+static void add_repartition(struct buf *b, const struct record_repartition *repartition)
+{
+	if (repartition->step == RECORD_SETTLED)
+		return;
+	json_key(b, "repartition");
+	json_begin_object(b);
+	json_member_cstr(b, "step", step_names[repartition->step]);
+	add_layout(b, &repartition->other);
+	json_end_object(b);
 }
 
 void record_write(const struct record *r, struct buf *ret)
@@ -83,7 +107,10 @@ void record_write(const struct record *r, struct buf *ret)
 		json_member_cstr(ret, "why", r->why);
 	if (r->has_parent)
 		member_digest(ret, "parent", &r->parent);
-	add_layout(ret, r);
+	add_layout(ret, &r->layout);
+	if (r->layout.kind == LAYOUT_SPLIT)
+		add_root(ret, &r->root);
+	add_repartition(ret, &r->repartition);
 	json_key(ret, "changes");
 	json_begin_array(ret);
 	for (size_t i = 0; i < r->n_changes; i++)
@@ -183,15 +210,24 @@ static bool read_catalog(const json_t *object, struct record_catalog *ret)
 	return get_digest(object, "digest", &ret->digest);
 }
 
+/* After a switch the catalogs of the layout before are emptied, and named too. */
+static bool is_catalog(const struct record *r, struct slice repository)
+{
+	struct place place;
+
+	return slice_eq(repository, SLICE(CATALOG_REPOSITORY)) ||
+	       layout_repository_parse(&r->layout, repository, &place) ||
+	       (r->repartition.step == RECORD_SWITCH &&
+		       layout_repository_parse(&r->repartition.other, repository, &place));
+}
+
 /* Tags are moved where a record says so: it may not name a repository that is no catalog. */
 static int check_catalogs(const struct record *r, struct error *err)
 {
 	for (size_t i = 0; i < r->n_catalogs; i++) {
 		const char *repository = r->catalogs[i].repository;
-		struct place place;
 
-		if (strcmp(repository, CATALOG_REPOSITORY) != 0 &&
-			!layout_repository_parse(&r->layout, slice_of(repository), &place))
+		if (!is_catalog(r, slice_of(repository)))
 			return error_set(err, ERROR_INTERNAL,
 				"the commit record is damaged: %s is no catalog of its layout",
 				repository);
@@ -242,11 +278,12 @@ static int read_layout(struct layout *ret, const json_t *root, struct error *err
 	return 0;
 }
 
-/* Both may be left out. */
+/* Each may be left out. */
 static int read_root(struct root_options *ret, const json_t *root, struct error *err)
 {
 	const json_t *url = json_object_get(root, "catalogUrl");
 	const json_t *secret = json_object_get(root, "catalogSecret");
+	const json_t *woken = json_object_get(root, "catalogsWoken");
 	struct error why = ERROR_INIT;
 
 	if (url != NULL &&
@@ -255,7 +292,25 @@ static int read_root(struct root_options *ret, const json_t *root, struct error 
 	if (secret != NULL && (!json_is_string(secret) ||
 				      root_secret_parse(ret, json_string_value(secret), &why) != 0))
 		return malformed("the Secret of the catalogs", err);
+	if (woken != NULL && !json_is_boolean(woken))
+		return malformed("the waking of the catalogs", err);
+	ret->woken = json_is_true(woken);
 	return 0;
+}
+
+static int read_repartition(struct record_repartition *ret, const json_t *root, struct error *err)
+{
+	const json_t *object = json_object_get(root, "repartition");
+	struct slice step = get_string(object, "step");
+
+	if (object == NULL)
+		return 0;
+	for (size_t i = RECORD_FREEZE; i < ARRAY_SIZE(step_names); i++)
+		if (slice_eq(step, slice_of(step_names[i])))
+			ret->step = (enum record_repartition_step)i;
+	if (ret->step == RECORD_SETTLED)
+		return malformed("the step of a repartition", err);
+	return read_layout(&ret->other, object, err);
 }
 
 static int read_record(struct record *r, const json_t *root, struct error *err)
@@ -278,6 +333,8 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 	if (read_layout(&r->layout, root, err) != 0)
 		return -1;
 	if (r->layout.kind == LAYOUT_SPLIT && read_root(&r->root, root, err) != 0)
+		return -1;
+	if (read_repartition(&r->repartition, root, err) != 0)
 		return -1;
 	if (who.n == 0)
 		return malformed("no author", err);

@@ -17,7 +17,24 @@
 #define RECORD_FORMAT 1
 #define RECORD_TAG_SIZE 22 /* "c" and a 64-bit number */
 
-enum record_op { RECORD_CREATE, RECORD_UPDATE, RECORD_DELETE, RECORD_OPS_ };
+/* A hold or a release names the accepted version, which stays what it is. */
+enum record_op {
+	RECORD_CREATE,
+	RECORD_UPDATE,
+	RECORD_DELETE,
+	RECORD_HOLD,
+	RECORD_RELEASE,
+	RECORD_OPS_
+};
+
+/* A repartition that is under way (publish/publisher.h): the last step that was committed. None:
+ * RECORD_SETTLED, and the record does not speak of it. */
+enum record_repartition_step { RECORD_SETTLED, RECORD_FREEZE, RECORD_SWITCH };
+
+struct record_repartition {
+	enum record_repartition_step step;
+	struct layout other; /* FREEZE: where it goes; SWITCH: where it came from */
+};
 
 struct record_change {
 	enum record_op op;
@@ -38,9 +55,10 @@ struct record {
 	struct digest parent; /* manifest of the record before */
 	struct layout layout;
 	struct root_options root; /* of a split layout; location "": the record does not say */
-	struct digest state;      /* over all catalogs' names and digests: state_digest() */
-	char *who;                /* who asked for it; "anonymous" until there are identities */
-	char *why;                /* "init", "rebuild", or NULL */
+	struct record_repartition repartition;
+	struct digest state; /* over all catalogs' names and digests: state_digest() */
+	char *who;           /* who asked for it; "anonymous" until there are identities */
+	char *why;           /* "init", "rebuild", or NULL */
 	size_t n_changes;
 	struct record_change *changes;
 	size_t n_catalogs; /* those that changed */

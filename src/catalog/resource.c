@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "intent/manifest.h"
+#include "intent/text.h"
 
 #include <stdio.h>
 
@@ -37,8 +38,103 @@ void resource_unref(struct resource *r)
 {
 	if (r == NULL || __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	if (r->hold != NULL)
+		resource_unref(r->hold->instead);
+	free(r->hold);
 	intent_unref(r->intent);
 	free(r);
+}
+
+/* ---- holds ---- */
+
+static const char *const hold_reasons[HOLD_REASONS_] = {
+	[HOLD_REFUSED] = "refused",
+	[HOLD_NAMESPACE] = "namespace",
+};
+
+const char *hold_reason_name(enum hold_reason reason)
+{
+	ASSERT(reason < HOLD_REASONS_);
+	return hold_reasons[reason];
+}
+
+/* One line: runs of blanks and of what is no text become one space, none at either end. What is cut
+ * is cut between characters. Made again of what came out it is the same, so that a catalog can tell
+ * whether it reads what was written. */
+static size_t make_line(const char *text, char ret[LIMIT_HOLD_MESSAGE + 1])
+{
+	struct slice rest = slice_of(text);
+	bool blank = false;
+	size_t n = 0;
+
+	while (rest.n > 0) {
+		struct slice at = rest;
+		uint32_t c;
+
+		if (!utf8_next(&rest, &c)) {
+			rest = (struct slice){at.p + 1, at.n - 1};
+			c = 0;
+		}
+		if (c == ' ' || !intent_char_ok(c)) {
+			blank = n > 0;
+			continue;
+		}
+		at.n -= rest.n;
+		if (n + blank + at.n > LIMIT_HOLD_MESSAGE)
+			break;
+		if (blank)
+			ret[n++] = ' ';
+		memcpy(ret + n, at.p, at.n);
+		n += at.n;
+		blank = false;
+	}
+	ret[n] = '\0';
+	return n;
+}
+
+/* The message is in the same block of memory. */
+static struct hold *make_hold(
+	enum hold_reason reason, struct resource *instead, const char *message)
+{
+	char line[LIMIT_HOLD_MESSAGE + 1];
+	size_t n = make_line(message, line);
+	struct hold *hold = malloc(sizeof(*hold) + n + 1);
+
+	if (hold == NULL)
+		return NULL;
+	*hold = (struct hold){
+		.reason = reason,
+		.instead = instead == NULL ? NULL : resource_ref(instead),
+		.message = memcpy(hold + 1, line, n + 1),
+	};
+	return hold;
+}
+
+static bool is_earlier(const struct resource *instead, const struct resource *accepted)
+{
+	return instead->version < accepted->version && instead->hold == NULL &&
+	       strcmp(instead->intent->namespace, accepted->intent->namespace) == 0 &&
+	       strcmp(instead->intent->name, accepted->intent->name) == 0;
+}
+
+int resource_new_held(struct resource **ret, const struct resource *accepted,
+	enum hold_reason reason, struct resource *instead, const char *message, struct error *err)
+{
+	CLEANUP(resource_unrefp) struct resource *r = NULL;
+
+	ASSERT(reason < HOLD_REASONS_ && (instead == NULL || is_earlier(instead, accepted)));
+	if (resource_new(&r, accepted->intent, accepted->version, &accepted->digest, err) != 0)
+		return -1;
+	r->hold = make_hold(reason, instead, message);
+	if (r->hold == NULL)
+		return error_no_memory(err);
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+const struct resource *resource_published(const struct resource *r)
+{
+	return r->hold == NULL ? r : r->hold->instead;
 }
 
 void resource_repository(

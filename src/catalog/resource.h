@@ -16,16 +16,39 @@
 #define RESOURCE_ARTIFACT_TYPE "application/vnd.gitops-squared.resource.v1"
 #define RESOURCE_TAG_SIZE 22 /* "v" and a 64-bit number */
 
+/* Why Flux does not get an accepted version; the name of a folder of the catalog's layer. */
+enum hold_reason {
+	HOLD_REFUSED,   /* Flux or the API server refuses it, which would stop all others too */
+	HOLD_NAMESPACE, /* its namespace is not there, which would do the same */
+	HOLD_REASONS_,
+};
+const char *hold_reason_name(enum hold_reason reason); /* "refused", "namespace" */
+
+/* The accepted version stays in the catalog's layer, below held/, where Flux does not look. */
+struct hold {
+	enum hold_reason reason;
+	struct resource *instead; /* an earlier version, which Flux gets; NULL: none */
+	const char *message;      /* one line, of at most LIMIT_HOLD_MESSAGE */
+};
+
 struct resource {
 	unsigned refs;        /* atomic */
 	struct digest digest; /* of the artifact's manifest */
 	uint64_t version;
 	struct intent *intent;
+	struct hold *hold; /* NULL: it is published */
 };
 
 /* Takes a reference to the intent; digest is the one that artifact_of_resource() gives. */
 int resource_new(struct resource **ret, struct intent *intent, uint64_t version,
 	const struct digest *digest, struct error *err) MUST_CHECK;
+/* The same version, held. instead: NULL, or of the same name and of an earlier version; it is
+ * referenced. message is copied, made one line, and cut. */
+int resource_new_held(struct resource **ret, const struct resource *accepted,
+	enum hold_reason reason, struct resource *instead, const char *message,
+	struct error *err) MUST_CHECK;
+/* What Flux gets of it: itself, an earlier version, or NULL. */
+const struct resource *resource_published(const struct resource *r);
 struct resource *resource_ref(struct resource *r);
 void resource_unref(struct resource *r);
 DEFINE_CLEANUP(struct resource, resource_unref);

@@ -12,7 +12,6 @@
 
 /* Flux puts a Kustomization's name into a label of all that it applies: at most 63 characters. */
 #define OBJECT_NAME_MAX 63
-#define OBJECT_NAME_SIZE (OBJECT_NAME_MAX + 1)
 #define OBJECT_PREFIX "gitops-squared-"
 
 /* ---- options ---- */
@@ -20,7 +19,7 @@
 bool root_options_eq(const struct root_options *a, const struct root_options *b)
 {
 	return strcmp(a->location, b->location) == 0 && a->insecure == b->insecure &&
-	       strcmp(a->secret, b->secret) == 0;
+	       strcmp(a->secret, b->secret) == 0 && a->woken == b->woken;
 }
 
 int root_url_parse(struct root_options *ret, const char *text, struct error *err)
@@ -74,6 +73,7 @@ void root_choose(struct root_options *ret, const struct root_request *request,
 	struct root_options chosen = *url;
 
 	memcpy(chosen.secret, secret->secret, sizeof(chosen.secret));
+	chosen.woken = asked->woken;
 	*ret = chosen;
 }
 
@@ -85,32 +85,31 @@ static const char *after_prefix(const char *repository)
 	return repository + strlen(REPOSITORIES);
 }
 
-/* The number as it stands in the repository's name. */
-static const char *number_of(const char *repository)
-{
-	return strrchr(repository, '/') + 1;
-}
-
 /* gitops-squared-team-a-07; of a long namespace, its beginning and a hash, with a dot, which no
  * namespace has: so this is never the name of another one. The dot stands behind the hash since
  * what is before it may not end with a dash. */
-static void object_name(
-	const char *repository, const struct place *place, char ret[OBJECT_NAME_SIZE])
+void root_object_name(const char *repository, char ret[ROOT_OBJECT_SIZE])
 {
-	const char *number = number_of(repository);
-	int n = snprintf(ret, OBJECT_NAME_SIZE, OBJECT_PREFIX "%s-%s", place->namespace, number);
+	struct slice number = slice_of(after_prefix(repository)), part = slice_cut(&number, '/');
+	char namespace[LIMIT_NAME + 1];
+	int n;
 
+	ASSERT(part.n <= LIMIT_NAME && number.n > 0);
+	snprintf(namespace, sizeof(namespace), "%.*s", SLICE_ARG(part));
+	n = snprintf(ret, ROOT_OBJECT_SIZE, OBJECT_PREFIX "%s-%s", namespace, number.p);
 	if (n > OBJECT_NAME_MAX)
-		snprintf(ret, OBJECT_NAME_SIZE, OBJECT_PREFIX "%.20s-%016" PRIx64 ".%s",
-			place->namespace, key_hash(place->namespace, ""), number);
+		snprintf(ret, ROOT_OBJECT_SIZE, OBJECT_PREFIX "%.20s-%016" PRIx64 ".%s", namespace,
+			key_hash(namespace, ""), number.p);
 }
 
-static void add_objects(struct buf *b, const struct root_options *options, const char *repository,
-	const struct place *place)
+static const char *interval(const struct root_options *options)
 {
-	char name[OBJECT_NAME_SIZE];
+	return options->woken ? "10m" : "60s";
+}
 
-	object_name(repository, place, name);
+static void add_source(
+	struct buf *b, const struct root_options *options, const char *repository, const char *name)
+{
 	buf_printf(b,
 		"apiVersion: source.toolkit.fluxcd.io/v1\n"
 		"kind: OCIRepository\n"
@@ -119,16 +118,18 @@ static void add_objects(struct buf *b, const struct root_options *options, const
 		"  namespace: flux-system\n"
 		"spec:\n"
 		"  insecure: %s\n"
-		"  interval: 60s\n"
+		"  interval: %s\n"
 		"  ref:\n"
 		"    tag: latest\n",
-		name, options->insecure ? "true" : "false");
+		name, options->insecure ? "true" : "false", interval(options));
 	if (options->secret[0] != '\0') /* quoted: it may look like a number */
 		buf_printf(b, "  secretRef:\n    name: \"%s\"\n", options->secret);
-	buf_printf(b,
-		"  url: \"oci://%s%s\"\n"
-		"---\n",
-		options->location, repository);
+	buf_printf(b, "  url: \"oci://%s%s\"\n", options->location, repository);
+}
+
+static void add_kustomization(
+	struct buf *b, const struct root_options *options, bool frozen, const char *name)
+{
 	buf_printf(b,
 		"apiVersion: kustomize.toolkit.fluxcd.io/v1\n"
 		"kind: Kustomization\n"
@@ -137,14 +138,16 @@ static void add_objects(struct buf *b, const struct root_options *options, const
 		"  namespace: flux-system\n"
 		"spec:\n"
 		"  deletionPolicy: Orphan\n"
-		"  interval: 60s\n"
+		"  interval: %s\n"
 		"  path: ./manifests\n"
-		"  prune: true\n"
+		"  prune: %s\n"
+		"%s"
 		"  sourceRef:\n"
 		"    kind: OCIRepository\n"
 		"    name: %s\n"
 		"  wait: false\n",
-		name, name);
+		name, interval(options), frozen ? "false" : "true",
+		options->woken ? "  retryInterval: 30s\n" : "", name);
 }
 
 static void add_file(struct buf *tar, struct slice path, const struct buf *content)
@@ -154,67 +157,109 @@ static void add_file(struct buf *tar, struct slice path, const struct buf *conte
 	tar_add_padding(tar, content->len);
 }
 
-static int add_catalogs(struct buf *tar, struct buf *kustomization,
-	const struct root_options *options, const struct layout *layout, const struct place *places,
-	size_t n, struct error *err)
+/* What is written of a root: its files, and the last of them, which lists the others. */
+struct writer {
+	const struct root_options *options;
+	bool frozen;
+	struct buf tar;
+	struct buf kustomization;
+	struct buf objects; /* of one catalog */
+};
+
+static void writer_done(struct writer *w)
 {
-	CLEANUP(buf_done) struct buf objects = BUF_INIT(LIMIT_ROOT_FILE);
+	buf_done(&w->tar);
+	buf_done(&w->kustomization);
+	buf_done(&w->objects);
+}
 
-	for (size_t i = 0; i < n; i++) {
-		char repository[CATALOG_REPOSITORY_SIZE], path[TAR_PATH_MAX + 1];
+static int add_catalog(struct writer *w, const char *repository, struct error *err)
+{
+	char path[TAR_PATH_MAX + 1], name[ROOT_OBJECT_SIZE];
 
-		layout_repository(layout, &places[i], repository);
-		snprintf(path, sizeof(path), CATALOG_FOLDER "%s.yaml", after_prefix(repository));
-		buf_reset(&objects);
-		add_objects(&objects, options, repository, &places[i]);
-		if (buf_check(&objects, err) != 0)
+	root_object_name(repository, name);
+	snprintf(path, sizeof(path), CATALOG_FOLDER "%s.yaml", after_prefix(repository));
+	buf_reset(&w->objects);
+	add_source(&w->objects, w->options, repository, name);
+	buf_puts(&w->objects, "---\n");
+	add_kustomization(&w->objects, w->options, w->frozen, name);
+	if (buf_check(&w->objects, err) != 0)
+		return -1;
+	add_file(&w->tar, slice_of(path), &w->objects);
+	buf_printf(&w->kustomization, "- %s\n", path + strlen(CATALOG_FOLDER));
+	return 0;
+}
+
+/* Places and leftovers are merged by their repositories, whose order is that of their files. */
+static int add_catalogs(struct writer *w, const struct root_catalogs *catalogs, struct error *err)
+{
+	size_t i = 0, j = 0;
+
+	while (i < catalogs->n || j < catalogs->n_leftovers) {
+		const char *leftover = j < catalogs->n_leftovers ? catalogs->leftovers[j] : NULL;
+		char repository[CATALOG_REPOSITORY_SIZE];
+		int cmp = -1;
+
+		if (i < catalogs->n) {
+			layout_repository(catalogs->layout, &catalogs->places[i], repository);
+			if (leftover != NULL)
+				cmp = strcmp(repository, leftover);
+			ASSERT(cmp != 0);
+		}
+		if (i < catalogs->n && cmp < 0)
+			i++;
+		else
+			snprintf(repository, sizeof(repository), "%s", catalogs->leftovers[j++]);
+		if (add_catalog(w, repository, err) != 0)
 			return -1;
-		add_file(tar, slice_of(path), &objects);
-		buf_printf(kustomization, "- %s\n", path + strlen(CATALOG_FOLDER));
 	}
 	return 0;
 }
 
-int root_layer(const struct root_options *options, const struct layout *layout,
-	const struct place *places, size_t n, struct gzip *z, struct buf *ret, struct error *err)
+int root_layer(const struct root_options *options, const struct root_catalogs *catalogs,
+	struct gzip *z, struct buf *ret, struct error *err)
 {
-	CLEANUP(buf_done) struct buf tar = BUF_INIT(LIMIT_CATALOG_TAR);
-	CLEANUP(buf_done) struct buf kustomization = BUF_INIT(LIMIT_CATALOG_TAR);
+	CLEANUP(writer_done)
+	struct writer w = {
+		.options = options,
+		.frozen = catalogs->frozen,
+		.tar = BUF_INIT(LIMIT_CATALOG_TAR),
+		.kustomization = BUF_INIT(LIMIT_CATALOG_TAR),
+		.objects = BUF_INIT(LIMIT_ROOT_FILE),
+	};
+	bool empty = catalogs->n + catalogs->n_leftovers == 0;
 
-	buf_puts(&kustomization, n == 0 ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n");
-	if (add_catalogs(&tar, &kustomization, options, layout, places, n, err) != 0 ||
-		buf_check(&kustomization, err) != 0)
+	buf_puts(&w.kustomization, empty ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n");
+	if (add_catalogs(&w, catalogs, err) != 0 || buf_check(&w.kustomization, err) != 0)
 		return -1;
-	add_file(&tar, SLICE(KUSTOMIZATION_PATH), &kustomization);
-	tar_add_end(&tar);
-	if (buf_check(&tar, err) != 0)
+	add_file(&w.tar, SLICE(KUSTOMIZATION_PATH), &w.kustomization);
+	tar_add_end(&w.tar);
+	if (buf_check(&w.tar, err) != 0)
 		return -1;
-	gzip_add(z, buf_slice(&tar), ret);
+	gzip_add(z, buf_slice(&w.tar), ret);
 	return buf_check(ret, err);
 }
 
 /* ---- reading ---- */
 
-/* "manifests/team-a/07.yaml" to its place. */
-static bool parse_path(const struct layout *layout, const char *path, struct place *ret)
+/* "manifests/team-a/07.yaml" to its repository; false where it is of no catalog at all. */
+static bool parse_path(const char *path, char ret[CATALOG_REPOSITORY_SIZE])
 {
-	char repository[sizeof(REPOSITORIES) + TAR_PATH_MAX];
 	struct slice rest = slice_of(path);
+	int n;
 
 	if (!slice_starts(rest, SLICE(CATALOG_FOLDER)) || !slice_ends(rest, SLICE(".yaml")))
 		return false;
 	rest.p += strlen(CATALOG_FOLDER);
 	rest.n -= strlen(CATALOG_FOLDER) + strlen(".yaml");
-	snprintf(repository, sizeof(repository), REPOSITORIES "%.*s", SLICE_ARG(rest));
-	return layout_repository_parse(layout, slice_of(repository), ret);
+	n = snprintf(ret, CATALOG_REPOSITORY_SIZE, REPOSITORIES "%.*s", SLICE_ARG(rest));
+	return n < (int)CATALOG_REPOSITORY_SIZE;
 }
 
 static int add_place(struct place **places, size_t *n, const struct place *place, struct error *err)
 {
 	struct place *grown;
 
-	if (*n > 0 && place_cmp(&(*places)[*n - 1], place) >= 0)
-		return error_set(err, ERROR_INTERNAL, "the root catalog is out of order");
 	if (*n % 64 == 0) {
 		grown = realloc(*places, (*n + 64) * sizeof(**places));
 		if (grown == NULL)
@@ -225,29 +270,39 @@ static int add_place(struct place **places, size_t *n, const struct place *place
 	return 0;
 }
 
+/* What both layouts could have named is a place of the first. */
 static int read_places(struct place **places, size_t *n, const struct layout *layout,
-	struct slice tar, struct error *err)
+	const struct layout *leftovers, struct slice tar, struct error *err)
 {
+	char last[CATALOG_REPOSITORY_SIZE] = "", repository[CATALOG_REPOSITORY_SIZE];
 	struct tar_file file;
 	struct place place;
 	size_t at = 0;
 	int rc;
 
 	while ((rc = tar_next(tar, &at, &file, err)) == 1) {
+		bool is_path = parse_path(file.path, repository);
+
 		if (strcmp(file.path, KUSTOMIZATION_PATH) == 0)
 			continue;
-		if (!parse_path(layout, file.path, &place))
+		if (is_path && layout_repository_parse(layout, slice_of(repository), &place)) {
+			if (add_place(places, n, &place, err) != 0)
+				return -1;
+		} else if (!is_path || leftovers == NULL ||
+			   !layout_repository_parse(leftovers, slice_of(repository), &place)) {
 			return error_set(err, ERROR_INTERNAL,
 				"the root catalog holds %s, which is no catalog of this layout",
 				file.path);
-		if (add_place(places, n, &place, err) != 0)
-			return -1;
+		}
+		if (strcmp(last, repository) >= 0)
+			return error_set(err, ERROR_INTERNAL, "the root catalog is out of order");
+		memcpy(last, repository, sizeof(last));
 	}
 	return rc;
 }
 
-int root_read(struct place **ret, size_t *ret_n, const struct layout *layout, struct slice layer,
-	struct error *err)
+int root_read(struct place **ret, size_t *ret_n, const struct layout *layout,
+	const struct layout *leftovers, struct slice layer, struct error *err)
 {
 	CLEANUP(gzip_content_done)
 	struct gzip_content content = {.bytes = BUF_INIT(LIMIT_CATALOG_TAR)};
@@ -255,7 +310,7 @@ int root_read(struct place **ret, size_t *ret_n, const struct layout *layout, st
 	size_t n = 0;
 
 	if (gzip_read(&content, layer, err) != 0 ||
-		read_places(&places, &n, layout, buf_slice(&content.bytes), err) != 0)
+		read_places(&places, &n, layout, leftovers, buf_slice(&content.bytes), err) != 0)
 		return -1;
 	*ret = TAKE_PTR(places);
 	*ret_n = n;

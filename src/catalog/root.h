@@ -20,6 +20,7 @@ struct root_options {
 	char location[LIMIT_LOCATION + 1]; /* "HOST[:PORT]/", then perhaps "PREFIX/"; "": unknown */
 	bool insecure;                     /* plain HTTP */
 	char secret[LIMIT_SECRET_NAME + 1]; /* Flux's credentials, in flux-system; "": none */
+	bool woken; /* Flux is woken after each commit, so that it need not look every minute */
 };
 bool root_options_eq(const struct root_options *a, const struct root_options *b);
 
@@ -30,7 +31,8 @@ void root_url(const struct root_options *options, char ret[ROOT_URL_SIZE]);
 /* The name of a Secret, or "". */
 int root_secret_parse(struct root_options *ret, const char *text, struct error *err) MUST_CHECK;
 
-/* What an operator asks for: all of it for a new store, of another one what was given. */
+/* What an operator asks for: all of it for a new store, of another one what was given. woken is
+ * what this server does, and always taken. */
 struct root_request {
 	struct root_options options;
 	bool url_given, secret_given;
@@ -39,15 +41,34 @@ struct root_request {
 void root_choose(struct root_options *ret, const struct root_request *request,
 	const struct root_options *recorded);
 
-/* Appends the layer, for catalogs in the order of their repositories. */
-int root_layer(const struct root_options *options, const struct layout *layout,
-	const struct place *places, size_t n, struct gzip *z, struct buf *ret,
-	struct error *err) MUST_CHECK;
+/* The catalogs that a root holds: places of a layout, in the order of their repositories, and
+ * repositories of an older layout that are yet to be removed (catalog/layout.h), in order too. */
+struct root_catalogs {
+	const struct layout *layout;
+	size_t n;
+	const struct place *places;
+	size_t n_leftovers;
+	const char *const *leftovers;
+	bool frozen; /* none of them may prune */
+};
+
+/* Appends the layer; its files are in the order of their names. */
+int root_layer(const struct root_options *options, const struct root_catalogs *catalogs,
+	struct gzip *z, struct buf *ret, struct error *err) MUST_CHECK;
 
 /* The places that a layer names, the caller's to free; only the names of its files count, so that
- * a root of other options or of another version of this program can be read. ERROR_INTERNAL: it is
- * no root of this layout. */
-int root_read(struct place **ret, size_t *ret_n, const struct layout *layout, struct slice layer,
-	struct error *err) MUST_CHECK;
+ * a root of other options or of another version of this program can be read. leftovers: NULL, or
+ * the layout of what may be there too, and is left out. ERROR_INTERNAL: it is no root of this
+ * layout. */
+int root_read(struct place **ret, size_t *ret_n, const struct layout *layout,
+	const struct layout *leftovers, struct slice layer, struct error *err) MUST_CHECK;
+
+/* The name of the OCIRepository and of the Kustomization of a catalog, both in flux-system:
+ * "gitops-squared-team-a-07". Of gitops-squared/catalog they differ, as deploy/flux has them:
+ * ROOT_SOURCE and ROOT_KUSTOMIZATION. */
+#define ROOT_SOURCE "gitops-squared-catalog"
+#define ROOT_KUSTOMIZATION "gitops-squared-resources"
+#define ROOT_OBJECT_SIZE (sizeof("gitops-squared--") + LIMIT_NAME + 10)
+void root_object_name(const char *repository, char ret[ROOT_OBJECT_SIZE]);
 
 #endif

@@ -624,3 +624,63 @@ int state_replace(struct state **ret, const struct state *old, struct partition 
 	*ret = s;
 	return 0;
 }
+
+/* ---- would it fit another layout? ---- */
+
+/* Resources of one namespace, by the number of their catalog. */
+struct fill {
+	size_t *counts;    /* layout->catalogs of them */
+	size_t n_catalogs; /* that hold anything, of all namespaces so far */
+};
+
+static int put_in(
+	struct fill *f, const struct layout *layout, const struct intent *intent, struct error *err)
+{
+	struct place place = layout_place(layout, intent->namespace, intent->name);
+
+	f->n_catalogs += f->counts[place.number] == 0;
+	if (f->counts[place.number]++ < LIMIT_CATALOG_RESOURCES)
+		return 0;
+	return error_set(err, ERROR_UNPROCESSABLE,
+		"a catalog%s%s would hold more than %d resources, the most that Flux can apply as "
+		"one: take more catalogs for a namespace",
+		layout->kind == LAYOUT_SPLIT ? " of namespace " : "",
+		layout->kind == LAYOUT_SPLIT ? intent->namespace : "", LIMIT_CATALOG_RESOURCES);
+}
+
+static int fill_up(
+	struct fill *f, struct state_cursor *cursor, const struct layout *layout, struct error *err)
+{
+	const struct resource *r;
+	const char *namespace = NULL;
+
+	while ((r = state_cursor_at(cursor)) != NULL) {
+		bool is_other = namespace == NULL || strcmp(namespace, r->intent->namespace) != 0;
+
+		namespace = r->intent->namespace;
+		if (is_other && layout->kind == LAYOUT_SPLIT)
+			memset(f->counts, 0, layout->catalogs * sizeof(f->counts[0]));
+		if (put_in(f, layout, r->intent, err) != 0)
+			return -1;
+		state_cursor_advance(cursor);
+	}
+	return 0;
+}
+
+int state_fits(struct state *s, const struct layout *layout, struct error *err)
+{
+	CLEANUP(state_cursor_freep) struct state_cursor *cursor = NULL;
+	AUTO_FREE size_t *counts = calloc(layout->catalogs, sizeof(*counts));
+	struct fill f = {.counts = counts};
+
+	if (counts == NULL)
+		return error_no_memory(err);
+	if (state_cursor_new_all(&cursor, s, "", "", err) != 0 ||
+		fill_up(&f, cursor, layout, err) != 0)
+		return -1;
+	if (f.n_catalogs <= LIMIT_ROOT_CATALOGS)
+		return 0;
+	return error_set(err, ERROR_UNPROCESSABLE,
+		"there would be %zu catalogs, and Flux can apply %d: take fewer for a namespace",
+		f.n_catalogs, LIMIT_ROOT_CATALOGS);
+}

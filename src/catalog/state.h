@@ -72,6 +72,9 @@ DEFINE_CLEANUP(struct state_cursor, state_cursor_free);
 const struct resource *state_cursor_at(const struct state_cursor *c);
 void state_cursor_advance(struct state_cursor *c);
 
+/* Could all resources be in catalogs of that layout? ERROR_UNPROCESSABLE, and why not. */
+int state_fits(struct state *s, const struct layout *layout, struct error *err) MUST_CHECK;
+
 /* ---- changing ---- */
 
 /* The catalogs that the changes touch, each once, with the changes made; in the order of their

@@ -19,7 +19,8 @@ struct verb {
 	int (*run)(const struct verb *verb, int argc, char **argv);
 };
 
-extern const struct verb verb_serve, verb_fsck, verb_rebuild, verb_registry, verb_version;
+extern const struct verb verb_serve, verb_fsck, verb_rebuild, verb_adopt, verb_repartition,
+	verb_registry, verb_version;
 
 /* Runs the verb, or that one of its group that argv[0] names. Returns the exit status. */
 int cli_run(const struct verb *verb, int argc, char **argv);
@@ -34,7 +35,7 @@ struct cli_option {
 	const char *help;
 };
 
-#define CLI_OPTIONS_MAX 24
+#define CLI_OPTIONS_MAX 32
 
 /* Values by the order of the table: from the command line, else from the environment, else the
  * initial one. A switch is "1" or NULL. Borrowed from argv, environ and the table. */

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-static const struct verb *const verbs[] = {
-	&verb_serve, &verb_registry, &verb_fsck, &verb_rebuild, &verb_version, NULL};
+static const struct verb *const verbs[] = {&verb_serve, &verb_registry, &verb_fsck, &verb_rebuild,
+	&verb_adopt, &verb_repartition, &verb_version, NULL};
 
 static const struct verb gsq = {
 	.name = "",

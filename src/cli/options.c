@@ -164,7 +164,7 @@ static void help_group(const struct verb *group, FILE *out)
 	fprintf(out, "Usage: gsq%s%s VERB [OPTION]...\n\n%s\n\nVerbs:\n", space, group->name,
 		group->summary);
 	for (const struct verb *const *v = group->verbs; *v != NULL; v++)
-		fprintf(out, "  %-8s  %.*s\n", last_word((*v)->name),
+		fprintf(out, "  %-11s  %.*s\n", last_word((*v)->name),
 			SLICE_ARG(in_short((*v)->summary)));
 	fprintf(out, "\nSee gsq%s%s VERB --help.\n", space, group->name);
 }

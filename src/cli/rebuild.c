@@ -3,6 +3,7 @@
 #include "cli/backend.h"
 #include "cli/cli.h"
 #include "cli/layout.h"
+#include "cli/prune.h"
 #include "oci/digest.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ enum {
 	OPT_CATALOGS,
 	OPT_CATALOG_URL,
 	OPT_CATALOG_SECRET,
+	OPT_MAX_PRUNE,
+	OPT_CONFIRM,
 };
 
 static const struct cli_option options[] = {
@@ -27,6 +30,8 @@ static const struct cli_option options[] = {
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
 	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET,
+	[OPT_MAX_PRUNE] = PRUNE_OPTION_MAX,
+	[OPT_CONFIRM] = PRUNE_OPTION_CONFIRM,
 	{NULL},
 };
 
@@ -43,6 +48,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	struct error err = ERROR_INIT;
 	struct cli_values v;
 	struct layout_options layout;
+	struct prune_guard guard;
 	struct rebuild_options what;
 	struct backend backend;
 	size_t count;
@@ -58,12 +64,13 @@ static int run(const struct verb *verb, int argc, char **argv)
 		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
 		return cli_failed(verb, &err);
 	}
-	if (read_layout(&layout, &v, &err) != 0)
+	if (read_layout(&layout, &v, &err) != 0 ||
+		prune_options(&guard, v.at[OPT_MAX_PRUNE], v.at[OPT_CONFIRM], &err) != 0)
 		return cli_usage(verb, &err);
 	digest_setup();
 	if (backend_open(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA], &err) != 0)
 		return cli_failed(verb, &err);
-	what = (struct rebuild_options){layout.given ? &layout.layout : NULL, layout.root};
+	what = (struct rebuild_options){layout.given ? &layout.layout : NULL, layout.root, guard};
 	rc = rebuild_run(backend.registry, &what, &count, &err);
 	backend_close(&backend);
 	if (rc != 0)

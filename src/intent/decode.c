@@ -73,8 +73,10 @@ static int read_labels(
 		return refuse_kind(m->field, value, err);
 	json_object_foreach(value, key, text)
 	{
+		bool protects = strcmp(key, INTENT_PROTECT_LABEL) == 0;
+
 		if (!json_is_string(text))
-			return refuse_kind(m->field, text, err);
+			return refuse_kind(protects ? FIELD_PROTECT : m->field, text, err);
 		if (intent_draft_add_label(draft, slice_of(key), string_of(text), err) != 0)
 			return -1;
 	}
@@ -188,12 +190,17 @@ static bool is_known(const struct member *members, size_t n, const char *key)
 	return false;
 }
 
+static bool is_known_already(const struct member *m, const struct intent_draft *draft)
+{
+	return m->field == FIELD_NAME && draft->name.p != NULL;
+}
+
 static int read_member(
 	const struct member *m, json_t *value, struct intent_draft *draft, struct error *err)
 {
 	const char *path = intent_field_path(m->field), *allowed = intent_field_allowed(m->field);
 
-	if (value == NULL && !m->required)
+	if (value == NULL && (!m->required || is_known_already(m, draft)))
 		return 0;
 	if (value == NULL)
 		return error_set_field(err, path, "%s is missing; it must be %s", path, allowed);
@@ -222,14 +229,32 @@ static int read_members(const struct member *members, size_t n, const char *path
 	return 0;
 }
 
-int intent_decode(struct intent **ret, struct slice json, const char *namespace, struct error *err)
+/* name: NULL where the body must say it. */
+static int decode(struct intent **ret, struct slice json, const char *namespace, const char *name,
+	struct error *err)
 {
 	struct intent_draft draft = INTENT_DRAFT_INIT;
 	CLEANUP(json_decrefp) json_t *root = NULL;
 
 	draft.namespace = slice_of(namespace);
+	if (name != NULL)
+		draft.name = slice_of(name);
 	if (json_read_object_wide(&root, json, err) != 0 ||
 		read_members(body_members, ARRAY_SIZE(body_members), "", root, &draft, err) != 0)
 		return -1;
+	if (name != NULL && !slice_eq(draft.name, slice_of(name)))
+		return error_set_field(err, intent_field_path(FIELD_NAME),
+			"name must be %s, as in the path, or be left out", name);
 	return intent_new(ret, &draft, err);
+}
+
+int intent_decode(struct intent **ret, struct slice json, const char *namespace, struct error *err)
+{
+	return decode(ret, json, namespace, NULL, err);
+}
+
+int intent_decode_named(struct intent **ret, struct slice json, const char *namespace,
+	const char *name, struct error *err)
+{
+	return decode(ret, json, namespace, name, err);
 }

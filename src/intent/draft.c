@@ -16,6 +16,7 @@ static const struct {
 	[FIELD_NAMESPACE] = {"namespace", NAME_ALLOWED},
 	[FIELD_NAME] = {"name", NAME_ALLOWED},
 	[FIELD_LABELS] = {"labels", "an object whose values are strings"},
+	[FIELD_PROTECT] = {"labels." INTENT_PROTECT_LABEL, "the string \"true\" or \"false\""},
 	[FIELD_SPEC] = {"spec", "an object with type and size"},
 	[FIELD_TYPE] = {"spec.type", "vm, database or bucket"},
 	[FIELD_SIZE] = {"spec.size", "small, medium or large"},

@@ -29,6 +29,7 @@ enum intent_field {
 	FIELD_NAMESPACE,
 	FIELD_NAME,
 	FIELD_LABELS,
+	FIELD_PROTECT,
 	FIELD_SPEC,
 	FIELD_TYPE,
 	FIELD_SIZE,
@@ -50,8 +51,8 @@ int intent_draft_add_label(struct intent_draft *draft, struct slice key, struct 
 /* Checks every rule and makes the intent, which borrows nothing. */
 int intent_new(struct intent **ret, const struct intent_draft *draft, struct error *err) MUST_CHECK;
 
-/* A label that Kubernetes accepts and that is not ours (apimachinery's IsQualifiedName and
- * IsValidLabelValue). */
+/* A label that Kubernetes accepts (apimachinery's IsQualifiedName and IsValidLabelValue) and that
+ * is not ours, or is INTENT_PROTECT_LABEL. */
 int intent_label_check(const struct draft_label *label, struct error *err) MUST_CHECK;
 
 #endif

@@ -62,3 +62,11 @@ bool intent_eq(const struct intent *a, const struct intent *b)
 	       strcmp(a->namespace, b->namespace) == 0 && strcmp(a->name, b->name) == 0 &&
 	       region_eq(a->region, b->region) && labels_eq(a, b);
 }
+
+bool intent_is_protected(const struct intent *i)
+{
+	for (size_t n = 0; n < i->n_labels; n++)
+		if (strcmp(i->labels[n].key, INTENT_PROTECT_LABEL) == 0)
+			return strcmp(i->labels[n].value, "true") == 0;
+	return false;
+}

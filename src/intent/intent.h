@@ -42,6 +42,10 @@ bool intent_name_ok(struct slice s);
  */
 int intent_decode(struct intent **ret, struct slice json, const char *namespace,
 	struct error *err) MUST_CHECK;
+/* The body of a PUT: the same, but its name is known, so it may be left out, and must be that one.
+ */
+int intent_decode_named(struct intent **ret, struct slice json, const char *namespace,
+	const char *name, struct error *err) MUST_CHECK;
 
 struct intent *intent_ref(struct intent *i);
 void intent_unref(struct intent *i);
@@ -49,5 +53,10 @@ DEFINE_CLEANUP(struct intent, intent_unref);
 
 /* Same namespace, name, labels and spec. */
 bool intent_eq(const struct intent *a, const struct intent *b);
+
+/* The one label of ours that users may set, to "true" or "false". */
+#define INTENT_PROTECT_LABEL "gitops-squared.io/protect"
+/* Is it "true"? Then nobody may delete the resource. */
+bool intent_is_protected(const struct intent *i);
 
 #endif

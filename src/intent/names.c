@@ -8,7 +8,8 @@ static const struct {
 	const char *reason;
 } reserved[] = {
 	{SLICE("app.kubernetes.io/managed-by"), "it says gitops-squared on every resource"},
-	{SLICE("gitops-squared.io/"), "this server keeps its own data there"},
+	{SLICE("gitops-squared.io/"),
+		"of this server's own only " INTENT_PROTECT_LABEL " may be given"},
 	{SLICE("kustomize.toolkit.fluxcd.io/"), "Flux finds and prunes its objects by it"},
 	{SLICE("config.kubernetes.io/"), "kustomize reads it as an instruction"},
 };
@@ -82,12 +83,21 @@ bool intent_name_ok(struct slice s)
 	return s.n <= LIMIT_NAME && domain_word_ok(s);
 }
 
+static int check_protect(struct slice value, struct error *err)
+{
+	if (slice_eq(value, SLICE("true")) || slice_eq(value, SLICE("false")))
+		return 0;
+	return intent_refuse_text(FIELD_PROTECT, value, err);
+}
+
 int intent_label_check(const struct draft_label *label, struct error *err)
 {
 	const char *path = intent_field_path(FIELD_LABELS);
 	const char *reason = reserved_because(label->key);
 	char key[INTENT_EXCERPT_SIZE], value[INTENT_EXCERPT_SIZE];
 
+	if (slice_eq(label->key, SLICE(INTENT_PROTECT_LABEL)))
+		return check_protect(label->value, err);
 	if (reason != NULL)
 		return error_set_field(err, path,
 			"the label %s is reserved: %s; choose another key",

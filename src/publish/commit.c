@@ -1,32 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/commit.h"
 
+#include "publish/hold.h"
 #include "publish/metrics.h"
+
+#define FROZEN_RETRY_S 10 /* a repartition takes Flux a while */
 
 /* ---- deciding: what does each change come to? ---- */
 
-static void decide(struct item *item, const struct state *state)
+static void take(struct item *item, enum record_op op)
+{
+	item->in_commit = true;
+	item->op = op;
+}
+
+static void decide_put(struct item *item)
+{
+	if (item->old == NULL)
+		take(item, RECORD_CREATE);
+	else if (!intent_eq(item->old->intent, item->change->intent))
+		take(item, RECORD_UPDATE);
+	else
+		hold_decide_repeated(item);
+}
+
+static void decide_delete(struct item *item, const struct head *head)
 {
 	const struct change *change = item->change;
 
-	item->old = state_find(state, change->namespace, change->name);
+	if (item->old == NULL) {
+		error_set(&item->err, ERROR_NOT_FOUND, "there is no resource %s in namespace %s",
+			change->name, change->namespace);
+	} else if (intent_is_protected(item->old->intent)) {
+		error_set(&item->err, ERROR_CONFLICT,
+			"%s is protected: take the label " INTENT_PROTECT_LABEL " off first",
+			change->name);
+	} else if (head->repartition.step != RECORD_SETTLED) {
+		error_set(&item->err, ERROR_UNAVAILABLE,
+			"a repartition is under way, and until its end nothing can be deleted: "
+			"try again later");
+		item->err.retry_after_s = FROZEN_RETRY_S;
+	} else {
+		take(item, RECORD_DELETE);
+	}
+}
+
+static void decide(struct item *item, const struct head *head)
+{
+	const struct change *change = item->change;
+
+	item->old = state_find(head->state, change->namespace, change->name);
 	if (item->old != NULL)
 		resource_ref(item->old);
-	if (change->intent == NULL) {
-		if (item->old == NULL)
-			error_set(&item->err, ERROR_NOT_FOUND,
-				"there is no resource %s in namespace %s", change->name,
-				change->namespace);
-		else
-			item->in_commit = true;
-		return;
-	}
-	item->in_commit = item->old == NULL || !intent_eq(item->old->intent, change->intent);
+	if (change->kind == CHANGE_PUT)
+		decide_put(item);
+	else if (change->kind == CHANGE_DELETE)
+		decide_delete(item, head);
+	else
+		hold_decide(item);
 }
 
 static bool is_create(const struct item *item)
 {
-	return item->in_commit && item->old == NULL;
+	return item->in_commit && item->op == RECORD_CREATE;
+}
+
+/* Others are about a version that is stored already. */
+static bool has_artifact(const struct item *item)
+{
+	return item->in_commit && item->op != RECORD_HOLD && item->op != RECORD_RELEASE;
 }
 
 /* Is it a create in the catalog of that place? */
@@ -70,9 +112,9 @@ static void refuse_overfull(struct batch *b, const struct state *state)
 		item->in_commit = false;
 		error_set(&item->err, ERROR_UNPROCESSABLE,
 			"the catalog holds %d resources, the most that Flux can apply as one: "
-			"delete some first, or start a new store with %s",
+			"delete some first, or share them out with gsq repartition %s",
 			LIMIT_CATALOG_RESOURCES,
-			split ? "more --catalogs" : "--layout split and enough --catalogs");
+			split ? "and more --catalogs" : "--layout split and enough --catalogs");
 	}
 }
 
@@ -92,9 +134,10 @@ static bool brings_catalog(const struct batch *b, size_t i, const struct state *
 }
 
 /* The same of the root, which holds every catalog there is. */
-static void refuse_catalogs(struct batch *b, const struct state *state)
+static void refuse_catalogs(struct batch *b, const struct head *head)
 {
-	size_t n = state_n_partitions(state);
+	const struct state *state = head->state;
+	size_t n = state_n_partitions(state) + head->leftovers.n;
 
 	if (n + b->n <= LIMIT_ROOT_CATALOGS)
 		return;
@@ -107,7 +150,7 @@ static void refuse_catalogs(struct batch *b, const struct state *state)
 		error_set(&item->err, ERROR_UNPROCESSABLE,
 			"the store has %d catalogs, the most that Flux can apply, and this "
 			"resource needs one more: put it into a namespace that has resources, "
-			"under another name, or start a new store with fewer --catalogs",
+			"under another name, or run gsq repartition with fewer --catalogs",
 			LIMIT_ROOT_CATALOGS);
 	}
 }
@@ -121,20 +164,41 @@ size_t commit_changes(const struct batch *b)
 	return n;
 }
 
+/* Whether there is anything to commit. */
+static bool has_commit(const struct batch *b)
+{
+	return commit_changes(b) > 0 || (b->step != NULL && b->step->in_commit);
+}
+
+static void decide_all(struct batch *b, struct writer *w)
+{
+	struct root_options root;
+
+	if (b->step != NULL) {
+		root_choose(&root, w->root, &w->head.root);
+		layout_step_decide(b->step, &w->head, &root);
+		return;
+	}
+	for (size_t i = 0; i < b->n; i++)
+		decide(&b->items[i], &w->head);
+	refuse_overfull(b, w->head.state);
+	refuse_catalogs(b, &w->head);
+	hold_make(b, w->registry);
+}
+
 /* ---- artifacts ---- */
 
-/* The next version: the clock's microsecond, or one more than the highest where that is not more.
- */
-static int issue_version(struct item *item, struct versions *versions, struct error *err)
+/* Issues the next version: the clock's microsecond, or one more than the highest where that is not
+ * more. */
+static int issue_version(bool *ret_is_behind, struct versions *versions, struct error *err)
 {
 	uint64_t now = versions->now_us();
 
 	if (now >= LIMIT_VERSION || versions->highest >= LIMIT_VERSION)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"the server's clock is past the year 9999: set it right");
-	item->version_is_behind = now <= versions->highest;
-	versions->highest = item->version_is_behind ? versions->highest + 1 : now;
-	item->version = versions->highest;
+	*ret_is_behind = now <= versions->highest;
+	versions->highest = *ret_is_behind ? versions->highest + 1 : now;
 	return 0;
 }
 
@@ -142,17 +206,24 @@ static int make_artifact(struct item *item, struct versions *versions, struct er
 {
 	const struct change *change = item->change;
 
-	if (issue_version(item, versions, err) != 0)
+	if (issue_version(&item->version_is_behind, versions, err) != 0)
 		return -1;
+	item->version = versions->highest;
 	artifact_done(&item->artifact);
 	resource_unref(TAKE_PTR(item->resource));
-	if (change->intent == NULL)
-		return artifact_of_tombstone(
-			&item->artifact, change->namespace, change->name, item->version, err);
+	if (item->op == RECORD_DELETE) {
+		if (artifact_of_tombstone(&item->artifact, change->namespace, change->name,
+			    item->version, err) != 0)
+			return -1;
+		item->digest = item->artifact.digest;
+		return 0;
+	}
 	if (artifact_of_resource(&item->artifact, change->intent, item->version, err) != 0)
 		return -1;
-	return resource_new(
-		&item->resource, change->intent, item->version, &item->artifact.digest, err);
+	item->digest = item->artifact.digest;
+	if (resource_new(&item->resource, change->intent, item->version, &item->digest, err) != 0)
+		return -1;
+	return hold_keep(&item->resource, item->old, err);
 }
 
 /* The push of an item that is in the commit, and the memory it points into. */
@@ -225,18 +296,26 @@ static size_t push_round(struct batch *b, bool *waiting, struct writer *w, struc
 	return again;
 }
 
+static size_t count_artifacts(const struct batch *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		n += has_artifact(&b->items[i]);
+	return n;
+}
+
 static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 {
-	size_t n = commit_changes(b);
-	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
-	AUTO_FREE struct item_push *items = calloc(n, sizeof(*items));
+	size_t again = count_artifacts(b);
+	AUTO_FREE struct push *pushes = calloc(again + 1, sizeof(*pushes));
+	AUTO_FREE struct item_push *items = calloc(again + 1, sizeof(*items));
 	bool waiting[LIMIT_BATCH] = {false};
-	size_t again = n;
 
 	if (pushes == NULL || items == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < b->n; i++)
-		waiting[i] = b->items[i].in_commit;
+		waiting[i] = has_artifact(&b->items[i]);
 	for (unsigned round = 0; again > 0; round++) {
 		if (round > LIMIT_VERSION_RETRIES)
 			return error_set(err, ERROR_UNAVAILABLE,
@@ -264,7 +343,7 @@ static void changes_done(struct changes *c)
 
 static int list_changes(struct changes *ret, const struct batch *b, struct error *err)
 {
-	size_t max = commit_changes(b);
+	size_t max = commit_changes(b) + 1;
 
 	ret->catalog = calloc(max, sizeof(ret->catalog[0]));
 	ret->record = calloc(max, sizeof(ret->record[0]));
@@ -278,13 +357,11 @@ static int list_changes(struct changes *ret, const struct batch *b, struct error
 			continue;
 		ret->catalog[ret->n++] = (struct catalog_change){
 			item->change->namespace, item->change->name, item->resource};
-		record->op = item->resource == NULL ? RECORD_DELETE
-			     : item->old == NULL    ? RECORD_CREATE
-						    : RECORD_UPDATE;
+		record->op = item->op;
 		memcpy(record->namespace, item->change->namespace, sizeof(record->namespace));
 		memcpy(record->name, item->change->name, sizeof(record->name));
 		record->version = item->version;
-		record->digest = item->artifact.digest;
+		record->digest = item->digest;
 	}
 	return 0;
 }
@@ -294,15 +371,44 @@ static bool is_behind(const struct batch *b)
 	for (size_t i = 0; i < b->n; i++)
 		if (b->items[i].in_commit && b->items[i].version_is_behind)
 			return true;
-	return false;
+	return b->version_is_behind;
+}
+
+static int make_of_changes(
+	struct batch *b, struct revision_draft *draft, const struct head *head, struct error *err)
+{
+	CLEANUP(changes_done) struct changes changes = {0};
+	int rc;
+
+	draft->state = head->state;
+	draft->with_root = !root_options_eq(draft->root, &head->root);
+	draft->repartition = head->repartition;
+	draft->leftovers = &head->leftovers;
+	if (list_changes(&changes, b, err) != 0 ||
+		state_change(head->state, changes.catalog, changes.n, draft->gzips,
+			&draft->partitions, &draft->n_partitions, err) != 0)
+		return -1;
+	draft->n_changes = changes.n;
+	draft->changes = changes.record;
+	rc = revision_make(&b->revision, draft, err);
+	partitions_free(draft->partitions, draft->n_partitions);
+	return rc;
+}
+
+static int make_of_step(
+	struct batch *b, struct revision_draft *draft, const struct head *head, struct error *err)
+{
+	CLEANUP(layout_step_parts_done) struct layout_step_parts parts = {.n = 0};
+
+	if (layout_step_draft(draft, &parts, b->step, head, err) != 0)
+		return -1;
+	return revision_make(&b->revision, draft, err);
 }
 
 static int make_revision(struct batch *b, struct writer *w, struct error *err)
 {
-	CLEANUP(changes_done) struct changes changes = {0};
 	struct root_options root;
 	struct revision_draft draft = {
-		.state = w->head.state,
 		.root = &root,
 		.version = w->versions.highest,
 		.parent = &w->head.record,
@@ -311,15 +417,8 @@ static int make_revision(struct batch *b, struct writer *w, struct error *err)
 	int rc;
 
 	root_choose(&root, w->root, &w->head.root);
-	draft.with_root = !root_options_eq(&root, &w->head.root);
-	if (list_changes(&changes, b, err) != 0 ||
-		state_change(w->head.state, changes.catalog, changes.n, &w->gzips,
-			&draft.partitions, &draft.n_partitions, err) != 0)
-		return -1;
-	draft.n_changes = changes.n;
-	draft.changes = changes.record;
-	rc = revision_make(&b->revision, &draft, err);
-	partitions_free(draft.partitions, draft.n_partitions);
+	rc = b->step != NULL ? make_of_step(b, &draft, &w->head, err)
+			     : make_of_changes(b, &draft, &w->head, err);
 	if (rc != 0)
 		return -1;
 	b->revision.version_is_behind = is_behind(b);
@@ -338,7 +437,7 @@ static void drop_revision(struct batch *b)
 
 static int push_derived(struct batch *b, struct registry *registry, struct error *err)
 {
-	size_t n = 0, max = commit_changes(b) + b->revision.n_catalogs;
+	size_t n = 0, max = commit_changes(b) + b->revision.n_catalogs + 1;
 	AUTO_FREE struct push *pushes = calloc(max, sizeof(*pushes));
 	AUTO_FREE char(*repositories)[RESOURCE_REPOSITORY_SIZE] =
 		calloc(max, sizeof(*repositories));
@@ -352,7 +451,7 @@ static int push_derived(struct batch *b, struct registry *registry, struct error
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 
-		if (!item->in_commit)
+		if (!has_artifact(item))
 			continue;
 		resource_repository(item->change->namespace, item->change->name, repositories[n]);
 		pushes[n] = artifact_push_latest(&item->artifact, repositories[n]);
@@ -370,6 +469,8 @@ static enum commit_result head_unknown(struct batch *b, enum commit_result resul
 {
 	for (size_t i = 0; i < b->n; i++)
 		b->items[i].err = (struct error)ERROR_INIT;
+	if (b->step != NULL)
+		b->step->err = (struct error)ERROR_INIT;
 	return result;
 }
 
@@ -421,6 +522,7 @@ static int push_new_revision(struct batch *b, struct writer *w, struct error *er
 		if (err->code != ERROR_CONFLICT)
 			return -1;
 		w->versions.highest++;
+		b->version_is_behind = true;
 	}
 	return -1;
 }
@@ -433,8 +535,10 @@ static int push_before_point(struct batch *b, struct writer *w, struct error *er
 	if (push_artifacts(b, w, err) != 0)
 		return -1;
 	stage_ends("artifacts", began);
-	if (commit_changes(b) == 0)
+	if (!has_commit(b))
 		return 0;
+	if (count_artifacts(b) == 0 && issue_version(&b->version_is_behind, &w->versions, err) != 0)
+		return -1;
 	return push_new_revision(b, w, err);
 }
 
@@ -449,7 +553,7 @@ static enum commit_result write_all(struct batch *b, struct writer *w, struct er
 		return result;
 	if (push_before_point(b, w, err) != 0)
 		return COMMIT_FAILED;
-	if (commit_changes(b) == 0 || w->registry->atomic)
+	if (!has_commit(b) || w->registry->atomic)
 		return COMMIT_DONE;
 	at = clock_monotonic_us();
 	if (revision_point(&b->revision, w->registry, err) != 0)
@@ -464,10 +568,16 @@ static enum commit_result write_all(struct batch *b, struct writer *w, struct er
 static void move_head(struct batch *b, struct head *head)
 {
 	state_unref(head->state);
-	head->state = state_ref(b->revision.state);
-	head->record = b->revision.record.digest;
-	head->version = b->revision.version;
-	head->root = b->revision.root;
+	places_done(&head->leftovers);
+	*head = (struct head){
+		.version = b->revision.version,
+		.record = b->revision.record.digest,
+		.state = state_ref(b->revision.state),
+		.root = b->revision.root,
+		.repartition = b->revision.repartition,
+		.leftovers = b->revision.leftovers,
+	};
+	b->revision.leftovers = (struct places){0};
 }
 
 static enum commit_result run_transaction(struct batch *b, struct writer *w, struct error *err)
@@ -476,12 +586,12 @@ static enum commit_result run_transaction(struct batch *b, struct writer *w, str
 	uint64_t began;
 
 	/* Answers without a commit ("unchanged", "not found") are true of the head alone. */
-	if (commit_changes(b) == 0)
+	if (!has_commit(b))
 		return check_head(b, w, err);
 	if (registry_begin(w->registry, err) != 0)
 		return head_unknown(b, COMMIT_FAILED);
 	result = write_all(b, w, err);
-	if (result != COMMIT_DONE || commit_changes(b) == 0) {
+	if (result != COMMIT_DONE || !has_commit(b)) {
 		registry_rollback(w->registry);
 		return result;
 	}
@@ -498,10 +608,7 @@ enum commit_result commit_run(struct batch *b, struct writer *w, struct error *e
 	uint64_t began = clock_monotonic_us();
 	enum commit_result result;
 
-	for (size_t i = 0; i < b->n; i++)
-		decide(&b->items[i], w->head.state);
-	refuse_overfull(b, w->head.state);
-	refuse_catalogs(b, w->head.state);
+	decide_all(b, w);
 	result = run_transaction(b, w, err);
 	if (result != COMMIT_DONE)
 		blame_registry(err);
@@ -512,28 +619,51 @@ enum commit_result commit_run(struct batch *b, struct writer *w, struct error *e
 
 /* ---- answering ---- */
 
+static enum outcome_op outcome_op(const struct item *item)
+{
+	if (!item->in_commit || (item->op == RECORD_RELEASE && item->change->kind == CHANGE_PUT))
+		return OUTCOME_UNCHANGED;
+	if (item->op == RECORD_DELETE)
+		return OUTCOME_DELETED;
+	return item->op == RECORD_CREATE ? OUTCOME_CREATED : OUTCOME_UPDATED;
+}
+
 static void outcome_of(struct outcome *ret, const struct item *item)
 {
 	*ret = (struct outcome){.err = item->err};
 	if (item->err.code != ERROR_NONE)
 		return;
-	if (!item->in_commit) {
-		ret->op = OUTCOME_UNCHANGED;
+	ret->op = outcome_op(item);
+	if (item->in_commit) {
+		ret->resource = item->resource;
+		ret->version = item->version;
+		ret->digest = item->digest;
+	} else if (item->old != NULL) { /* a hold may come too late */
 		ret->resource = item->old;
 		ret->version = item->old->version;
 		ret->digest = item->old->digest;
-		return;
 	}
-	ret->op = item->resource == NULL ? OUTCOME_DELETED
-		  : item->old == NULL    ? OUTCOME_CREATED
-					 : OUTCOME_UPDATED;
-	ret->resource = item->resource;
-	ret->version = item->version;
-	ret->digest = item->artifact.digest;
+}
+
+static void answer_step(struct batch *b, const struct error *err)
+{
+	struct layout_step *r = b->step;
+	struct outcome outcome = {.op = r->in_commit ? OUTCOME_UPDATED : OUTCOME_UNCHANGED};
+
+	if (err != NULL && r->err.code == ERROR_NONE)
+		r->err = *err;
+	outcome.err = r->err;
+	if (r->err.code == ERROR_NONE && b->has_revision) {
+		outcome.version = b->revision.version;
+		outcome.digest = b->revision.record.digest;
+	}
+	r->done(&outcome, r->arg);
 }
 
 void commit_answer(struct batch *b, const struct error *err)
 {
+	if (b->step != NULL)
+		answer_step(b, err);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 		struct outcome outcome;
@@ -553,9 +683,10 @@ void batch_reset(struct batch *b)
 		artifact_done(&item->artifact);
 		resource_unref(item->resource);
 		resource_unref(item->old);
-		intent_unref(item->change->intent);
-		free(item->change);
+		change_free(item->change);
 	}
 	drop_revision(b);
+	free(TAKE_PTR(b->step));
+	b->version_is_behind = false;
 	b->n = 0;
 }

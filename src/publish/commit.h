@@ -5,25 +5,30 @@
 #ifndef PUBLISH_COMMIT_H
 #define PUBLISH_COMMIT_H
 
+#include "publish/layout_step.h"
 #include "publish/publisher.h"
 #include "publish/queue.h"
 #include "publish/revision.h"
 
 struct item {
 	struct change *change;
-	struct resource *old; /* what was current before, a reference; NULL: nothing */
-	bool in_commit;       /* false: answered without one, by err or as unchanged */
-	uint64_t version;
-	bool version_is_behind; /* not taken from the clock: may have been used before */
-	struct artifact artifact;
+	struct resource *old;      /* what was current before, a reference; NULL: nothing */
+	bool in_commit;            /* false: answered without one, by err or as unchanged */
+	enum record_op op;         /* of one that is in the commit */
+	uint64_t version;          /* issued for it; of a hold or a release, the accepted one */
+	bool version_is_behind;    /* not taken from the clock: may have been used before */
+	struct digest digest;      /* of that version's artifact */
+	struct artifact artifact;  /* not of a hold or a release */
 	struct resource *resource; /* NULL: delete */
 	struct error err;
 };
 
-/* Changes of different resources, each key once. */
+/* Changes of different resources, each key once; or a step of a repartition, by itself. */
 struct batch {
 	size_t n;
 	struct item items[LIMIT_BATCH];
+	struct layout_step *step; /* NULL: none */
+	bool version_is_behind;   /* likewise, where none was issued for a change */
 	bool has_revision;
 	struct revision revision;
 };
@@ -57,10 +62,11 @@ enum commit_result commit_run(struct batch *b, struct writer *w, struct error *e
 /* Changes that are in the commit; the others are refused, or change nothing. */
 size_t commit_changes(const struct batch *b);
 
-/* Answers every item: with its own error, else with err if that is given, else with its outcome. */
+/* Answers every item, and the step: with its own error, else with err if that is given, else with
+ * its outcome. */
 void commit_answer(struct batch *b, const struct error *err);
 
-/* Frees what the batch holds; changes too. */
+/* Frees what the batch holds; changes and the step too. */
 void batch_reset(struct batch *b);
 
 #endif

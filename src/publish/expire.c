@@ -54,6 +54,15 @@ uint64_t expiry_due_us(const uint64_t *versions, size_t n, const struct expiry_r
 	return n <= kept(rule) ? UINT64_MAX : versions[1] + rule->age_us + 1;
 }
 
+uint64_t expiry_first_needed(const struct resource *current)
+{
+	if (current == NULL)
+		return 0;
+	if (current->hold != NULL && current->hold->instead != NULL)
+		return current->hold->instead->version;
+	return current->version;
+}
+
 static int check_go_on(const struct expirer *e, struct error *err)
 {
 	if (e->go_on(e->arg))

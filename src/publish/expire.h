@@ -28,6 +28,10 @@ size_t expiry_count(uint64_t *versions, size_t *n, const struct expiry_rule *rul
 /* When the next of those that are left will be due, if nothing is added; UINT64_MAX: never. */
 uint64_t expiry_due_us(const uint64_t *versions, size_t n, const struct expiry_rule *rule);
 
+/* The version that stays, with all that is newer: the current one, or an earlier one that Flux gets
+ * while that is held. 0: current is NULL, so there is none. */
+uint64_t expiry_first_needed(const struct resource *current);
+
 struct expirer {
 	struct registry *registry;    /* used from this thread only */
 	bool (*go_on)(void *arg);     /* asked before each step: false ends it */

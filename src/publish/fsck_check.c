@@ -143,7 +143,7 @@ static int read_state(struct check *c, struct error *err)
 {
 	struct error failure = ERROR_INIT;
 
-	if (restore_state(&c->state, &c->record, c->registry, &failure) == 0)
+	if (restore_state(&c->state, NULL, &c->record, c->registry, &failure) == 0)
 		return 0;
 	if (c->record.layout.kind == LAYOUT_SPLIT && check_is_damage(&failure) &&
 		trace_state(&c->state, &c->record, &c->record_digest, c->registry, &failure) == 0)
@@ -183,6 +183,15 @@ static int check_parent(struct check *c, struct error *err)
 		(unsigned long long)c->record.version, (unsigned long long)parent.version);
 }
 
+/* Catalogs of the layout before are not, which a repartition leaves without any resource. */
+static bool is_current(const struct record *record, const char *repository)
+{
+	struct place ignored;
+
+	return strcmp(repository, CATALOG_REPOSITORY) == 0 ||
+	       layout_repository_parse(&record->layout, slice_of(repository), &ignored);
+}
+
 /* The versioned tags of what the record made, and latest of every catalog. */
 static int check_head_tags(struct check *c, struct error *err)
 {
@@ -200,9 +209,10 @@ static int check_head_tags(struct check *c, struct error *err)
 	for (size_t i = 0; i < r->n_catalogs; i++)
 		expect(&tags[n++], r->catalogs[i].repository, version, &r->catalogs[i].digest,
 			RESTORE_BACKUP);
-	for (size_t i = 0; c->state == NULL && i < r->n_catalogs; i++)
-		expect(&tags[n++], r->catalogs[i].repository, "latest", &r->catalogs[i].digest,
-			NULL);
+	for (size_t i = 0; i < r->n_catalogs; i++)
+		if (c->state == NULL || !is_current(r, r->catalogs[i].repository))
+			expect(&tags[n++], r->catalogs[i].repository, "latest",
+				&r->catalogs[i].digest, NULL);
 	for (size_t i = 0; i < n_partitions; i++) {
 		const struct partition *p = state_partition(c->state, i);
 
@@ -213,20 +223,13 @@ static int check_head_tags(struct check *c, struct error *err)
 	return check_tags(c, tags, n, err);
 }
 
-static bool agrees(const struct record_change *change, const struct resource *r)
-{
-	if (change->op == RECORD_DELETE)
-		return r == NULL;
-	return r != NULL && r->version == change->version && digest_eq(&r->digest, &change->digest);
-}
-
 /* A server does not start where they disagree. */
 static int check_changes(struct check *c, struct error *err)
 {
 	for (size_t i = 0; c->state != NULL && i < c->record.n_changes; i++) {
 		const struct record_change *change = &c->record.changes[i];
 
-		if (agrees(change, state_find(c->state, change->namespace, change->name)))
+		if (restore_agrees(change, state_find(c->state, change->namespace, change->name)))
 			continue;
 		if (findings_add(&c->found, RECORD_REPOSITORY, NULL, err,
 			    "%s: the catalog does not hold %s/%s as the record c%llu says; run gsq "
@@ -260,6 +263,9 @@ struct subject {
 	uint64_t version;
 	char tag[RESOURCE_TAG_SIZE];
 	struct digest digest;
+	/* What Flux gets while it is held, or "". */
+	char instead[RESOURCE_TAG_SIZE];
+	struct digest instead_digest;
 };
 
 static void set_version(struct subject *s, uint64_t version, const struct digest *digest)
@@ -277,6 +283,10 @@ static void subject_of_resource(struct subject *ret, const struct resource *r)
 	snprintf(ret->name, sizeof(ret->name), "%s", r->intent->name);
 	resource_repository(ret->namespace, ret->name, ret->repository);
 	set_version(ret, r->version, &r->digest);
+	if (r->hold == NULL || r->hold->instead == NULL)
+		return;
+	resource_tag(r->hold->instead->version, ret->instead);
+	ret->instead_digest = r->hold->instead->digest;
 }
 
 /* The last record knows the tombstones of its own deletions. */
@@ -315,11 +325,17 @@ static void subject_of_repository(
 
 /* Its artifact, to the last byte, and its tags. The manifest's digest is a function of the YAML in
  * the catalog and covers the layer's, so this compares the layer too. */
-static int judge_live(struct check *c, const struct subject *s, const struct look *latest,
+static int judge_live(struct check *c, const struct subject *s, const struct look *looks,
 	const struct pull *artifact, struct error *err)
 {
+	const struct look *latest = &looks[0], *instead = &looks[1];
 	struct expected_tag tag;
 
+	if (s->instead[0] != '\0') {
+		expect(&tag, s->repository, s->instead, &s->instead_digest, STORE_ANEW);
+		if (judge_tag(c, &tag, &instead->err, &instead->digest, err) != 0)
+			return -1;
+	}
 	expect(&tag, s->repository, "latest", &s->digest, NULL);
 	if (judge_tag(c, &tag, &latest->err, &latest->digest, err) != 0)
 		return -1;
@@ -443,9 +459,9 @@ static int judge_gone(
 /* ---- many at once ---- */
 
 struct readings {
-	struct pull pulls[LIMIT_PULLS]; /* of a live one its version, else latest */
-	struct look looks[LIMIT_PULLS]; /* latest of the live ones, */
-	size_t look_of[LIMIT_PULLS];    /* which have one each here */
+	struct pull pulls[LIMIT_PULLS];     /* of a live one its version, else latest */
+	struct look looks[2 * LIMIT_PULLS]; /* of the live ones latest, and perhaps one more: */
+	size_t look_of[LIMIT_PULLS];        /* the first of each */
 };
 
 static void read_subjects(
@@ -466,6 +482,9 @@ static void read_subjects(
 			continue;
 		r->look_of[i] = n_looks;
 		r->looks[n_looks++] = (struct look){.repository = s->repository, .tag = "latest"};
+		if (s->instead[0] != '\0')
+			r->looks[n_looks++] =
+				(struct look){.repository = s->repository, .tag = s->instead};
 	}
 	registry_look(registry, r->looks, n_looks);
 	registry_pull(registry, r->pulls, n);

@@ -7,6 +7,7 @@
 void head_done(struct head *h)
 {
 	state_unref(h->state);
+	places_done(&h->leftovers);
 	*h = (struct head){0};
 }
 
@@ -74,6 +75,7 @@ int head_read(
 {
 	CLEANUP(record_done) struct record record = {0};
 	CLEANUP(state_unrefp) struct state *state = NULL;
+	struct places leftovers;
 	struct digest digest;
 
 	if (head_read_record(&record, &digest, registry, err) != 0) {
@@ -81,9 +83,16 @@ int head_read(
 			return explain_missing_record(registry, err);
 		return -1;
 	}
-	if (restore_state(&state, &record, registry, err) != 0)
+	if (restore_state(&state, &leftovers, &record, registry, err) != 0)
 		return -1;
-	*ret = (struct head){record.version, digest, TAKE_PTR(state), record.root};
+	*ret = (struct head){
+		.version = record.version,
+		.record = digest,
+		.state = TAKE_PTR(state),
+		.root = record.root,
+		.repartition = record.repartition,
+		.leftovers = leftovers,
+	};
 	*ret_record = record;
 	record = (struct record){0};
 	return 0;

@@ -8,12 +8,15 @@
 #include "catalog/root.h"
 #include "catalog/state.h"
 #include "oci/registry.h"
+#include "publish/places.h"
 
 struct head {
 	uint64_t version;     /* highest ever issued */
 	struct digest record; /* the manifest that commits:latest names */
 	struct state *state;
-	struct root_options root; /* as the record has it */
+	struct root_options root; /* as the record has it, */
+	struct record_repartition repartition;
+	struct places leftovers; /* of repartition.other, which the root holds beside the state's */
 };
 
 void head_done(struct head *h);

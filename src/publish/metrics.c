@@ -14,6 +14,8 @@ METRIC_GAUGE_US(publish_metric_restore, 1, "gsq_restore_seconds",
 	"Time that the last reading of the registry took, until ready.");
 METRIC_GAUGE(publish_metric_catalog_resources, 1, "gsq_catalog_resources",
 	"Resources there are, in all catalogs.");
+METRIC_GAUGE(publish_metric_catalog_largest, 1, "gsq_largest_catalog_resources",
+	"Resources in the largest catalog.");
 METRIC_GAUGE(
 	publish_metric_catalog_bytes, 1, "gsq_catalog_bytes", "Compressed size of all catalogs.");
 METRIC_HISTOGRAM_US(publish_metric_catalog_build, 1, metric_duration, "gsq_catalog_build_seconds",

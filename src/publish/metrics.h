@@ -18,8 +18,9 @@ extern struct metric publish_metric_restore;     /* microseconds; the last one *
 
 /* All catalogs together. */
 extern struct metric publish_metric_catalog_resources;
-extern struct metric publish_metric_catalog_bytes; /* compressed */
-extern struct metric publish_metric_catalog_build; /* of what one commit changed */
+extern struct metric publish_metric_catalog_largest; /* resources in the largest */
+extern struct metric publish_metric_catalog_bytes;   /* compressed */
+extern struct metric publish_metric_catalog_build;   /* of what one commit changed */
 
 /* Tags that retention has taken away, by kind: "catalogs" or "versions". On its thread. */
 extern struct metric publish_metric_expired;

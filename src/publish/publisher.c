@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "publish/commit.h"
+#include "publish/event.h"
 #include "publish/metrics.h"
+#include "publish/report.h"
 #include "publish/restore.h"
 
 #include <pthread.h>
@@ -13,6 +15,7 @@
 
 #define RESTORE_WAIT_FIRST_MS 100
 #define RETRY_AFTER_S 1
+#define CLOSED_RETRY_S 60 /* it takes an operator */
 
 /*
  * RESTORING: the head is not known, or not trusted: reads it from the registry until that works.
@@ -25,11 +28,15 @@ struct publisher {
 	bool layout_given; /* else whatever the store has is right */
 	struct layout layout;
 	struct root_request root;
+	struct publisher_listener listener;
 	pthread_t thread;
 
 	/* the thread's own */
 	struct writer writer;
 	bool ever_ready;
+	bool told_empty;        /* listeners know that the store is new, and nobody else */
+	bool has_unrolled;      /* the gate was closed when the head was read: */
+	struct record unrolled; /* its record, whose derived tags may lag behind */
 	struct batch *batch;
 	uint64_t last_us; /* that the last batch took */
 
@@ -39,6 +46,14 @@ struct publisher {
 	bool stopping;
 	struct error reason; /* why not READY */
 	struct state *current;
+	enum publisher_gate gate; /* opened by the thread only */
+	unsigned admissions;      /* calls of publisher_admit(), */
+	bool admission;           /* of which the thread has yet to see one */
+	uint64_t above;           /* the highest version that any spoke of */
+	bool closed;
+	struct error closed_because;
+	struct layout_step *steps; /* first come, first served */
+	struct layout_step **last_step;
 	struct queue queue;
 	size_t expected; /* changes in the next batch: what the last had, and what it left in line
 			  */
@@ -52,8 +67,43 @@ static void refuse(struct change *change, const struct error *err)
 	struct outcome outcome = {.err = *err};
 
 	change->done(&outcome, change->arg);
-	intent_unref(change->intent);
-	free(change);
+	change_free(change);
+}
+
+static void refuse_step(struct layout_step *step, const struct error *err)
+{
+	struct outcome outcome = {.err = *err};
+
+	step->done(&outcome, step->arg);
+	free(step);
+}
+
+static void refuse_without_memory(publisher_done *done, void *arg)
+{
+	struct outcome outcome = {.err = ERROR_INIT};
+
+	error_no_memory(&outcome.err);
+	done(&outcome, arg);
+}
+
+/* Why nothing is written, though all can be read; ERROR_NONE when it is. Under the lock. */
+static struct error why_closed(const struct publisher *p)
+{
+	struct error err = ERROR_INIT;
+
+	if (p->closed)
+		return p->closed_because;
+	if (p->gate == GATE_CLUSTER)
+		error_set(&err, ERROR_UNAVAILABLE,
+			"the cluster is being asked whether it has newer versions than the "
+			"registry; try again");
+	else if (p->gate == GATE_HOLD)
+		error_set(&err, ERROR_UNAVAILABLE,
+			"the server was started with --hold, so it takes no changes: start it "
+			"again without");
+	if (err.code != ERROR_NONE)
+		err.retry_after_s = RETRY_AFTER_S;
+	return err;
 }
 
 /* Why a change cannot be taken now; ERROR_NONE when it can. Under the lock. */
@@ -65,6 +115,8 @@ static struct error refusal(const struct publisher *p)
 		error_set(&err, ERROR_UNAVAILABLE, "the server is stopping; try again");
 	else if (p->phase != READY)
 		err = p->reason;
+	else if (p->closed || p->gate != GATE_OPEN)
+		err = why_closed(p);
 	else if (p->queue.n >= LIMIT_QUEUE)
 		error_set(&err, ERROR_TOO_MANY, "%d changes are waiting already; try again",
 			LIMIT_QUEUE);
@@ -96,51 +148,158 @@ static void submit(struct publisher *p, struct change *change)
 		refuse(change, &err);
 }
 
-static void submit_new(struct publisher *p, struct intent *intent, const char *namespace,
-	const char *name, publisher_done *done, void *arg)
+/* Submits a copy, with a reference to the intent. */
+static void submit_new(struct publisher *p, const struct change *template, const char *namespace,
+	const char *name, const char *message)
 {
 	struct change *change = calloc(1, sizeof(*change));
 
-	if (change == NULL) {
-		struct outcome outcome = {.err = ERROR_INIT};
-
-		error_no_memory(&outcome.err);
-		done(&outcome, arg);
+	if (change != NULL) {
+		*change = *template;
+		if (change->intent != NULL)
+			intent_ref(change->intent);
+		change->message = message == NULL ? NULL : strdup(message);
+	}
+	if (change == NULL || (message != NULL && change->message == NULL)) {
+		if (change != NULL)
+			change_free(change);
+		refuse_without_memory(template->done, template->arg);
 		return;
 	}
-	change->intent = intent == NULL ? NULL : intent_ref(intent);
 	snprintf(change->namespace, sizeof(change->namespace), "%s", namespace);
 	snprintf(change->name, sizeof(change->name), "%s", name);
-	change->done = done;
-	change->arg = arg;
 	submit(p, change);
 }
 
 void publisher_put(struct publisher *p, struct intent *intent, publisher_done *done, void *arg)
 {
-	submit_new(p, intent, intent->namespace, intent->name, done, arg);
+	struct change change = {.kind = CHANGE_PUT, .intent = intent, .done = done, .arg = arg};
+
+	submit_new(p, &change, intent->namespace, intent->name, NULL);
 }
 
 void publisher_delete(struct publisher *p, const char *namespace, const char *name,
 	publisher_done *done, void *arg)
 {
-	submit_new(p, NULL, namespace, name, done, arg);
+	struct change change = {.kind = CHANGE_DELETE, .done = done, .arg = arg};
+
+	submit_new(p, &change, namespace, name, NULL);
+}
+
+void publisher_hold(struct publisher *p, const char *namespace, const char *name, uint64_t version,
+	enum hold_reason reason, uint64_t instead, const char *message, publisher_done *done,
+	void *arg)
+{
+	struct change change = {
+		.kind = CHANGE_HOLD,
+		.reason = reason,
+		.version = version,
+		.instead = instead,
+		.done = done,
+		.arg = arg,
+	};
+
+	submit_new(p, &change, namespace, name, message);
+}
+
+void publisher_release(struct publisher *p, const char *namespace, const char *name,
+	enum hold_reason reason, publisher_done *done, void *arg)
+{
+	struct change change = {.kind = CHANGE_RELEASE, .reason = reason, .done = done, .arg = arg};
+
+	submit_new(p, &change, namespace, name, NULL);
+}
+
+void publisher_repartition(struct publisher *p, enum record_repartition_step step,
+	const struct layout *to, publisher_done *done, void *arg)
+{
+	struct layout_step *r = calloc(1, sizeof(*r));
+	struct error err;
+
+	if (r == NULL) {
+		refuse_without_memory(done, arg);
+		return;
+	}
+	*r = (struct layout_step){.step = step, .to = *to, .done = done, .arg = arg};
+	AZ(pthread_mutex_lock(&p->lock));
+	err = refusal(p);
+	if (err.code == ERROR_NONE) {
+		*p->last_step = r;
+		p->last_step = &r->next;
+		AZ(pthread_cond_signal(&p->wake));
+	}
+	AZ(pthread_mutex_unlock(&p->lock));
+	if (err.code != ERROR_NONE)
+		refuse_step(r, &err);
+}
+
+/* ---- the gate ---- */
+
+void publisher_admit(struct publisher *p, uint64_t above)
+{
+	AZ(pthread_mutex_lock(&p->lock));
+	p->admissions++;
+	p->admission = true;
+	if (p->above < above)
+		p->above = above;
+	AZ(pthread_cond_signal(&p->wake));
+	AZ(pthread_mutex_unlock(&p->lock));
+}
+
+void publisher_close(struct publisher *p, const char *reason)
+{
+	AZ(pthread_mutex_lock(&p->lock));
+	p->closed = true;
+	error_set(&p->closed_because, ERROR_UNAVAILABLE, "%s", reason);
+	p->closed_because.retry_after_s = CLOSED_RETRY_S;
+	AZ(pthread_mutex_unlock(&p->lock));
+}
+
+/* Whether anything may be pushed, derived tags among it: an old record's would go back. */
+static bool may_push(struct publisher *p)
+{
+	bool may;
+
+	AZ(pthread_mutex_lock(&p->lock));
+	may = !p->closed &&
+	      (p->gate == GATE_OPEN || (p->gate == GATE_CLUSTER && p->admissions > 0));
+	AZ(pthread_mutex_unlock(&p->lock));
+	return may;
+}
+
+/* ---- what waits ---- */
+
+/* Under the lock; NULL: none. */
+static struct layout_step *take_step(struct publisher *p)
+{
+	struct layout_step *step = p->steps;
+
+	if (step == NULL)
+		return NULL;
+	p->steps = step->next;
+	if (p->steps == NULL)
+		p->last_step = &p->steps;
+	return step;
 }
 
 /* Refuses everything that waits. */
 static void refuse_waiting(struct publisher *p, const struct error *err)
 {
+	struct layout_step *step;
 	struct change *change;
 	size_t n;
 
 	do {
 		AZ(pthread_mutex_lock(&p->lock));
 		n = queue_take(&p->queue, &change, 1);
+		step = take_step(p);
 		tell_depth(p);
 		AZ(pthread_mutex_unlock(&p->lock));
 		if (n > 0)
 			refuse(change, err);
-	} while (n > 0);
+		if (step != NULL)
+			refuse_step(step, err);
+	} while (n > 0 || step != NULL);
 }
 
 /* ---- taking a batch ---- */
@@ -161,40 +320,45 @@ static void gather(struct publisher *p)
 		;
 }
 
-/* Waits for changes. False: stop. */
-static bool take_batch(struct publisher *p)
+enum work { WORK_STOP, WORK_ADMIT, WORK_STEP, WORK_BATCH };
+
+/* Under the lock. */
+static enum work find_work(struct publisher *p)
+{
+	p->wake_at = 1;
+	while (p->queue.in_line == 0 && p->steps == NULL && !p->admission && !p->stopping)
+		AZ(pthread_cond_wait(&p->wake, &p->lock));
+	if (p->stopping)
+		return WORK_STOP;
+	if (p->admission)
+		return WORK_ADMIT;
+	if (p->steps != NULL)
+		return WORK_STEP;
+	gather(p);
+	return p->stopping ? WORK_STOP : WORK_BATCH;
+}
+
+/* Waits for something to do, and takes it into the batch. */
+static enum work take_work(struct publisher *p)
 {
 	struct change *changes[LIMIT_BATCH];
-	bool stopping;
+	enum work work;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	p->wake_at = 1;
-	while (p->queue.in_line == 0 && !p->stopping)
-		AZ(pthread_cond_wait(&p->wake, &p->lock));
-	gather(p);
+	work = find_work(p);
 	p->wake_at = 0;
-	stopping = p->stopping;
-	if (!stopping)
+	if (work == WORK_STEP)
+		p->batch->step = take_step(p);
+	if (work == WORK_BATCH)
 		p->batch->n = queue_take(&p->queue, changes, LIMIT_BATCH);
 	tell_depth(p);
 	AZ(pthread_mutex_unlock(&p->lock));
 	for (size_t i = 0; i < p->batch->n; i++)
 		p->batch->items[i] = (struct item){.change = changes[i]};
-	return !stopping;
+	return work;
 }
 
 /* ---- phases ---- */
-
-static void tell_state(const struct state *state)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < state_n_partitions(state); i++)
-		bytes += state_partition(state, i)->layer_size;
-	metric_set(&publish_metric_ready, METRIC_NO_LABELS, 1);
-	metric_set(&publish_metric_catalog_resources, METRIC_NO_LABELS, state_count(state));
-	metric_set(&publish_metric_catalog_bytes, METRIC_NO_LABELS, bytes);
-}
 
 static void become_ready(struct publisher *p)
 {
@@ -208,7 +372,7 @@ static void become_ready(struct publisher *p)
 	AZ(pthread_mutex_unlock(&p->lock));
 	state_unref(old);
 	p->ever_ready = true;
-	tell_state(p->writer.head.state);
+	report_state(p->writer.head.state);
 }
 
 static void become_restoring(struct publisher *p, const struct error *reason)
@@ -223,14 +387,17 @@ static void become_restoring(struct publisher *p, const struct error *reason)
 	metric_set(&publish_metric_ready, METRIC_NO_LABELS, 0);
 }
 
-/* Returns false as soon as the publisher is told to stop. */
+/* Returns false as soon as the publisher is told to stop; an admission ends the wait too. */
 static bool wait_ms(struct publisher *p, unsigned ms)
 {
 	struct timespec until = clock_deadline((uint64_t)ms * 1000);
+	unsigned admissions;
 	bool stopping;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	while (!p->stopping && pthread_cond_timedwait(&p->wake, &p->lock, &until) == 0)
+	admissions = p->admissions;
+	while (!p->stopping && p->admissions == admissions &&
+		pthread_cond_timedwait(&p->wake, &p->lock, &until) == 0)
 		;
 	stopping = p->stopping;
 	AZ(pthread_mutex_unlock(&p->lock));
@@ -252,16 +419,17 @@ static int check_not_older(const struct publisher *p, const struct head *head, s
 		(unsigned long long)last, (unsigned long long)head->version);
 }
 
-/* What flags say about the layout is for a new store; of another one it must be true. */
+/* What flags say about the layout is for a new store; of another one it must be true at the start.
+ * Later a repartition may have changed it. */
 static int check_layout(const struct publisher *p, const struct head *head, struct error *err)
 {
 	const struct layout *has = state_layout(head->state);
 
-	if (!p->layout_given || layout_eq(has, &p->layout))
+	if (p->ever_ready || !p->layout_given || layout_eq(has, &p->layout))
 		return 0;
 	return error_set(err, ERROR_UNAVAILABLE,
 		"the store has the layout %s with %u catalogs for a namespace, not what --layout "
-		"and --catalogs say: leave them out, or give what it has",
+		"and --catalogs say: leave them out, or change it with gsq repartition",
 		layout_kind_name(has->kind), has->catalogs);
 }
 
@@ -278,86 +446,68 @@ static int init_store(
 	return 0;
 }
 
+/* No record may mean that the registry lost everything, and then the cluster has versions which
+ * nobody else knows. Listeners are shown an empty state, to compare that with. */
+static int ask_cluster(struct publisher *p, struct error *err)
+{
+	struct head none = {.version = 0};
+
+	if (!p->told_empty) {
+		if (state_new(&none.state, &p->layout, err) != 0)
+			return -1;
+		event_restored(&p->listener, &none);
+		head_done(&none);
+		p->told_empty = true;
+	}
+	AZ(pthread_mutex_lock(&p->lock));
+	*err = why_closed(p);
+	AZ(pthread_mutex_unlock(&p->lock));
+	return -1;
+}
+
 /* A store that had a record and has none was lost, not new. */
 static int read_or_init(
 	struct publisher *p, struct head *ret, struct record *ret_record, struct error *err)
 {
 	if (head_read(ret, ret_record, p->writer.registry, err) == 0)
 		return 0;
-	if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready)
+	if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready || p->gate == GATE_HOLD)
 		return -1;
-	return init_store(p, ret, ret_record, err);
+	return may_push(p) ? init_store(p, ret, ret_record, err) : ask_cluster(p, err);
+}
+
+/* Keeps the record for the day when the gate opens. */
+static void keep_unrolled(struct publisher *p, struct record *record)
+{
+	record_done(&p->unrolled);
+	p->unrolled = *record;
+	*record = (struct record){0};
+	p->has_unrolled = true;
 }
 
 /* No tag moves before the head is known to be one to go on from. */
 static int read_head(struct publisher *p, struct error *err)
 {
 	CLEANUP(record_done) struct record record = {0};
+	bool rolls;
 	struct head head;
 
 	if (read_or_init(p, &head, &record, err) != 0)
 		return -1;
+	rolls = may_push(p);
 	if (check_not_older(p, &head, err) != 0 || check_layout(p, &head, err) != 0 ||
-		restore_latest(head.state, &record, p->writer.registry, err) != 0) {
+		(rolls && restore_latest(head.state, &record, p->writer.registry, err) != 0)) {
 		head_done(&head);
 		return -1;
 	}
+	p->has_unrolled = false;
+	if (!rolls)
+		keep_unrolled(p, &record);
 	head_done(&p->writer.head);
 	p->writer.head = head;
 	if (p->writer.versions.highest < head.version)
 		p->writer.versions.highest = head.version;
 	return 0;
-}
-
-/* Flux applies all of a catalog for every change, so a large one is slow. */
-static bool is_large(const struct partition *p)
-{
-	return p != NULL && catalog_count(p->catalog) >= LIMIT_CATALOG_WARN;
-}
-
-static void warn_of_size(const struct partition *p)
-{
-	log_warn("the catalog grows large: each change takes Flux seconds",
-		LOG_STR("catalog", p->repository), LOG_NUM("resources", catalog_count(p->catalog)),
-		LOG_NUM("limit", LIMIT_CATALOG_RESOURCES));
-}
-
-static void warn_of_all(const struct state *state)
-{
-	for (size_t i = 0; i < state_n_partitions(state); i++)
-		if (is_large(state_partition(state, i)))
-			warn_of_size(state_partition(state, i));
-}
-
-/* Of those that the revision has made large. */
-static void warn_of_changed(const struct state *before, const struct revision *rev)
-{
-	for (size_t i = 0; i < rev->n_catalogs; i++) {
-		const struct partition *p;
-		struct place place;
-
-		if (!layout_repository_parse(
-			    state_layout(before), slice_of(rev->catalogs[i].repository), &place))
-			continue; /* the root */
-		p = state_partition_at(rev->state, &place);
-		if (is_large(p) && !is_large(state_partition_at(before, &place)))
-			warn_of_size(p);
-	}
-}
-
-/* A root is rendered with the next commit, not for its own sake: tells that it will be another. */
-static void tell_root(const struct publisher *p)
-{
-	const struct head *head = &p->writer.head;
-	struct root_options next;
-	char url[ROOT_URL_SIZE];
-
-	root_choose(&next, &p->root, &head->root);
-	if (state_layout(head->state)->kind != LAYOUT_SPLIT || root_options_eq(&next, &head->root))
-		return;
-	root_url(&next, url);
-	log_info("the next commit tells Flux another way to the catalogs",
-		LOG_STR("catalog_url", url), LOG_STR("catalog_secret", next.secret));
 }
 
 /* Reads the head until that works; what waits in the queue is told to come back, for it may take
@@ -377,13 +527,14 @@ static bool restore(struct publisher *p)
 		wait = 2 * wait > LIMIT_RESTORE_WAIT_MS ? LIMIT_RESTORE_WAIT_MS : 2 * wait;
 	}
 	become_ready(p);
+	event_restored(&p->listener, &p->writer.head);
 	took = clock_monotonic_us() - started;
 	metric_set(&publish_metric_restore, METRIC_NO_LABELS, took);
 	log_info("ready", LOG_NUM("resources", state_count(p->writer.head.state)),
 		LOG_NUM("catalogs", state_n_partitions(p->writer.head.state)),
 		LOG_NUM("version", p->writer.head.version), LOG_NUM("restore_ms", took / 1000));
-	warn_of_all(p->writer.head.state);
-	tell_root(p);
+	report_sizes(p->writer.head.state);
+	report_root(&p->root, &p->writer.head);
 	return true;
 }
 
@@ -424,28 +575,16 @@ static bool settle_doubt(struct publisher *p, const struct digest *old_record)
 	return going_on;
 }
 
-static void count_commit(enum commit_result result, size_t n_changes)
+/* What the batch has come to, to who listens. */
+static void tell(const struct publisher *p)
 {
-	static const char *const outcomes[] = {
-		[COMMIT_DONE] = "done",
-		[COMMIT_FAILED] = "failed",
-		[COMMIT_NOT_HEAD] = "not_head",
-		[COMMIT_IN_DOUBT] = "in_doubt",
-		[COMMIT_UNFINISHED] = "unfinished",
-	};
+	const struct batch *b = p->batch;
 
-	metric_add(&publish_metric_commits, METRIC_LABELS(outcomes[result]), 1);
-	metric_observe(&publish_metric_batch_size, METRIC_NO_LABELS, n_changes);
-}
-
-static void log_commit(const struct publisher *p, uint64_t started)
-{
-	if (p->batch->has_revision)
-		log_info("committed", LOG_NUM("version", p->writer.head.version),
-			LOG_NUM("changes", commit_changes(p->batch)),
-			LOG_NUM("catalogs", p->batch->revision.n_catalogs),
-			LOG_NUM("resources", state_count(p->writer.head.state)),
-			LOG_NUM("ms", clock_monotonic_ms() - started));
+	if (b->has_revision) {
+		report_outcome(COMMIT_DONE, commit_changes(b));
+		event_committed(&p->listener, b, &p->writer.head);
+	}
+	event_repeated(&p->listener, b, p->writer.head.state);
 }
 
 /* False: stop. */
@@ -459,15 +598,14 @@ static bool run_batch(struct publisher *p)
 
 	if (result == COMMIT_DONE) {
 		become_ready(p); /* readers see it before the answer does */
-		if (p->batch->has_revision)
-			count_commit(result, commit_changes(p->batch));
+		tell(p);
 		commit_answer(p->batch, NULL);
-		log_commit(p, started);
-		if (p->batch->has_revision)
-			warn_of_changed(old, &p->batch->revision);
+		report_commit(p->batch, &p->writer.head, started);
+		if (p->batch->has_revision && p->batch->step == NULL)
+			report_grown(old, &p->batch->revision);
 		return true;
 	}
-	count_commit(result, commit_changes(p->batch));
+	report_outcome(result, commit_changes(p->batch));
 	log_warn("commit failed", LOG_STR("reason", err.text),
 		LOG_NUM("changes", commit_changes(p->batch)));
 	if (result == COMMIT_FAILED) {
@@ -486,18 +624,76 @@ static bool run_batch(struct publisher *p)
 	return restore(p);
 }
 
+/* ---- opening the gate ---- */
+
+/* What restoring has left to be done; only if nobody else has written meanwhile. */
+static int roll_forward(struct publisher *p, struct error *err)
+{
+	struct registry *registry = p->writer.registry;
+	struct digest now;
+
+	if (head_resolve(&now, registry, err) != 0)
+		return -1;
+	if (!digest_eq(&now, &p->writer.head.record))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"another server has written while the cluster was asked: reading it");
+	if (restore_latest(p->writer.head.state, &p->unrolled, registry, err) != 0)
+		return -1;
+	record_done(&p->unrolled);
+	p->has_unrolled = false;
+	return 0;
+}
+
+/* False: stop. */
+static bool admit(struct publisher *p)
+{
+	struct error err = ERROR_INIT;
+	uint64_t above;
+
+	AZ(pthread_mutex_lock(&p->lock));
+	p->admission = false;
+	above = p->above;
+	AZ(pthread_mutex_unlock(&p->lock));
+	if (p->writer.versions.highest < above)
+		p->writer.versions.highest = above;
+	if (!may_push(p))
+		return true;
+	if (p->has_unrolled && roll_forward(p, &err) != 0) {
+		become_restoring(p, &err);
+		if (!restore(p))
+			return false;
+	}
+	AZ(pthread_mutex_lock(&p->lock));
+	if (p->gate == GATE_CLUSTER)
+		p->gate = GATE_OPEN;
+	AZ(pthread_mutex_unlock(&p->lock));
+	return true;
+}
+
+static bool do_work(struct publisher *p, enum work work)
+{
+	uint64_t started = clock_monotonic_us();
+	bool going_on;
+
+	if (work == WORK_ADMIT)
+		return admit(p);
+	going_on = run_batch(p);
+	if (work == WORK_BATCH)
+		p->last_us = clock_monotonic_us() - started;
+	batch_reset(p->batch);
+	return going_on;
+}
+
 static void *run(void *arg)
 {
 	struct publisher *p = arg;
 	struct error stopping = unavailable("the server is stopping; try again");
 	bool going_on = restore(p);
 
-	while (going_on && take_batch(p)) {
-		uint64_t started = clock_monotonic_us();
+	while (going_on) {
+		enum work next = take_work(p);
 
-		going_on = run_batch(p);
-		p->last_us = clock_monotonic_us() - started;
-		batch_reset(p->batch);
+		going_on = next != WORK_STOP && do_work(p, next);
 	}
 	refuse_waiting(p, &stopping);
 	return NULL;
@@ -521,6 +717,7 @@ static void free_publisher(struct publisher *p)
 	AZ(pthread_cond_destroy(&p->wake));
 	AZ(pthread_mutex_destroy(&p->lock));
 	head_done(&p->writer.head);
+	record_done(&p->unrolled);
 	gzips_done(&p->writer.gzips);
 	state_unref(p->current);
 	free(p->batch);
@@ -540,6 +737,9 @@ int publisher_new(
 	p->layout_given = options->layout != NULL;
 	p->layout = options->layout != NULL ? *options->layout : (struct layout){LAYOUT_SINGLE, 1};
 	p->root = options->root;
+	p->listener = options->listener;
+	p->gate = options->gate;
+	p->last_step = &p->steps;
 	p->writer.registry = options->registry;
 	p->writer.root = &p->root;
 	p->writer.versions.now_us = options->now_us != NULL ? options->now_us : clock_realtime_us;
@@ -586,6 +786,21 @@ int publisher_ready(struct publisher *p, struct error *err)
 		*err = p->stopping ? unavailable("the server is stopping") : p->reason;
 	AZ(pthread_mutex_unlock(&p->lock));
 	return ready ? 0 : -1;
+}
+
+int publisher_writable(struct publisher *p, struct error *err)
+{
+	struct error why;
+
+	if (publisher_ready(p, err) != 0)
+		return -1;
+	AZ(pthread_mutex_lock(&p->lock));
+	why = why_closed(p);
+	AZ(pthread_mutex_unlock(&p->lock));
+	if (why.code == ERROR_NONE)
+		return 0;
+	*err = why;
+	return -1;
 }
 
 struct state *publisher_state(struct publisher *p)

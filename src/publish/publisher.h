@@ -10,11 +10,55 @@
 #ifndef PUBLISH_PUBLISHER_H
 #define PUBLISH_PUBLISHER_H
 
+#include "catalog/record.h"
 #include "catalog/root.h"
 #include "catalog/state.h"
 #include "oci/registry.h"
 
 struct publisher;
+
+/* ---- what others are told of commits ---- */
+
+/* A resource that a commit has changed. */
+struct publisher_change {
+	enum record_op op;
+	const char *namespace, *name;
+	uint64_t version; /* a tombstone's after a deletion */
+	struct digest digest;
+	const struct resource *resource; /* NULL after a deletion */
+};
+
+/* A commit has become current. All of it is borrowed, for the time of the call. */
+struct publisher_event {
+	struct state *state;
+	uint64_t version;
+	size_t n_changes; /* those that were unchanged are not among them */
+	const struct publisher_change *changes;
+	size_t n_catalogs; /* that the commit has changed, the root among them: to be fetched by
+			      Flux */
+	const char *const *catalogs; /* their repositories */
+};
+
+/* On the publisher's thread, after readers see the state and before the changes are answered: must
+ * not block. Each may be NULL. */
+struct publisher_listener {
+	/* After a restore: anything may have changed. repartition: what the record says of one that
+	 * is under way. Of a new store that GATE_CLUSTER keeps from being made the state is empty
+	 * and the version 0: the registry may have lost everything. */
+	void (*restored)(struct state *state, uint64_t version,
+		const struct record_repartition *repartition, void *arg);
+	void (*committed)(const struct publisher_event *event, void *arg);
+	/* Equal intent, which changes nothing: Flux is woken all the same (DESIGN invariant 9). */
+	void (*repeated)(const char *repository, void *arg);
+	void *arg;
+};
+
+/* Who may write. Reads are served in any case, once restored. */
+enum publisher_gate {
+	GATE_OPEN,
+	GATE_CLUSTER, /* nobody, until publisher_admit(): the cluster may know better */
+	GATE_HOLD,    /* nobody: an operator's word. Nothing at all is pushed */
+};
 
 struct publisher_options {
 	struct registry *registry;   /* borrowed; used by the publisher's thread only */
@@ -23,6 +67,8 @@ struct publisher_options {
 				      * single for a new one, and whatever another has */
 	struct root_request root;    /* for the split layout */
 	uint64_t (*now_us)(void);    /* NULL: clock_realtime_us */
+	enum publisher_gate gate;
+	struct publisher_listener listener;
 };
 
 int publisher_new(struct publisher **ret, const struct publisher_options *options,
@@ -35,6 +81,10 @@ void publisher_free(struct publisher *p);
 
 /* 0 when restored; -1 with the reason (ERROR_UNAVAILABLE) until then or when writing stopped. */
 int publisher_ready(struct publisher *p, struct error *err);
+
+/* 0 when changes are taken; -1 with the reason (ERROR_UNAVAILABLE) where it is not ready, and where
+ * the gate is closed. */
+int publisher_writable(struct publisher *p, struct error *err);
 
 /* What is current, with a reference for the caller; NULL before the first restore. */
 struct state *publisher_state(struct publisher *p);
@@ -62,5 +112,42 @@ void publisher_put(struct publisher *p, struct intent *intent, publisher_done *d
 /* Wants the resource gone; ERROR_NOT_FOUND where there is none. */
 void publisher_delete(struct publisher *p, const char *namespace, const char *name,
 	publisher_done *done, void *arg);
+
+/* ---- the gate ---- */
+
+/* The cluster shows nothing that the record does not know (or cannot be asked): opens GATE_CLUSTER.
+ * above: versions are issued above this one. */
+void publisher_admit(struct publisher *p, uint64_t above);
+/* The record is older than what the cluster shows: no more changes are taken, and reason says so,
+ * until the server is started again. */
+void publisher_close(struct publisher *p, const char *reason);
+
+/* ---- holds: the cluster's part ---- */
+
+/* Leaves the accepted version off what Flux applies. version: that one; nothing is done, as
+ * OUTCOME_UNCHANGED, where another is current by now, or none (then the outcome has no resource),
+ * and where it is held so already. instead: an earlier version to apply in its place, or 0;
+ * ERROR_NOT_FOUND where there is no such version: then ask again with 0. message is copied. */
+void publisher_hold(struct publisher *p, const char *namespace, const char *name, uint64_t version,
+	enum hold_reason reason, uint64_t instead, const char *message, publisher_done *done,
+	void *arg);
+/* Publishes the accepted version again, if it is held for that reason; else OUTCOME_UNCHANGED. */
+void publisher_release(struct publisher *p, const char *namespace, const char *name,
+	enum hold_reason reason, publisher_done *done, void *arg);
+
+/* ---- repartition: the cluster's part (cluster/repartition.h has the whole way) ---- */
+
+/* Commits one step, by itself, between batches. While one is under way deletions are refused with
+ * ERROR_UNAVAILABLE: catalogs that may not prune would leave the object behind. done() gets
+ * OUTCOME_UPDATED, or OUTCOME_UNCHANGED for a step that was made before: so one whose answer was
+ * lost can be asked for again. ERROR_CONFLICT: another step is due, or the store has that layout.
+ * What does not fit (state_fits()) is refused before the first step.
+ * FREEZE  the record says where the way goes; catalogs stay, and may not prune any more
+ * SWITCH  the layout is the new one: its catalogs hold all resources, the old ones that are not
+ *         among them are emptied and stay in the root; still none may prune
+ * THAW    (RECORD_SETTLED) catalogs may prune again; the old ones have left the root. Given the
+ *         layout that the store had, it gives up what was only frozen */
+void publisher_repartition(struct publisher *p, enum record_repartition_step step,
+	const struct layout *to, publisher_done *done, void *arg);
 
 #endif

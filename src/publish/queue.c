@@ -3,6 +3,13 @@
 
 #include <stdlib.h>
 
+void change_free(struct change *change)
+{
+	intent_unref(change->intent);
+	free(change->message);
+	free(change);
+}
+
 void queue_init(struct queue *q)
 {
 	*q = (struct queue){.n = 0};

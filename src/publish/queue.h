@@ -11,9 +11,16 @@
 #include "base/siphash.h"
 #include "publish/publisher.h"
 
+enum change_kind { CHANGE_PUT, CHANGE_DELETE, CHANGE_HOLD, CHANGE_RELEASE };
+
 /* A change that somebody waits for. */
 struct change {
-	struct intent *intent; /* NULL: delete */
+	enum change_kind kind;
+	struct intent *intent;   /* put: what is wanted */
+	enum hold_reason reason; /* hold and release */
+	uint64_t version;        /* hold: the accepted one, */
+	uint64_t instead;        /* what to apply in its place, or 0, */
+	char *message;           /* and why */
 	char namespace[LIMIT_NAME + 1];
 	char name[LIMIT_NAME + 1];
 	publisher_done *done;
@@ -36,6 +43,9 @@ struct queue {
 	struct siphash_key key; /* at random: nobody can choose names that share a slot */
 	struct change *slots[QUEUE_SLOTS];
 };
+
+/* Its memory, and what it holds. */
+void change_free(struct change *change);
 
 void queue_init(struct queue *q);
 void queue_add(struct queue *q, struct change *change);

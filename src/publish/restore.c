@@ -155,8 +155,69 @@ static int read_partitions(struct partition **partitions, const struct place *pl
 
 /* ---- the root, which says what catalogs there are ---- */
 
-static int read_root(struct place **ret, size_t *ret_n, struct digest *ret_digest,
-	const struct record *record, struct registry *registry, struct error *err)
+/* What the root says. */
+struct found {
+	struct places places;
+	struct places leftovers; /* of the layout before */
+	struct digest root;      /* DIGEST_NONE: there is none */
+};
+
+static void found_done(struct found *f)
+{
+	places_done(&f->places);
+	places_done(&f->leftovers);
+}
+
+/* The layout before, of which something may be left in the root; or NULL. */
+static const struct layout *layout_before(const struct record *record)
+{
+	const struct record_repartition *r = &record->repartition;
+
+	return record->layout.kind == LAYOUT_SPLIT && r->step == RECORD_SWITCH &&
+			       r->other.kind == LAYOUT_SPLIT
+		       ? &r->other
+		       : NULL;
+}
+
+/* A place of the layout before whose repository is one of the layout's is none of these. */
+static void drop_current(
+	struct places *places, const struct layout *before, const struct layout *layout)
+{
+	size_t n = places->n;
+
+	places->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		char repository[CATALOG_REPOSITORY_SIZE];
+		struct place ignored;
+
+		layout_repository(before, &places->list[i], repository);
+		if (!layout_repository_parse(layout, slice_of(repository), &ignored))
+			places->list[places->n++] = places->list[i];
+	}
+}
+
+int restore_root(struct places *ret, struct places *ret_leftovers, const struct record *record,
+	struct slice layer, struct error *err)
+{
+	const struct layout *layout = &record->layout, *before = layout_before(record);
+	struct places places = {0}, leftovers = {0};
+
+	if (root_read(&places.list, &places.n, layout, before, layer, err) != 0)
+		return -1;
+	if (before != NULL &&
+		root_read(&leftovers.list, &leftovers.n, before, layout, layer, err) != 0) {
+		places_done(&places);
+		return -1;
+	}
+	if (before != NULL)
+		drop_current(&leftovers, before, layout);
+	*ret = places;
+	*ret_leftovers = leftovers;
+	return 0;
+}
+
+static int read_root(struct found *ret, const struct record *record, struct registry *registry,
+	struct error *err)
 {
 	struct arrival root;
 	int rc = 0;
@@ -164,23 +225,23 @@ static int read_root(struct place **ret, size_t *ret_n, struct digest *ret_diges
 	arrival_init(&root, CATALOG_REPOSITORY, record);
 	registry_pull(registry, &root.pull, 1);
 	if (root.pull.err.code == ERROR_NONE)
-		rc = root_read(
-			ret, ret_n, &record->layout, buf_slice(&root.pull.layer), &root.pull.err);
-	*ret_digest = root.pull.digest;
+		rc = restore_root(&ret->places, &ret->leftovers, record,
+			buf_slice(&root.pull.layer), &root.pull.err);
+	ret->root = root.pull.digest;
 	if (rc != 0 || root.pull.err.code != ERROR_NONE)
 		rc = arrival_failed(&root, err);
 	arrival_done(&root);
 	return rc;
 }
 
-static int find_places(struct place **ret, size_t *ret_n, struct digest *ret_root,
-	const struct record *record, struct registry *registry, struct error *err)
+static int find_places(struct found *ret, const struct record *record, struct registry *registry,
+	struct error *err)
 {
 	if (record->layout.kind == LAYOUT_SPLIT)
-		return read_root(ret, ret_n, ret_root, record, registry, err);
-	*ret = calloc(1, sizeof(**ret));
-	*ret_n = 1;
-	return *ret == NULL ? error_no_memory(err) : 0;
+		return read_root(ret, record, registry, err);
+	ret->places.list = calloc(1, sizeof(ret->places.list[0]));
+	ret->places.n = 1;
+	return ret->places.list == NULL ? error_no_memory(err) : 0;
 }
 
 /* ---- all of it ---- */
@@ -198,10 +259,11 @@ static int check_digest(const struct state *state, const struct record *record, 
 		CATALOG_REPOSITORY, (unsigned long long)record->version);
 }
 
-static int read_places(struct state **ret, const struct place *places, size_t n,
-	const struct digest *root, const struct record *record, struct registry *registry,
-	struct error *err)
+static int read_places(struct state **ret, const struct found *found, const struct record *record,
+	struct registry *registry, struct error *err)
 {
+	const struct place *places = found->places.list;
+	size_t n = found->places.n;
 	struct partition **partitions = calloc(n + 1, sizeof(*partitions));
 	CLEANUP(state_unrefp) struct state *empty = NULL;
 	int rc =
@@ -211,25 +273,27 @@ static int read_places(struct state **ret, const struct place *places, size_t n,
 		rc = read_partitions(partitions + i, places + i,
 			n - i < LIMIT_PULLS ? n - i : LIMIT_PULLS, record, registry, err);
 	if (rc == 0)
-		rc = state_replace(ret, empty, partitions, n, root, err);
+		rc = state_replace(ret, empty, partitions, n, &found->root, err);
 	if (partitions != NULL)
 		partitions_free(partitions, n);
 	return rc;
 }
 
-int restore_state(struct state **ret, const struct record *record, struct registry *registry,
-	struct error *err)
+int restore_state(struct state **ret, struct places *ret_leftovers, const struct record *record,
+	struct registry *registry, struct error *err)
 {
 	CLEANUP(state_unrefp) struct state *state = NULL;
-	AUTO_FREE struct place *places = NULL;
-	struct digest root = {.algorithm = DIGEST_NONE};
-	size_t n;
+	CLEANUP(found_done) struct found found = {.root = {.algorithm = DIGEST_NONE}};
 
-	if (find_places(&places, &n, &root, record, registry, err) != 0 ||
-		read_places(&state, places, n, &root, record, registry, err) != 0 ||
+	if (find_places(&found, record, registry, err) != 0 ||
+		read_places(&state, &found, record, registry, err) != 0 ||
 		check_digest(state, record, err) != 0)
 		return -1;
 	*ret = TAKE_PTR(state);
+	if (ret_leftovers != NULL) {
+		*ret_leftovers = found.leftovers;
+		found.leftovers = (struct places){0};
+	}
 	return 0;
 }
 
@@ -256,7 +320,18 @@ static void derived_list_done(struct derived_list *d)
 	free(d->list);
 }
 
-/* The artifact that a change of the record stored, made again: it is a pure function. */
+bool restore_agrees(const struct record_change *change, const struct resource *r)
+{
+	if (change->op == RECORD_DELETE || r == NULL)
+		return change->op == RECORD_DELETE && r == NULL;
+	if (r->version != change->version || !digest_eq(&r->digest, &change->digest))
+		return false;
+	return (change->op != RECORD_HOLD || r->hold != NULL) &&
+	       (change->op != RECORD_RELEASE || r->hold == NULL);
+}
+
+/* The artifact that a change of the record stored, or that it is about, made again: it is a pure
+ * function. */
 static int artifact_of_change(struct artifact *ret, const struct record_change *change,
 	const struct state *state, struct error *err)
 {
@@ -264,15 +339,15 @@ static int artifact_of_change(struct artifact *ret, const struct record_change *
 	struct artifact a;
 	int rc;
 
-	if (change->op == RECORD_DELETE && r == NULL)
-		rc = artifact_of_tombstone(
-			&a, change->namespace, change->name, change->version, err);
-	else if (change->op != RECORD_DELETE && r != NULL && r->version == change->version)
-		rc = artifact_of_resource(&a, r->intent, r->version, err);
-	else
+	if (!restore_agrees(change, r))
 		return error_set(err, ERROR_INTERNAL,
 			"the catalog does not hold %s/%s as the last commit record says",
 			change->namespace, change->name);
+	if (r == NULL)
+		rc = artifact_of_tombstone(
+			&a, change->namespace, change->name, change->version, err);
+	else
+		rc = artifact_of_resource(&a, r->intent, r->version, err);
 	if (rc != 0)
 		return -1;
 	if (!digest_eq(&a.digest, &change->digest)) {

@@ -255,7 +255,7 @@ static bool sweep_resource(struct versions_sweep *sweep, const char *namespace, 
 
 	if (!pace(sweep))
 		return false;
-	if (expire_resource(&r->expirer, namespace, name, current == NULL ? 0 : current->version,
+	if (expire_resource(&r->expirer, namespace, name, expiry_first_needed(current),
 		    needed_version(sweep, namespace, name), &err) == 0)
 		return true;
 	return take_failure(r, VERSIONS, &err);

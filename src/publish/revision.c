@@ -12,6 +12,7 @@
 void revision_done(struct revision *rev)
 {
 	state_unref(rev->state);
+	places_done(&rev->leftovers);
 	for (size_t i = 0; i < rev->n_catalogs; i++)
 		artifact_done(&rev->catalogs[i].artifact);
 	free(rev->catalogs);
@@ -88,6 +89,28 @@ static int make_catalogs(
 		&rev->state, draft->state, draft->partitions, draft->n_partitions, NULL, err);
 }
 
+/* What is left of the layout before, without any resource from now on. */
+static int make_leftovers(
+	struct revision *rev, const struct revision_draft *draft, struct error *err)
+{
+	CLEANUP(catalog_unrefp) struct catalog *empty = NULL;
+
+	if (catalog_new(&empty, err) != 0)
+		return -1;
+	for (size_t i = 0; i < draft->leftovers->n; i++) {
+		char repository[CATALOG_REPOSITORY_SIZE];
+		struct artifact *a;
+
+		layout_repository(
+			&draft->repartition.other, &draft->leftovers->list[i], repository);
+		a = add_catalog(rev, repository);
+		if (catalog_layer(empty, &draft->gzips->at[0], &a->layer, err) != 0 ||
+			finish_catalog(a, rev->version, err) != 0)
+			return error_wrap(err, "%s", repository);
+	}
+	return 0;
+}
+
 /* The root changes when catalogs are added to it, which happens seldom. */
 static bool changes_root(const struct revision *rev, const struct revision_draft *draft)
 {
@@ -96,20 +119,41 @@ static bool changes_root(const struct revision *rev, const struct revision_draft
 		       state_n_partitions(rev->state) != state_n_partitions(draft->state));
 }
 
-static int make_root(struct revision *rev, const struct revision_draft *draft, struct error *err)
+static int render_root(struct buf *ret, const struct revision *rev,
+	const struct revision_draft *draft, struct error *err)
 {
-	size_t n = state_n_partitions(rev->state);
+	size_t n = state_n_partitions(rev->state), n_leftovers = rev->leftovers.n;
 	AUTO_FREE struct place *places = calloc(n + 1, sizeof(*places));
-	struct artifact *a;
-	struct state *with_root;
+	AUTO_FREE char(*repositories)[CATALOG_REPOSITORY_SIZE] =
+		calloc(n_leftovers + 1, sizeof(*repositories));
+	AUTO_FREE const char **leftovers = calloc(n_leftovers + 1, sizeof(*leftovers));
+	struct root_catalogs catalogs = {
+		.layout = state_layout(rev->state),
+		.n = n,
+		.places = places,
+		.n_leftovers = n_leftovers,
+		.leftovers = leftovers,
+		.frozen = rev->repartition.step != RECORD_SETTLED,
+	};
 
-	if (places == NULL)
+	if (places == NULL || repositories == NULL || leftovers == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < n; i++)
 		places[i] = state_partition(rev->state, i)->place;
-	a = add_catalog(rev, CATALOG_REPOSITORY);
-	if (root_layer(draft->root, state_layout(rev->state), places, n, &draft->gzips->at[0],
-		    &a->layer, err) != 0 ||
+	for (size_t i = 0; i < n_leftovers; i++) {
+		layout_repository(
+			&rev->repartition.other, &rev->leftovers.list[i], repositories[i]);
+		leftovers[i] = repositories[i];
+	}
+	return root_layer(draft->root, &catalogs, &draft->gzips->at[0], ret, err);
+}
+
+static int make_root(struct revision *rev, const struct revision_draft *draft, struct error *err)
+{
+	struct artifact *a = add_catalog(rev, CATALOG_REPOSITORY);
+	struct state *with_root;
+
+	if (render_root(&a->layer, rev, draft, err) != 0 ||
 		finish_catalog(a, rev->version, err) != 0)
 		return error_wrap(err, CATALOG_REPOSITORY);
 	if (state_replace(&with_root, rev->state, NULL, 0, &a->digest, err) != 0)
@@ -127,6 +171,7 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 		.has_parent = draft->parent != NULL,
 		.layout = *state_layout(rev->state),
 		.root = rev->root,
+		.repartition = rev->repartition,
 		.who = "anonymous",
 		.why = (char *)draft->why,
 		.n_changes = draft->n_changes,
@@ -160,6 +205,7 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 
 static int make_all(struct revision *rev, const struct revision_draft *draft, struct error *err)
 {
+	size_t n_leftovers = draft->leftovers == NULL ? 0 : draft->leftovers->n;
 	uint64_t began;
 
 	if (draft->version > LIMIT_VERSION)
@@ -168,11 +214,17 @@ static int make_all(struct revision *rev, const struct revision_draft *draft, st
 			"take away the tag with such a version");
 	rev->version = draft->version;
 	rev->root = *draft->root;
-	rev->catalogs = calloc(draft->n_partitions + 1, sizeof(rev->catalogs[0]));
+	rev->repartition = draft->repartition;
+	rev->catalogs = calloc(draft->n_partitions + n_leftovers + 1, sizeof(rev->catalogs[0]));
 	if (rev->catalogs == NULL)
 		return error_no_memory(err);
+	if (n_leftovers > 0 && state_layout(draft->state)->kind == LAYOUT_SPLIT &&
+		places_copy(&rev->leftovers, draft->leftovers, err) != 0)
+		return -1;
 	began = clock_monotonic_us();
 	if (make_catalogs(rev, draft, err) != 0)
+		return -1;
+	if (draft->empties_leftovers && make_leftovers(rev, draft, err) != 0)
 		return -1;
 	metric_lap(&publish_metric_catalog_build, METRIC_NO_LABELS, began);
 	if (changes_root(rev, draft) && make_root(rev, draft, err) != 0)

@@ -18,7 +18,9 @@ struct revision_catalog {
 struct revision {
 	uint64_t version;
 	struct state *state;      /* what will be current, */
-	struct root_options root; /* and how Flux gets it */
+	struct root_options root; /* how Flux gets it, */
+	struct record_repartition repartition;
+	struct places leftovers; /* and what of the layout before is in the root */
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
 	struct artifact record;
@@ -30,8 +32,11 @@ struct revision_draft {
 	const struct state *state; /* before */
 	size_t n_partitions;       /* what changes in it, from state_change() */
 	struct partition **partitions;
-	bool with_root;                  /* the root is made again in any case */
-	const struct root_options *root; /* with a root or not: the record has it */
+	bool with_root;                        /* the root is made again in any case */
+	const struct root_options *root;       /* with a root or not: the record has it */
+	struct record_repartition repartition; /* likewise; under way, no catalog may prune */
+	const struct places *leftovers;        /* of repartition.other, in the root; NULL: none */
+	bool empties_leftovers;                /* now: they are pushed without any resource */
 	uint64_t version;
 	const struct digest *parent; /* NULL: the first of a chain */
 	const char *why;             /* NULL: none */

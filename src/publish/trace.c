@@ -107,11 +107,11 @@ static int look_places(struct trace *t, const struct place *places, size_t n, st
 }
 
 /* What cannot be read here the records must tell. */
-static int read_tags(struct trace *t, struct error *err)
+static int read_tags(struct trace *t, const struct record *record, struct error *err)
 {
-	AUTO_FREE struct place *places = NULL;
+	CLEANUP(places_done) struct places places = {0};
+	CLEANUP(places_done) struct places leftovers = {0};
 	struct error unread = ERROR_INIT;
-	size_t n;
 	struct pull root = {
 		.repository = CATALOG_REPOSITORY,
 		.reference = "latest",
@@ -122,9 +122,9 @@ static int read_tags(struct trace *t, struct error *err)
 
 	registry_pull(t->registry, &root, 1);
 	if (root.err.code == ERROR_NONE &&
-		root_read(&places, &n, t->layout, buf_slice(&root.layer), &unread) == 0) {
+		restore_root(&places, &leftovers, record, buf_slice(&root.layer), &unread) == 0) {
 		t->root = root.digest;
-		rc = look_places(t, places, n, err);
+		rc = look_places(t, places.list, places.n, err);
 	}
 	buf_done(&root.manifest);
 	buf_done(&root.layer);
@@ -229,6 +229,10 @@ static int read_records(struct trace *t, const struct record *last, struct error
 			break;
 		if (trace_record(&parent, &record->parent, t->registry, err) != 0)
 			return -1;
+		if (!layout_eq(&parent.layout, t->layout)) { /* its catalogs are others */
+			record_done(&parent);
+			break;
+		}
 		record_done(&older);
 		older = parent;
 		record = &older;
@@ -259,7 +263,7 @@ static int restore_known(
 	catalogs[t->n].digest = t->root;
 	whole.n_catalogs = t->n + 1;
 	whole.catalogs = catalogs;
-	return restore_state(ret, &whole, t->registry, err);
+	return restore_state(ret, NULL, &whole, t->registry, err);
 }
 
 /* The tags come first: what a server changes while we read them stands in the last records. */
@@ -271,7 +275,8 @@ int trace_state(struct state **ret, struct record *record, struct digest *digest
 	struct record last = {0};
 	struct digest last_digest;
 
-	if (read_tags(&t, err) != 0 || head_read_record(&last, &last_digest, registry, err) != 0)
+	if (read_tags(&t, record, err) != 0 ||
+		head_read_record(&last, &last_digest, registry, err) != 0)
 		return -1;
 	record_done(record);
 	*record = last;

@@ -7,6 +7,8 @@ import pytest
 
 from tests.lib.controlplane import DEPLOY, KubectlError
 
+FLUX = [("source.toolkit.fluxcd.io", "ocirepositories"), ("kustomize.toolkit.fluxcd.io", "kustomizations")]
+
 
 @pytest.fixture(scope="module")
 def cluster(control_plane):
@@ -41,6 +43,49 @@ def test_api_has_one_writer_and_finds_zot(cluster):
     assert "GSQ_INIT" not in env
     source = cluster.kubectl_json("-n", "flux-system", "get", "ocirepository", "gitops-squared-catalog")
     assert source["spec"]["url"] == f"oci://{env['REGISTRY_HOST']}/gitops-squared/catalog"
+
+
+def may(cluster, verb, group, resource, namespace=""):
+    """Is the server's service account allowed to?"""
+    deployment = cluster.kubectl_json("-n", "gitops-squared", "get", "deployment", "api")
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    review = cluster.kube.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": f"system:serviceaccount:gitops-squared:{account}",
+                 "resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace}}})
+    return review["status"]["allowed"]
+
+
+def test_api_may_do_what_it_does_in_the_cluster(cluster):
+    for verb in ("get", "list", "watch"):
+        assert may(cluster, verb, "gitops-squared.io", "platformresources"), verb
+        for group, resource in FLUX:
+            assert may(cluster, verb, group, resource, "flux-system"), (verb, resource)
+    for verb in ("list", "watch"):
+        assert may(cluster, verb, "", "namespaces"), verb
+    for group, resource in FLUX:
+        assert may(cluster, "patch", group, resource, "flux-system"), resource
+
+
+def test_api_may_do_nothing_else(cluster):
+    """What is applied and pruned is Flux's to do, with Flux's rights."""
+    for verb in ("create", "update", "patch", "delete", "deletecollection"):
+        assert not may(cluster, verb, "gitops-squared.io", "platformresources", "default"), verb
+        assert not may(cluster, verb, "", "namespaces"), verb
+    for group, resource in FLUX:
+        assert not may(cluster, "get", group, resource, "default"), resource
+        for verb in ("create", "update", "delete"):
+            assert not may(cluster, verb, group, resource, "flux-system"), (verb, resource)
+    for namespace in ("default", "flux-system", "gitops-squared"):
+        assert not may(cluster, "get", "", "secrets", namespace), namespace
+    assert not may(cluster, "get", "*", "*")
+
+
+def test_api_gets_the_token_that_it_asks_the_cluster_with(cluster):
+    pod = cluster.kubectl_json("-n", "gitops-squared", "get", "deployment", "api")["spec"]["template"]["spec"]
+    assert pod.get("automountServiceAccountToken", True) is True
+    assert "--in-cluster" in pod["containers"][0]["args"]
+    assert cluster.kubectl_json("-n", "gitops-squared", "get", "serviceaccount", pod["serviceAccountName"])
 
 
 def test_services_select_their_pods(cluster):

@@ -7,6 +7,7 @@ from collections import namedtuple
 from pathlib import Path
 
 from tests.lib.process import Process, free_port
+from tests.lib.wait import wait_until
 
 # headers: a mapping without regard to case. json: None where there is no body, or it is not JSON.
 Response = namedtuple("Response", "status headers json body")
@@ -17,15 +18,20 @@ class Gsq:
 
     registry    None: the embedded one; else what --registry takes
     init        give --init at the first start only, as an operator would
+    layout      of a new store, also given at the first start only: ["--layout", "split"]
+    kubeconfig  the file for --kubeconfig; None: no cluster
+    args        more flags; may be changed between starts
     """
 
-    def __init__(self, folder, registry=None, init=True, namespaces=("default",), args=(), env=None):
+    def __init__(self, folder, registry=None, init=True, namespaces=("default",), args=(), env=None, layout=(),
+                 kubeconfig=None):
         self.folder = Path(folder)
         self.port = free_port()
         self.registry_port = free_port()
         self.registry_host = f"127.0.0.1:{self.registry_port}"
         self.namespaces = list(namespaces)
-        self._registry, self._init, self._args, self._env = registry, init, args, env
+        self.kubeconfig, self.args = kubeconfig, args
+        self._registry, self._init, self._layout, self._env = registry, init, layout, env
         self.process = None
 
     def start(self, wait="/readyz"):
@@ -84,8 +90,33 @@ class Gsq:
     def post(self, path, body, **kwargs):
         return self.request("POST", path, body, **kwargs)
 
+    def put(self, path, body, **kwargs):
+        return self.request("PUT", path, body, **kwargs)
+
     def delete(self, path, **kwargs):
         return self.request("DELETE", path, **kwargs)
+
+    # ---- what became of a resource ----
+
+    def status(self, name, namespace="default"):
+        """Its status, None where there is no such resource."""
+        answer = self.get(f"{resource_path(namespace, name)}/status")
+        if answer.status == 404:
+            return None
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def wait_phase(self, phase, name, namespace="default", version=None):
+        """Waits until that is its phase, of that version where one is given; returns the status."""
+        def is_there():
+            status = self.status(name, namespace)
+            assert status is not None, f"there is no {namespace}/{name}"
+            assert status["phase"] == phase and version in (None, status.get("version")), status
+            return status
+        return wait_until(is_there, lambda: f"{namespace}/{name} to be {phase}:\n{self.process.log_tail()}")
+
+    def metrics(self):
+        return self.get("/metrics").body.decode()
 
     def _command(self):
         command = [binary(), "serve",
@@ -97,8 +128,15 @@ class Gsq:
         else:
             command += ["--registry-listen", self.registry_host]
         if self._init:
-            command.append("--init")
-        return [*command, *self._args]
+            command += ["--init", *self._layout]
+        if self.kubeconfig:
+            command += ["--kubeconfig", self.kubeconfig]
+        return [*command, *self.args]
+
+
+def resource_path(namespace="default", name=None):
+    collection = "/api/v1/resources" if namespace == "default" else f"/api/v1/namespaces/{namespace}/resources"
+    return f"{collection}/{name}" if name else collection
 
 
 def binary():

@@ -25,6 +25,16 @@ def declare(server, name, namespace="default", labels=None, **spec):
     return answer.json
 
 
+def in_list(answer, phase="unknown"):
+    """What a list has of a resource: what was answered to its declaration, and its phase."""
+    return {**answer, "status": {"phase": phase}}
+
+
+def without_status(item):
+    """The resource as its declaration was answered."""
+    return {key: value for key, value in item.items() if key != "status"}
+
+
 def remove(server, name, namespace="default"):
     answer = server.delete(path(namespace, name))
     assert answer.status == 200, answer.body
@@ -32,11 +42,11 @@ def remove(server, name, namespace="default"):
 
 
 def listed(server, namespace="default"):
-    """{name: object} as the API lists it."""
+    """{name: object} as the API lists it, each as its declaration was answered."""
     answer = server.get(path(namespace))
     assert answer.status == 200, answer.body
     assert answer.json["count"] == len(answer.json["resources"])
-    return {item["name"]: item for item in answer.json["resources"]}
+    return {item["name"]: without_status(item) for item in answer.json["resources"]}
 
 
 def try_again_until_done(server, method, where, body=None):

@@ -9,7 +9,7 @@ import yaml
 
 from tests.lib.gsq import Gsq
 from tests.lib.oci import Oci
-from tests.system.resources import declare, intent, listed, path
+from tests.system.resources import declare, intent, listed, path, without_status
 
 BODY_MAX = 1 << 20
 REGION_MAX = 256
@@ -202,7 +202,7 @@ def test_regions_are_stored_and_read_back_unchanged(server, writes):
         assert declare(server, f"region-{i}", region=region)["spec"]["region"] == region
     resources = listed(server)
     assert [resources[f"region-{i}"]["spec"]["region"] for i in range(len(STORED))] == STORED
-    assert server.get(path(name="region-0")).json == resources["region-0"]
+    assert without_status(server.get(path(name="region-0")).json) == resources["region-0"]
     files = Oci(server.registry_host).catalog()
     manifests = [yaml.safe_load(files[f"manifests/default-region-{i}.yaml"]) for i in range(len(STORED))]
     assert [manifest["spec"]["region"] for manifest in manifests] == STORED
@@ -261,9 +261,14 @@ def test_a_resource_that_is_not_there_is_404(server, name):
     ("/healthz", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
     ("/api/v1/resources", "GET, HEAD, POST"),
-    ("/api/v1/resources/here", "DELETE, GET, HEAD"),
+    ("/api/v1/resources/here", "DELETE, GET, HEAD, PUT"),
     ("/api/v1/namespaces/team-a/resources", "GET, HEAD, POST"),
-    ("/api/v1/namespaces/team-a/resources/here", "DELETE, GET, HEAD"),
+    ("/api/v1/resources/here/status", "GET, HEAD"),
+    ("/api/v1/namespaces/team-a/resources/here/status", "GET, HEAD"),
+    ("/api/v1/watch", "GET, HEAD"),
+    ("/api/v1/namespaces/team-a/watch", "GET, HEAD"),
+    ("/api/v1/layout", "GET, HEAD, PUT"),
+    ("/api/v1/namespaces/team-a/resources/here", "DELETE, GET, HEAD, PUT"),
 ])
 def test_a_wrong_method_is_405_with_allow(server, where, allowed):
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):

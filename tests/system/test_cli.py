@@ -24,6 +24,12 @@ FLAGS = {
     "--namespaces": "NAMESPACES",
     "--gc-interval": "GC_INTERVAL",
     "--gc-grace": "GC_GRACE",
+    "--kubeconfig": "KUBECONFIG",
+    "--kube-context": "KUBE_CONTEXT",
+    "--in-cluster": "IN_CLUSTER",
+    "--quarantine": "QUARANTINE",
+    "--hold": "GSQ_HOLD",
+    "--trust-registry": "TRUST_REGISTRY",
 }
 
 
@@ -92,6 +98,13 @@ def test_wrong_usage_exits_with_2_and_a_hint(args, said):
     (("--data-dir", "/dev/null/data"), "/dev/null"),
     (("--gc-interval", "10"), "--gc-interval"),
     (("--gc-grace", "soon"), "--gc-grace"),
+    (("--kubeconfig", "/nowhere/config"), "/nowhere/config"),
+    (("--kubeconfig", "/dev/null"), "--kubeconfig"),
+    (("--kubeconfig", "/nowhere/config", "--in-cluster"), "give one of them"),
+    (("--kube-context", "here"), "goes with --kubeconfig"),
+    (("--in-cluster",), "--in-cluster"),
+    (("--quarantine",), "--quarantine goes with"),
+    (("--trust-registry",), "--trust-registry goes with"),
 ])
 def test_a_wrong_value_ends_it_with_an_error_that_says_which(tmp_path, args, said):
     good = ("--listen", f"127.0.0.1:{free_port()}", "--registry-listen", f"127.0.0.1:{free_port()}",

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.lib.gsq import Gsq
-from tests.system.resources import declare, path, remove
+from tests.system.resources import declare, in_list, path, remove
 
 # By bytes "team" is before "team-a"; by the names of their catalogs' repositories it is not.
 NAMESPACES = ["crowd", "default", "moving", "team", "team-a", "void"]
@@ -33,11 +33,12 @@ def declare_all(server, names, namespace, **spec):
 
 @pytest.fixture(scope="module")
 def declared(server):
-    """All that is in the default namespace, as it was answered, in order."""
+    """All that is in the default namespace, as a list has it, in order."""
     resources = []
     for i in range(36):
         region = {} if REGIONS[i % 4] is None else {"region": REGIONS[i % 4]}
-        resources.append(declare(server, f"r{i * 7 % 36}", type=TYPES[i % 3], size=SIZES[i // 3 % 3], **region))
+        answer = declare(server, f"r{i * 7 % 36}", type=TYPES[i % 3], size=SIZES[i // 3 % 3], **region)
+        resources.append(in_list(answer))
     return sorted(resources, key=lambda item: item["name"])
 
 
@@ -205,6 +206,13 @@ def test_filters_together_page_by_page(server, declared, limit):
     assert len(matching) == 3
 
 
+@pytest.mark.parametrize("limit", [0, 1, 5])
+@pytest.mark.parametrize("phase", ["pending", "applied", "failed", "unknown"])
+def test_by_phase(server, declared, phase, limit):
+    found = [item for page in pages(server, limit=limit, phase=phase, type="vm") for item in page]
+    assert found == [item for item in declared if phase == "unknown" and item["spec"]["type"] == "vm"]
+
+
 def test_filters_may_change_from_page_to_page(server, declared):
     token = ask(server, limit=10)["continue"]
     assert ask(server, type="bucket", **{"continue": token})["resources"] == [
@@ -258,14 +266,17 @@ BAD = {
     "namespace=Team": ("namespace", "lower-case"),
     "namespace=**": ("namespace", "lower-case"),
     "type=vm&size=small&type=vm": ("type", "twice"),
+    "phase=": ("phase", "pending, applied, failed or unknown"),
+    "phase=Applied": ("phase", "pending, applied, failed or unknown"),
+    "phase=deleting": ("phase", "/status"),
     "limit=1&limit=1": ("limit", "twice"),
     "%6Cimit=1&limit=1": ("limit", "twice"),
-    "regoin=us-east-1": ("regoin", "limit, continue, namespace, type, size and region"),
-    "Type=vm": ("Type", "limit, continue, namespace, type, size and region"),
-    "limit=1&=x": ("", "limit, continue, namespace, type, size and region"),
-    "labelSelector=a": ("labelSelector", "limit, continue, namespace, type, size and region"),
-    "%C3%A4=1": ("ä", "limit, continue, namespace, type, size and region"),
-    "x" * 500: ("x", "limit, continue, namespace, type, size and region"),
+    "regoin=us-east-1": ("regoin", "limit, continue, namespace, type, size, region and phase"),
+    "Type=vm": ("Type", "limit, continue, namespace, type, size, region and phase"),
+    "limit=1&=x": ("", "limit, continue, namespace, type, size, region and phase"),
+    "labelSelector=a": ("labelSelector", "limit, continue, namespace, type, size, region and phase"),
+    "%C3%A4=1": ("ä", "limit, continue, namespace, type, size, region and phase"),
+    "x" * 500: ("x", "limit, continue, namespace, type, size, region and phase"),
     "region=%": ("", "escape"),
     "region=%00": ("", "escape"),
     "%zz=1": ("", "escape"),

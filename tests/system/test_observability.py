@@ -164,15 +164,24 @@ def test_metrics_parse_strictly_and_name_everything_once(gsq):
         "gsq_http_requests_total": "counter",
         "gsq_http_request_duration_seconds": "histogram",
         "gsq_ready": "gauge",
+        "gsq_writable": "gauge",
         "gsq_restore_seconds": "gauge",
         "gsq_queue_depth": "gauge",
         "gsq_commits_total": "counter",
         "gsq_commit_batch_size": "histogram",
         "gsq_commit_duration_seconds": "histogram",
         "gsq_catalog_resources": "gauge",
+        "gsq_largest_catalog_resources": "gauge",
         "gsq_catalog_bytes": "gauge",
         "gsq_catalog_build_seconds": "histogram",
         "gsq_expired_tags_total": "counter",
+        "gsq_cluster_watch_up": "gauge",
+        "gsq_resources": "gauge",
+        "gsq_applied_seconds": "histogram",
+        "gsq_applied_lag_seconds": "gauge",
+        "gsq_flux_wakes_total": "counter",
+        "gsq_api_waiting_requests": "gauge",
+        "gsq_api_watchers": "gauge",
         "gsq_registry_requests_total": "counter",
         "gsq_store_bytes": "gauge",
     }
@@ -190,7 +199,7 @@ def test_requests_are_counted_by_route_method_and_code(gsq):
     gsq.get("/api/v1/namespaces/default/resources/web?x=1")
     gsq.get("/api/v1/resources/missing")
     gsq.get("/api/v1/resources/No-Name")
-    gsq.request("PUT", "/api/v1/resources/web")
+    gsq.request("POST", "/api/v1/resources/web")
     gsq.request("PURGE", "/api/v1/resources/web")
     gsq.get("/nowhere")
 
@@ -206,7 +215,7 @@ def test_requests_are_counted_by_route_method_and_code(gsq):
             (one, "GET", "200", 3),
             (one, "HEAD", "200", 1),
             (one, "GET", "404", 2),
-            (one, "PUT", "405", 1),
+            (one, "POST", "405", 1),
             (one, "other", "405", 1),
             ("/api/v1/namespaces/{namespace}/resources/{name}", "GET", "200", 1),
             ("none", "GET", "404", 1))}
@@ -390,14 +399,14 @@ def test_the_embedded_registry_has_ids_too(gsq):
 def test_a_request_and_its_commit_are_a_line_each(tmp_path, form):
     with Gsq(tmp_path / "gsq", env={"LOG_FORMAT": form}) as gsq:
         body = {"name": "web", "spec": {"type": "vm", "size": "small"}}
-        answer = gsq.post("/api/v1/resources?dry=no", body, headers={"X-Request-Id": "create-web"})
+        answer = gsq.post("/api/v1/resources?wait=applied", body, headers={"X-Request-Id": "create-web"})
         line = wait_for_line(gsq, PARSERS[form], id="create-web")
         number = int if form == "logfmt" else lambda value: value
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("ts"))
         assert float(line.pop("ms")) > 0
         assert number(line.pop("received")) > len(json.dumps(body))
         assert number(line.pop("bytes")) > len(answer.body)
-        assert number(line.pop("status")) == 201
+        assert number(line.pop("status")) == 202
         assert line == {"level": "info", "msg": "request", "id": "create-web", "method": "POST",
                         "route": "/api/v1/resources", "path": "/api/v1/resources", "peer": "127.0.0.1"}
         commit = wait_for_line(gsq, PARSERS[form], msg="committed")

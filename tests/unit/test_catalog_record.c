@@ -42,7 +42,7 @@ static void how_flux_reaches_the_catalogs_is_written_and_read_back(void **state 
 {
 	static const struct {
 		const char *json, *location, *secret;
-		bool insecure;
+		bool insecure, woken;
 	} cases[] = {
 		{SPLIT_START "\"catalogUrl\":\"http://api.gsq:5000\"," SPLIT_END, "api.gsq:5000/",
 			"", true},
@@ -50,6 +50,9 @@ static void how_flux_reaches_the_catalogs_is_written_and_read_back(void **state 
 			     "acme\",\"catalogSecret\":\"ghcr\"," SPLIT_END,
 			"ghcr.io/acme/", "ghcr", false},
 		{SPLIT_START SPLIT_END, "", "", false},
+		{SPLIT_START
+			"\"catalogUrl\":\"http://api.gsq:5000\",\"catalogsWoken\":true," SPLIT_END,
+			"api.gsq:5000/", "", true, true},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -60,6 +63,7 @@ static void how_flux_reaches_the_catalogs_is_written_and_read_back(void **state 
 		assert_string_equal(r.root.location, cases[i].location);
 		assert_string_equal(r.root.secret, cases[i].secret);
 		assert_int_equal(r.root.insecure, cases[i].insecure);
+		assert_int_equal(r.root.woken, cases[i].woken);
 		record_write(&r, &json);
 		assert_string_equal(json.data, cases[i].json);
 	}
@@ -73,6 +77,7 @@ static void a_way_to_the_catalogs_that_flux_cannot_go_is_refused(void **state UN
 		SPLIT_START "\"catalogUrl\":null," SPLIT_END,
 		SPLIT_START "\"catalogSecret\":\"a b\"," SPLIT_END,
 		SPLIT_START "\"catalogSecret\":1," SPLIT_END,
+		SPLIT_START "\"catalogsWoken\":1," SPLIT_END,
 	};
 	struct record r;
 
@@ -160,6 +165,100 @@ static void a_record_that_names_what_is_no_catalog_of_its_layout_is_refused_by_n
 	}
 }
 
+static void a_hold_and_a_release_are_written_and_read_back(void **state UNUSED)
+{
+	static const char *const ops[] = {[RECORD_HOLD] = "hold", [RECORD_RELEASE] = "release"};
+
+	for (unsigned op = RECORD_HOLD; op <= RECORD_RELEASE; op++) {
+		CLEANUP(buf_done) struct buf given = BUF_INIT(LIMIT_RECORD);
+		CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_RECORD);
+		CLEANUP(record_done) struct record r = {0};
+		const char *at = strstr(golden, "delete");
+
+		buf_append(&given, golden, (size_t)(at - golden));
+		buf_puts(&given, ops[op]);
+		buf_puts(&given, at + strlen("delete"));
+		assert_int_equal(record_parse(&r, buf_slice(&given), &err), 0);
+		assert_int_equal(r.changes[0].op, op);
+		record_write(&r, &json);
+		assert_string_equal(json.data, given.data);
+	}
+}
+
+static void a_repartition_that_is_under_way_is_written_and_read_back(void **state UNUSED)
+{
+	static const struct {
+		const char *json;
+		struct record_repartition repartition;
+	} cases[] = {
+		{"", {.step = RECORD_SETTLED}},
+		{"\"repartition\":{\"step\":\"freeze\",\"layout\":\"split\","
+		 "\"catalogsPerNamespace\":4},",
+			{RECORD_FREEZE, {LAYOUT_SPLIT, 4}}},
+		{"\"repartition\":{\"step\":\"switch\",\"layout\":\"single\"},",
+			{RECORD_SWITCH, {LAYOUT_SINGLE, 1}}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(buf_done) struct buf given = BUF_INIT(LIMIT_RECORD);
+		CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_RECORD);
+		CLEANUP(record_done) struct record r = {0};
+
+		buf_printf(&given, SPLIT_START "%s" SPLIT_END, cases[i].json);
+		assert_int_equal(record_parse(&r, buf_slice(&given), &err), 0);
+		assert_int_equal(r.repartition.step, cases[i].repartition.step);
+		assert_true(layout_eq(&r.repartition.other, &cases[i].repartition.other));
+		assert_int_equal(r.layout.catalogs, 16);
+		record_write(&r, &json);
+		assert_string_equal(json.data, given.data);
+	}
+}
+
+static void a_repartition_that_makes_no_sense_is_refused(void **state UNUSED)
+{
+	static const char *const cases[] = {"null", "[]", "\"freeze\"", "{}",
+		"{\"step\":\"thaw\",\"layout\":\"single\"}", "{\"step\":1,\"layout\":\"single\"}",
+		"{\"step\":\"\",\"layout\":\"single\"}", "{\"step\":\"freeze\"}",
+		"{\"step\":\"switch\",\"layout\":\"split\"}",
+		"{\"step\":\"switch\",\"layout\":\"split\",\"catalogsPerNamespace\":0}"};
+	struct record r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_RECORD);
+
+		buf_printf(&json, SPLIT_START "\"repartition\":%s," SPLIT_END, cases[i]);
+		assert_int_equal(record_parse(&r, buf_slice(&json), &err), -1);
+		assert_int_equal(err.code, ERROR_INTERNAL);
+	}
+}
+
+/* A switch to two digits from three, which names this repository. */
+static int parse_step(const char *step, const char *repository)
+{
+	CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_RECORD);
+	CLEANUP(record_done) struct record r = {0};
+
+	buf_printf(&json,
+		SPLIT_START
+		"\"repartition\":{\"step\":\"%s\",\"layout\":\"split\",\"catalogsPerNamespace\":"
+		"101},\"changes\":[],\"catalogs\":[{\"repository\":\"%s\",\"digest\":\"" D1
+		"\"}],\"state\":\"" D2 "\"}",
+		step, repository);
+	return record_parse(&r, buf_slice(&json), &err);
+}
+
+static void only_a_switch_may_name_catalogs_of_the_layout_before(void **state UNUSED)
+{
+	static const char before[] = "gitops-squared/catalogs/default/100";
+
+	assert_int_equal(parse_step("switch", before), 0);
+	assert_int_equal(parse_step("switch", "gitops-squared/catalogs/default/15"), 0);
+	assert_int_equal(parse_step("switch", "gitops-squared/catalogs/default/101"), -1);
+	assert_non_null(strstr(err.text, "default/101"));
+	assert_int_equal(parse_step("freeze", before), -1);
+	assert_non_null(strstr(err.text, before));
+}
+
 static int setup(void **state UNUSED)
 {
 	digest_setup();
@@ -176,6 +275,10 @@ int main(void)
 		cmocka_unit_test(a_damaged_record_is_refused),
 		cmocka_unit_test(
 			a_record_that_names_what_is_no_catalog_of_its_layout_is_refused_by_name),
+		cmocka_unit_test(a_hold_and_a_release_are_written_and_read_back),
+		cmocka_unit_test(a_repartition_that_is_under_way_is_written_and_read_back),
+		cmocka_unit_test(a_repartition_that_makes_no_sense_is_refused),
+		cmocka_unit_test(only_a_switch_may_name_catalogs_of_the_layout_before),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

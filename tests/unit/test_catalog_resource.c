@@ -130,6 +130,114 @@ static void the_digest_alone_is_that_of_the_artifact(void **state UNUSED)
 	}
 }
 
+/* ---- holds ---- */
+
+static struct resource *make(uint64_t version)
+{
+	CLEANUP(intent_unrefp) struct intent *intent = decode("web", "eu");
+	CLEANUP(artifact_done) struct artifact a;
+	struct error err = ERROR_INIT;
+	struct resource *r;
+
+	assert_int_equal(artifact_of_resource(&a, intent, version, &err), 0);
+	assert_int_equal(resource_new(&r, intent, version, &a.digest, &err), 0);
+	return r;
+}
+
+static struct resource *hold(
+	const struct resource *accepted, struct resource *instead, const char *message)
+{
+	struct error err = ERROR_INIT;
+	struct resource *held;
+
+	assert_int_equal(
+		resource_new_held(&held, accepted, HOLD_REFUSED, instead, message, &err), 0);
+	return held;
+}
+
+static void a_held_version_stays_what_it_is_and_another_or_none_is_published(void **state UNUSED)
+{
+	CLEANUP(resource_unrefp) struct resource *accepted = make(VERSION);
+	CLEANUP(resource_unrefp) struct resource *earlier = make(VERSION - 1);
+	CLEANUP(resource_unrefp) struct resource *replaced = hold(accepted, earlier, "why");
+	CLEANUP(resource_unrefp) struct resource *left_off = hold(accepted, NULL, "why");
+
+	assert_ptr_equal(resource_published(accepted), accepted);
+	assert_ptr_equal(resource_published(replaced), earlier);
+	assert_null(resource_published(left_off));
+	assert_int_equal(replaced->version, VERSION);
+	assert_true(digest_eq(&replaced->digest, &accepted->digest));
+	assert_ptr_equal(replaced->intent, accepted->intent);
+	assert_null(accepted->hold);
+}
+
+/* Whoever gave them may be gone. */
+static void a_hold_keeps_what_it_names(void **state UNUSED)
+{
+	struct resource *accepted = make(VERSION), *earlier = make(VERSION - 1);
+	char message[] = "why";
+	CLEANUP(resource_unrefp) struct resource *held = hold(accepted, earlier, message);
+
+	message[0] = 'x';
+	resource_unref(accepted);
+	resource_unref(earlier);
+	assert_int_equal(resource_published(held)->version, VERSION - 1);
+	assert_string_equal(held->intent->name, "web");
+	assert_string_equal(held->hold->message, "why");
+}
+
+static void a_message_is_made_one_line(void **state UNUSED)
+{
+	static const struct {
+		const char *given, *kept;
+	} cases[] = {
+		{"", ""},
+		{" \n\t", ""},
+		{"denied by policy", "denied by policy"},
+		{"\n a  b\r\n\tc \n", "a b c"},
+		{"a\x01"
+		 "b\x7f"
+		 "c\u2028d\ufeff",
+			"a b c d"},
+		{"a\xff"
+		 "b\xc3",
+			"a b"},
+		{"\u00fc \U0001f680", "\u00fc \U0001f680"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(resource_unrefp) struct resource *accepted = make(VERSION);
+		CLEANUP(resource_unrefp) struct resource *r = hold(accepted, NULL, cases[i].given);
+
+		assert_string_equal(r->hold->message, cases[i].kept);
+	}
+}
+
+/* Where the limit falls into a character or a blank, and what is kept comes through again as it is.
+ */
+static void a_long_message_is_cut_between_characters(void **state UNUSED)
+{
+	CLEANUP(resource_unrefp) struct resource *accepted = make(VERSION);
+
+	for (size_t before = 0; before < 4; before++) {
+		CLEANUP(buf_done) struct buf text = BUF_INIT(4 * LIMIT_HOLD_MESSAGE);
+		CLEANUP(resource_unrefp) struct resource *cut = NULL;
+		CLEANUP(resource_unrefp) struct resource *again = NULL;
+		size_t n;
+
+		while (text.len < LIMIT_HOLD_MESSAGE - before)
+			buf_putc(&text, 'a');
+		while (text.len < LIMIT_HOLD_MESSAGE + 10)
+			buf_puts(&text, " \u00fc");
+		cut = hold(accepted, NULL, text.data);
+		n = strlen(cut->hold->message);
+		assert_in_range(n, LIMIT_HOLD_MESSAGE - 2, LIMIT_HOLD_MESSAGE);
+		assert_int_equal(n, before == 3 ? LIMIT_HOLD_MESSAGE : LIMIT_HOLD_MESSAGE - before);
+		again = hold(accepted, NULL, cut->hold->message);
+		assert_string_equal(again->hold->message, cut->hold->message);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +248,10 @@ int main(void)
 		cmocka_unit_test(the_bytes_of_an_artifact_are_fixed),
 		cmocka_unit_test(the_bytes_of_a_tombstone_are_fixed),
 		cmocka_unit_test(the_digest_alone_is_that_of_the_artifact),
+		cmocka_unit_test(a_held_version_stays_what_it_is_and_another_or_none_is_published),
+		cmocka_unit_test(a_hold_keeps_what_it_names),
+		cmocka_unit_test(a_message_is_made_one_line),
+		cmocka_unit_test(a_long_message_is_cut_between_characters),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

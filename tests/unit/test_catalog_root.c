@@ -35,7 +35,15 @@ static size_t make_places(struct place places[PLACES])
 static void make_layer(const struct root_options *o, const struct layout *l,
 	const struct place *places, size_t n, struct buf *ret)
 {
-	assert_int_equal(root_layer(o, l, places, n, &gzip, ret, &err), 0);
+	struct root_catalogs catalogs = {.layout = l, .n = n, .places = places};
+
+	assert_int_equal(root_layer(o, &catalogs, &gzip, ret, &err), 0);
+}
+
+static void add_layer(
+	const struct root_options *o, const struct root_catalogs *catalogs, struct buf *ret)
+{
+	assert_int_equal(root_layer(o, catalogs, &gzip, ret, &err), 0);
 }
 
 /* The files of a layer, one after the other: "== path ==\n" and what is in it. */
@@ -128,6 +136,105 @@ static void the_secret_with_the_credentials_is_said_to_flux(void **state UNUSED)
 		text.data, "    tag: latest\n  secretRef:\n    name: \"123\"\n  url: \"oci://"));
 }
 
+static size_t count(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text++)
+		n++;
+	return n;
+}
+
+/* Both objects of each catalog. */
+static void flux_looks_seldom_where_it_is_woken(void **state UNUSED)
+{
+	static const struct place places[] = {{"team-a", 7}, {"team-b", 7}};
+	struct root_options o = options;
+
+	for (unsigned woken = 0; woken < 2; woken++) {
+		CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+		CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+		o.woken = woken == 1;
+		assert_int_equal(root_options_eq(&o, &options), !o.woken);
+		make_layer(&o, &layout, places, ARRAY_SIZE(places), &layer);
+		unpack(buf_slice(&layer), &text);
+		assert_int_equal(count(text.data, "  interval: 10m\n"), o.woken ? 4 : 0);
+		assert_int_equal(count(text.data, "  interval: 60s\n"), o.woken ? 0 : 4);
+	}
+}
+
+/* Catalogs of one digit more and of one less, on both sides of each place. */
+static void leftovers_are_rendered_among_the_places_in_the_order_of_their_files(void **state UNUSED)
+{
+	static const struct layout before = {LAYOUT_SPLIT, 101};
+	static const struct place places[] = {{"a", 1}, {"b", 0}};
+	static const char *const leftovers[] = {"gitops-squared/catalogs/a-b/000",
+		"gitops-squared/catalogs/a/000", "gitops-squared/catalogs/a/020",
+		"gitops-squared/catalogs/c/099"};
+	struct root_catalogs catalogs = {.layout = &layout,
+		.n = ARRAY_SIZE(places),
+		.places = places,
+		.n_leftovers = ARRAY_SIZE(leftovers),
+		.leftovers = leftovers};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *read = NULL;
+	AUTO_FREE struct place *none = NULL;
+	size_t n;
+
+	add_layer(&options, &catalogs, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(text.data, "resources:\n- a-b/000.yaml\n- a/000.yaml\n- a/01.yaml\n"
+					  "- a/020.yaml\n- b/00.yaml\n- c/099.yaml\n"));
+	assert_int_equal(count(text.data, "  prune: true\n"), 6);
+	assert_int_equal(count(text.data, "  name: gitops-squared-c-099\n"), 3);
+	assert_int_equal(root_read(&none, &n, &layout, NULL, buf_slice(&layer), &err), -1);
+	assert_non_null(strstr(err.text, "manifests/a-b/000.yaml"));
+	assert_int_equal(root_read(&read, &n, &layout, &before, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, ARRAY_SIZE(places));
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(place_cmp(&read[i], &places[i]), 0);
+}
+
+static void leftovers_alone_are_a_root_too(void **state UNUSED)
+{
+	static const char *const leftover = "gitops-squared/catalogs/a/09";
+	static const struct layout before = {LAYOUT_SPLIT, 16}, after = {LAYOUT_SPLIT, 4};
+	struct root_catalogs catalogs = {
+		.layout = &after, .n_leftovers = 1, .leftovers = &leftover};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *read = NULL;
+	size_t n = 1;
+
+	add_layer(&options, &catalogs, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(text.data, "resources:\n- a/09.yaml\n"));
+	assert_int_equal(root_read(&read, &n, &after, &before, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, 0);
+}
+
+static void nothing_may_prune_in_a_frozen_root(void **state UNUSED)
+{
+	static const struct place place = {"a", 1};
+	static const char *const leftover = "gitops-squared/catalogs/a/000";
+	struct root_catalogs catalogs = {.layout = &layout,
+		.n = 1,
+		.places = &place,
+		.n_leftovers = 1,
+		.leftovers = &leftover,
+		.frozen = true};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+	add_layer(&options, &catalogs, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_int_equal(count(text.data, "  prune: false\n"), 2);
+	assert_int_equal(count(text.data, "  deletionPolicy: Orphan\n"), 2);
+	assert_null(strstr(text.data, "prune: true"));
+}
+
 static void a_secret_is_named_as_kubernetes_does(void **state UNUSED)
 {
 	static const char *const good[] = {"", "ghcr", "a.b-c.1", LONG "." LONG};
@@ -176,13 +283,15 @@ static void what_is_not_asked_for_stays_as_recorded(void **state UNUSED)
 	struct root_request request = {.options = {"asked/", true, "asked"}};
 	struct root_options got;
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 8; i++) {
+		request.options.woken = i & 4;
 		request.url_given = i & 1;
 		request.secret_given = i & 2;
 		root_choose(&got, &request, &recorded);
 		assert_string_equal(got.location, i & 1 ? "asked/" : "has/");
 		assert_int_equal(got.insecure, i & 1);
 		assert_string_equal(got.secret, i & 2 ? "asked" : "has");
+		assert_int_equal(got.woken, request.options.woken);
 		root_choose(&got, &request, &none);
 		assert_true(root_options_eq(&got, &request.options));
 	}
@@ -200,7 +309,7 @@ static void an_empty_root_lists_nothing_so_that_flux_prunes(void **state UNUSED)
 	assert_string_equal(text.data, "== manifests/kustomization.yaml ==\n"
 				       "apiVersion: kustomize.config.k8s.io/v1beta1\n"
 				       "kind: Kustomization\nresources: []\n");
-	assert_int_equal(root_read(&places, &n, &layout, buf_slice(&layer), &err), 0);
+	assert_int_equal(root_read(&places, &n, &layout, NULL, buf_slice(&layer), &err), 0);
 	assert_int_equal(n, 0);
 }
 
@@ -220,7 +329,8 @@ static void a_root_is_read_back_to_its_places_in_order(void **state UNUSED)
 		make_layer(part % 2 ? &options : &others, &layout, places, part, &layer);
 		make_layer(part % 2 ? &options : &others, &layout, places, part, &again);
 		assert_true(slice_eq(buf_slice(&layer), buf_slice(&again)));
-		assert_int_equal(root_read(&read, &n_read, &layout, buf_slice(&layer), &err), 0);
+		assert_int_equal(
+			root_read(&read, &n_read, &layout, NULL, buf_slice(&layer), &err), 0);
 		assert_int_equal(n_read, part);
 		for (size_t i = 0; i < part; i++)
 			assert_int_equal(place_cmp(&read[i], &places[i]), 0);
@@ -238,7 +348,7 @@ static void more_places_than_are_read_at_once_are_all_read(void **state UNUSED)
 	for (unsigned i = 0; i < LIMIT_LAYOUT_CATALOGS; i++)
 		places[i] = (struct place){LONG, i};
 	make_layer(&options, &most, places, LIMIT_LAYOUT_CATALOGS, &layer);
-	assert_int_equal(root_read(&read, &n, &most, buf_slice(&layer), &err), 0);
+	assert_int_equal(root_read(&read, &n, &most, NULL, buf_slice(&layer), &err), 0);
 	assert_int_equal(n, LIMIT_LAYOUT_CATALOGS);
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(place_cmp(&read[i], &places[i]), 0);
@@ -251,11 +361,15 @@ static void name_of(const char *namespace, char ret[256])
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
 	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
 	struct place place = {.number = LIMIT_LAYOUT_CATALOGS - 1};
+	char repository[CATALOG_REPOSITORY_SIZE], named[ROOT_OBJECT_SIZE];
 
 	snprintf(place.namespace, sizeof(place.namespace), "%s", namespace);
+	layout_repository(&most, &place, repository);
+	root_object_name(repository, named);
 	make_layer(&options, &most, &place, 1, &layer);
 	unpack(buf_slice(&layer), &text);
 	assert_int_equal(sscanf(strstr(text.data, "  name: "), "  name: %255s", ret), 1);
+	assert_string_equal(ret, named);
 }
 
 static void names_are_at_most_63_characters_and_differ(void **state UNUSED)
@@ -310,7 +424,7 @@ static int read_file(const struct layout *l, const char *const *paths, size_t n)
 		tar_add_header(&tar, slice_of(paths[i]), 0);
 	tar_add_end(&tar);
 	gzip_add(&gzip, buf_slice(&tar), &layer);
-	return root_read(&places, &n_places, l, buf_slice(&layer), &err);
+	return root_read(&places, &n_places, l, NULL, buf_slice(&layer), &err);
 }
 
 static void a_file_that_is_no_catalog_is_refused_by_name(void **state UNUSED)
@@ -356,9 +470,9 @@ static void what_is_no_layer_is_refused(void **state UNUSED)
 	struct place *places = NULL;
 	size_t n = 0;
 
-	assert_int_equal(root_read(&places, &n, &layout, SLICE("no gzip"), &err), -1);
+	assert_int_equal(root_read(&places, &n, &layout, NULL, SLICE("no gzip"), &err), -1);
 	gzip_add(&gzip, SLICE("no tar"), &layer);
-	assert_int_equal(root_read(&places, &n, &layout, buf_slice(&layer), &err), -1);
+	assert_int_equal(root_read(&places, &n, &layout, NULL, buf_slice(&layer), &err), -1);
 	assert_null(places);
 }
 
@@ -380,6 +494,11 @@ int main(void)
 		cmocka_unit_test(a_catalog_has_a_source_and_a_kustomization),
 		cmocka_unit_test(plain_http_is_said_to_flux),
 		cmocka_unit_test(the_secret_with_the_credentials_is_said_to_flux),
+		cmocka_unit_test(flux_looks_seldom_where_it_is_woken),
+		cmocka_unit_test(
+			leftovers_are_rendered_among_the_places_in_the_order_of_their_files),
+		cmocka_unit_test(leftovers_alone_are_a_root_too),
+		cmocka_unit_test(nothing_may_prune_in_a_frozen_root),
 		cmocka_unit_test(a_secret_is_named_as_kubernetes_does),
 		cmocka_unit_test(an_address_is_read_and_written_back),
 		cmocka_unit_test(what_is_not_asked_for_stays_as_recorded),

@@ -263,6 +263,68 @@ static void other_labels_are_refused_with_the_reason(void **state UNUSED)
 	}
 }
 
+/* The one label of ours that is the user's to set. */
+static void protection_is_a_label_that_is_true_or_false(void **state UNUSED)
+{
+	static const char *const others[] = {"", "True", "yes", "1", " true", "a b"};
+	static const char allowed[] =
+		"labels." INTENT_PROTECT_LABEL " must be the string \"true\" or \"false\", not ";
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(decode_label(INTENT_PROTECT_LABEL, "true", &err), 0);
+	assert_int_equal(decode_label(INTENT_PROTECT_LABEL, "false", &err), 0);
+	for (size_t n = 0; n < ARRAY_SIZE(others); n++) {
+		assert_int_equal(decode_label(INTENT_PROTECT_LABEL, others[n], &err), -1);
+		assert_int_equal(err.code, ERROR_INVALID);
+		assert_string_equal(err.field, "labels." INTENT_PROTECT_LABEL);
+		assert_memory_equal(err.text, allowed, strlen(allowed));
+		assert_non_null(strstr(err.text + strlen(allowed), others[n]));
+	}
+	assert_int_equal(decode_label(INTENT_PROTECT_LABEL "ed", "true", &err), -1);
+	assert_non_null(strstr(err.text, "only " INTENT_PROTECT_LABEL " may be given"));
+}
+
+static void a_protection_that_is_no_string_is_refused_as_such(void **state UNUSED)
+{
+	CLEANUP(intent_unrefp) struct intent *i = NULL;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(
+		decode(&i,
+			BODY("\"a\"", ",\"labels\":{\"" INTENT_PROTECT_LABEL "\":true}" SPEC("")),
+			&err),
+		-1);
+	assert_string_equal(err.field, "labels." INTENT_PROTECT_LABEL);
+	assert_string_equal(err.text, "labels." INTENT_PROTECT_LABEL
+				      " must be the string \"true\" or \"false\", not true");
+}
+
+static void only_the_label_true_protects(void **state UNUSED)
+{
+	static const struct {
+		const char *key, *value;
+		bool protects;
+	} cases[] = {
+		{INTENT_PROTECT_LABEL, "true", true},
+		{INTENT_PROTECT_LABEL, "false", false},
+		{"protect", "true", false},
+	};
+
+	for (size_t n = 0; n < ARRAY_SIZE(cases); n++) {
+		CLEANUP(intent_unrefp) struct intent *i = NULL;
+		struct error err = ERROR_INIT;
+		char body[512];
+
+		snprintf(body, sizeof(body),
+			BODY("\"a\"",
+				",\"labels\":{\"zone\":\"a\",\"a\":\"true\",\"%s\":\"%s\"}" SPEC(
+					"")),
+			cases[n].key, cases[n].value);
+		assert_int_equal(decode(&i, body, &err), 0);
+		assert_int_equal(intent_is_protected(i), cases[n].protects);
+	}
+}
+
 static void a_label_prefix_may_be_253_long_and_no_longer(void **state UNUSED)
 {
 	struct error err = ERROR_INIT;
@@ -369,18 +431,47 @@ static void labels_that_are_large_together_are_refused(void **state UNUSED)
 	assert_non_null(strstr(err.text, "8192 bytes"));
 }
 
+static void a_name_that_is_known_may_be_left_out_and_must_agree(void **state UNUSED)
+{
+	static const char *const same[] = {
+		"{\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}", BODY("\"a\"", SPEC(""))};
+	static const char *const other[] = {BODY("\"b\"", SPEC("")), BODY("null", SPEC("")),
+		BODY("\"\"", SPEC("")), BODY("\"A\"", SPEC(""))};
+	struct error err = ERROR_INIT;
+
+	for (size_t n = 0; n < ARRAY_SIZE(same); n++) {
+		CLEANUP(intent_unrefp) struct intent *i = NULL;
+
+		assert_int_equal(
+			intent_decode_named(&i, slice_of(same[n]), "default", "a", &err), 0);
+		assert_string_equal(i->name, "a");
+	}
+	for (size_t n = 0; n < ARRAY_SIZE(other); n++) {
+		struct intent *i = NULL;
+
+		assert_int_equal(
+			intent_decode_named(&i, slice_of(other[n]), "default", "a", &err), -1);
+		assert_string_equal(err.field, "name");
+		assert_null(i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_body_is_decoded),
 		cmocka_unit_test(labels_that_are_large_together_are_refused),
 		cmocka_unit_test(what_is_left_out_has_a_default),
+		cmocka_unit_test(a_name_that_is_known_may_be_left_out_and_must_agree),
 		cmocka_unit_test(an_empty_region_is_not_the_same_as_none),
 		cmocka_unit_test(syntax_errors_have_line_and_column),
 		cmocka_unit_test(a_wrong_field_is_named_and_told_what_is_allowed),
 		cmocka_unit_test(an_unknown_field_is_named_with_the_nearest_known),
 		cmocka_unit_test(labels_of_kubernetes_are_accepted),
 		cmocka_unit_test(other_labels_are_refused_with_the_reason),
+		cmocka_unit_test(protection_is_a_label_that_is_true_or_false),
+		cmocka_unit_test(a_protection_that_is_no_string_is_refused_as_such),
+		cmocka_unit_test(only_the_label_true_protects),
 		cmocka_unit_test(a_label_prefix_may_be_253_long_and_no_longer),
 		cmocka_unit_test(the_number_of_labels_is_limited),
 		cmocka_unit_test(a_namespace_is_checked_like_a_name),

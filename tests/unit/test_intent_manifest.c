@@ -28,6 +28,7 @@
 /* Labels on both sides of ours; keys, values and a region that are quoted, escaped, not ASCII. */
 #define LABELS \
 	"    \"0x1f\": \"\"\n" MANAGED_BY "    app.kubernetes.io/name: web\n" \
+	"    gitops-squared.io/protect: \"true\"\n" \
 	"    zone: \"yes\"\n"
 #define REGION "  region: \"eu \\\"central\\\" \\\\ ${HOME} # \xc3\xbc\xf0\x9f\x9a\x80\"\n"
 #define FULL \
@@ -67,10 +68,11 @@ static void the_bytes_of_a_manifest_are_fixed(void **state UNUSED)
 	assert_string_equal(b.data, SMALLEST);
 	buf_reset(&b);
 	draft.region = SLICE("eu \"central\" \\ ${HOME} # \xc3\xbc\xf0\x9f\x9a\x80");
-	draft.n_labels = 3;
+	draft.n_labels = 4;
 	draft.labels[0] = (struct draft_label){SLICE("zone"), SLICE("yes")};
 	draft.labels[1] = (struct draft_label){SLICE("0x1f"), SLICE("")};
 	draft.labels[2] = (struct draft_label){SLICE("app.kubernetes.io/name"), SLICE("web")};
+	draft.labels[3] = (struct draft_label){SLICE(INTENT_PROTECT_LABEL), SLICE("true")};
 	render(&draft, &b);
 	assert_string_equal(b.data, FULL);
 }
@@ -163,13 +165,15 @@ static void labels_and_region_are_parsed_without_quotes_and_escapes(void **state
 
 	assert_int_equal(intent_parse(&i, &version, SLICE(FULL), &err), 0);
 	assert_string_equal(i->region, "eu \"central\" \\ ${HOME} # \xc3\xbc\xf0\x9f\x9a\x80");
-	assert_int_equal(i->n_labels, 3);
+	assert_int_equal(i->n_labels, 4);
 	assert_string_equal(i->labels[0].key, "0x1f");
 	assert_string_equal(i->labels[0].value, "");
 	assert_string_equal(i->labels[1].key, "app.kubernetes.io/name");
 	assert_string_equal(i->labels[1].value, "web");
-	assert_string_equal(i->labels[2].key, "zone");
-	assert_string_equal(i->labels[2].value, "yes");
+	assert_string_equal(i->labels[2].key, INTENT_PROTECT_LABEL);
+	assert_true(intent_is_protected(i));
+	assert_string_equal(i->labels[3].key, "zone");
+	assert_string_equal(i->labels[3].value, "yes");
 }
 
 /* Accepted or not, with as many labels as n and the names k00, k01, ... */
@@ -243,6 +247,8 @@ static void anything_but_the_canonical_text_is_refused(void **state UNUSED)
 		HEAD MANAGED_BY "    b: b\n    b: a\n" NAMES SPEC,
 		HEAD "    b: b\n" MANAGED_BY NAMES SPEC,
 		HEAD MANAGED_BY "    gitops-squared.io/x: b\n" NAMES SPEC,
+		HEAD MANAGED_BY "    gitops-squared.io/protect: true\n" NAMES SPEC,
+		HEAD MANAGED_BY "    gitops-squared.io/protect: \"yes\"\n" NAMES SPEC,
 		HEAD MANAGED_BY "    x: \"b\"\n" NAMES SPEC,
 		HEAD MANAGED_BY "    x: 'b'\n" NAMES SPEC,
 		HEAD MANAGED_BY "    x: yes\n" NAMES SPEC,

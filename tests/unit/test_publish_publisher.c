@@ -5,152 +5,14 @@
  */
 #include "test.h"
 
-#include "fake_registry.h"
 #include "publish/metrics.h"
-#include "publish/publisher.h"
 #include "publish/rebuild.h"
+#include "publisher_fixture.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static struct error err;
 static const struct rebuild_options rebuild;
-
-/* ---- a caller that waits ---- */
-
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	size_t left;
-	struct outcome last;
-	size_t ok, unchanged;
-};
-
-static void waiter_init(struct waiter *w, size_t n)
-{
-	*w = (struct waiter){.left = n};
-	AZ(pthread_mutex_init(&w->lock, NULL));
-	AZ(pthread_cond_init(&w->wake, NULL));
-}
-
-static void waiter_done(const struct outcome *outcome, void *arg)
-{
-	struct waiter *w = arg;
-
-	AZ(pthread_mutex_lock(&w->lock));
-	w->last = *outcome;
-	w->last.resource = NULL;
-	w->ok += outcome->err.code == ERROR_NONE;
-	w->unchanged += outcome->err.code == ERROR_NONE && outcome->op == OUTCOME_UNCHANGED;
-	w->left--;
-	AZ(pthread_cond_signal(&w->wake));
-	AZ(pthread_mutex_unlock(&w->lock));
-}
-
-static void waiter_wait(struct waiter *w)
-{
-	AZ(pthread_mutex_lock(&w->lock));
-	while (w->left > 0)
-		AZ(pthread_cond_wait(&w->wake, &w->lock));
-	AZ(pthread_mutex_unlock(&w->lock));
-}
-
-static struct intent *make_intent(const char *name, unsigned replicas)
-{
-	struct intent *intent;
-	char json[256];
-
-	snprintf(json, sizeof(json),
-		"{\"name\":\"%s\",\"spec\":{\"type\":\"vm\",\"size\":\"small\",\"replicas\":%u}}",
-		name, replicas);
-	assert_int_equal(intent_decode(&intent, slice_of(json), "default", &err), 0);
-	return intent;
-}
-
-static struct outcome put(struct publisher *p, const char *name, unsigned replicas)
-{
-	CLEANUP(intent_unrefp) struct intent *intent = make_intent(name, replicas);
-	struct waiter w;
-
-	waiter_init(&w, 1);
-	publisher_put(p, intent, waiter_done, &w);
-	waiter_wait(&w);
-	return w.last;
-}
-
-static struct outcome delete (struct publisher *p, const char *name)
-{
-	struct waiter w;
-
-	waiter_init(&w, 1);
-	publisher_delete(p, "default", name, waiter_done, &w);
-	waiter_wait(&w);
-	return w.last;
-}
-
-/* ---- publishers ---- */
-
-static uint64_t fixed_now = 1764000000000000;
-
-static uint64_t fixed_clock(void)
-{
-	return __atomic_load_n(&fixed_now, __ATOMIC_RELAXED);
-}
-
-static struct publisher *start_with(struct fake *f, bool init, uint64_t (*now_us)(void))
-{
-	struct publisher_options options = {
-		.registry = &f->registry, .init = init, .now_us = now_us};
-	struct publisher *p;
-
-	assert_int_equal(publisher_new(&p, &options, &err), 0);
-	return p;
-}
-
-static void wait_ready(struct publisher *p)
-{
-	while (publisher_ready(p, &err) != 0)
-		usleep(1000);
-}
-
-static struct publisher *start(struct fake *f)
-{
-	struct publisher *p = start_with(f, true, NULL);
-
-	wait_ready(p);
-	return p;
-}
-
-/* Replicas of the resource as a reader sees it; 0: not there. */
-static unsigned seen(struct publisher *p, const char *name)
-{
-	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
-	struct resource *r = state_find(s, "default", name);
-
-	return r == NULL ? 0 : r->intent->replicas;
-}
-
-static unsigned seen_after_restart(struct fake *f, const char *name)
-{
-	struct publisher *p = start_with(f, false, NULL);
-	unsigned replicas;
-
-	wait_ready(p);
-	replicas = seen(p, name);
-	publisher_free(p);
-	return replicas;
-}
-
-static void expect_latest(struct fake *f, const char *name, const struct digest *digest)
-{
-	struct digest latest;
-	char repository[200];
-
-	snprintf(repository, sizeof(repository), "gitops-squared/resources/default/%s", name);
-	assert_true(fake_resolve(f, repository, "latest", &latest));
-	assert_true(digest_eq(&latest, digest));
-}
 
 /* ---- the story ---- */
 
@@ -212,7 +74,7 @@ static void the_order_of_a_commit_is_artifacts_catalog_record_commit_point_deriv
 {
 	bool atomic = *(bool *)*state;
 	struct fake *f = fake_new(atomic);
-	struct publisher *p = start_with(f, true, fixed_clock);
+	struct publisher *p = start_with(f, true, fixture_clock);
 
 	wait_ready(p);
 	fake_forget(f);
@@ -240,8 +102,8 @@ static void the_order_of_a_commit_is_artifacts_catalog_record_commit_point_deriv
 static void versions_rise_when_the_clock_stands_still_or_steps_back(void **state)
 {
 	struct fake *f = fake_new(*(bool *)*state);
-	struct publisher *p = start_with(f, true, fixed_clock);
-	uint64_t start_us = fixed_now, last = 0;
+	struct publisher *p = start_with(f, true, fixture_clock);
+	uint64_t start_us = fixture_now, last = 0;
 
 	wait_ready(p);
 	for (unsigned i = 1; i <= 10; i++) {
@@ -250,21 +112,21 @@ static void versions_rise_when_the_clock_stands_still_or_steps_back(void **state
 		assert_true(o.version > last);
 		last = o.version;
 		if (i == 5)
-			__atomic_sub_fetch(&fixed_now, 3600ULL * 1000000, __ATOMIC_RELAXED);
+			__atomic_sub_fetch(&fixture_now, 3600ULL * 1000000, __ATOMIC_RELAXED);
 	}
 	publisher_free(p);
-	p = start_with(f, false, fixed_clock);
+	p = start_with(f, false, fixture_clock);
 	wait_ready(p);
 	assert_true(put(p, "web", 1).version > last);
 	publisher_free(p);
-	fixed_now = start_us;
+	fixture_now = start_us;
 	fake_destroy(f);
 }
 
 static void a_tag_left_by_a_failed_write_is_passed_over(void **state)
 {
 	struct fake *f = fake_new(*(bool *)*state);
-	struct publisher *p = start_with(f, true, fixed_clock);
+	struct publisher *p = start_with(f, true, fixture_clock);
 	struct digest debris = digest_of(SLICE("debris")), now;
 	struct outcome o;
 
@@ -620,7 +482,7 @@ static void rebuild_finds_what_the_lost_record_said(void **state UNUSED)
 	fake_drop_tag(f, "gitops-squared/commits", "latest");
 	assert_int_equal(rebuild_run(&f->registry, &rebuild, &count, &err), 0);
 	assert_int_equal(count, 1);
-	p = start_with(f, false, fixed_clock);
+	p = start_with(f, false, fixture_clock);
 	wait_ready(p);
 	assert_int_equal(seen(p, "db"), 3);
 	assert_int_equal(seen(p, "web"), 0);
@@ -706,7 +568,7 @@ static void rebuild_passes_over_a_version_that_nobody_can_have_issued(void **sta
 	publisher_free(p);
 	fake_set_tag(f, "gitops-squared/resources/default/web", "v18446744073709551615", &o.digest);
 	assert_int_equal(rebuild_run(&f->registry, &rebuild, &count, &err), 0);
-	p = start_with(f, false, fixed_clock);
+	p = start_with(f, false, fixture_clock);
 	wait_ready(p);
 	assert_true(put(p, "web", 2).version > o.version);
 	publisher_free(p);
@@ -873,24 +735,6 @@ static void a_failing_resource_leaves_its_batch_mates_alone(void **state)
 	fake_destroy(f);
 }
 
-static int setup(void **state UNUSED)
-{
-	digest_setup();
-	return 0;
-}
-
-static bool with_transactions = true, without_transactions = false;
-
-#define EMBEDDED(test) \
-	{ \
-#test " (embedded)", test, NULL, NULL, &with_transactions \
-	}
-#define REMOTE(test) \
-	{ \
-#test " (remote)", test, NULL, NULL, &without_transactions \
-	}
-#define ON_BOTH(test) EMBEDDED(test), REMOTE(test)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -929,5 +773,5 @@ int main(void)
 		ON_BOTH(a_failing_resource_leaves_its_batch_mates_alone),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

@@ -428,6 +428,40 @@ static void a_current_version_whose_tag_is_missing_still_counts(void **state)
 	assert_false(has(f, WEB, 'v', NOW - DAY));
 }
 
+/* A resource of version v, whose tag is WEB's. */
+static struct resource *make_resource(uint64_t version)
+{
+	static const char json[] =
+		"{\"name\":\"web\",\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}";
+	CLEANUP(intent_unrefp) struct intent *intent = NULL;
+	struct digest digest = digest_of(SLICE("artifact"));
+	struct error err = ERROR_INIT;
+	struct resource *r;
+
+	assert_int_equal(intent_decode(&intent, SLICE(json), "default", &err), 0);
+	assert_int_equal(resource_new(&r, intent, version, &digest, &err), 0);
+	return r;
+}
+
+static void what_flux_gets_of_a_held_resource_stays(void **state)
+{
+	CLEANUP(resource_unrefp) struct resource *instead = make_resource(NOW - 7 * DAY);
+	CLEANUP(resource_unrefp) struct resource *accepted = make_resource(NOW - DAY);
+	CLEANUP(resource_unrefp) struct resource *held = NULL;
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(resource_new_held(&held, accepted, HOLD_REFUSED, instead, "no", &err), 0);
+	f->expirer.resources = (struct expiry_rule){0, 2 * DAY};
+	tag_versions(f, 9, 1);
+	expire(f, expiry_first_needed(held), 0);
+	for (unsigned day = 1; day <= 9; day++)
+		assert_int_equal(has(f, WEB, 'v', NOW - day * DAY), day <= 7);
+	expire(f, expiry_first_needed(accepted), 0);
+	for (unsigned day = 1; day <= 9; day++)
+		assert_int_equal(has(f, WEB, 'v', NOW - day * DAY), day <= 3);
+}
+
 static void a_tombstone_stays_without_days(void **state)
 {
 	struct fixture *f = *state;
@@ -538,6 +572,7 @@ int main(void)
 		BOTH(the_current_version_and_those_before_it_are_kept_by_number),
 		BOTH(versions_superseded_for_longer_than_the_days_go),
 		BOTH(a_current_version_whose_tag_is_missing_still_counts),
+		BOTH(what_flux_gets_of_a_held_resource_stays),
 		BOTH(a_tombstone_stays_without_days),
 		BOTH(a_deleted_resource_goes_after_the_days_where_that_is_safe),
 		BOTH(what_is_no_tombstone_is_not_buried),

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/params.h"
+
+#include "http/uri.h"
+#include "intent/text.h"
+
+int params_refuse(const char *parameter, const char *allowed, struct slice value, struct error *err)
+{
+	char excerpt[INTENT_EXCERPT_SIZE];
+
+	return error_set_field(err, parameter, "%s must be %s, not \"%s\"", parameter, allowed,
+		intent_excerpt(value, excerpt));
+}
+
+static int refuse_unknown(const char *takes, struct slice name, struct error *err)
+{
+	char excerpt[INTENT_EXCERPT_SIZE];
+
+	intent_excerpt(name, excerpt);
+	return error_set_field(err, excerpt, "%s, not \"%s\"", takes, excerpt);
+}
+
+struct reading {
+	const struct param *params;
+	size_t n;
+	const char *takes;
+	void *arg;
+	unsigned seen; /* a bit for each of the parameters */
+};
+
+static int read_one(
+	struct reading *reading, struct slice name, struct slice value, struct error *err)
+{
+	for (size_t i = 0; i < reading->n; i++) {
+		const struct param *param = &reading->params[i];
+
+		if (!slice_eq(name, slice_of(param->name)))
+			continue;
+		if ((reading->seen & 1u << i) != 0)
+			return error_set_field(
+				err, param->name, "%s is given twice; give it once", param->name);
+		reading->seen |= 1u << i;
+		return param->read(reading->arg, value, err);
+	}
+	return refuse_unknown(reading->takes, name, err);
+}
+
+int params_read(struct slice query, const struct param *params, size_t n, const char *takes,
+	void *arg, struct error *err)
+{
+	CLEANUP(buf_done) struct buf name = BUF_INIT(LIMIT_HTTP_HEAD);
+	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_HTTP_HEAD);
+	struct reading reading = {params, n, takes, arg, 0};
+
+	ASSERT(n <= 8 * sizeof(reading.seen));
+	while (query.n > 0) {
+		struct slice text = slice_cut(&query, '&'), key = slice_cut(&text, '=');
+
+		if (key.n == 0 && text.n == 0)
+			continue;
+		buf_reset(&name);
+		buf_reset(&value);
+		if (http_decode(key, &name, err) != 0 || http_decode(text, &value, err) != 0 ||
+			read_one(&reading, buf_slice(&name), buf_slice(&value), err) != 0)
+			return -1;
+	}
+	return 0;
+}

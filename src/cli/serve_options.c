@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/serve.h"
+
+#include "cli/backend.h"
+
+enum {
+	OPT_LISTEN,
+	OPT_REGISTRY,
+	OPT_CA,
+	OPT_REGISTRY_LISTEN,
+	OPT_DATA_DIR,
+	OPT_INIT,
+	OPT_LAYOUT,
+	OPT_CATALOGS,
+	OPT_CATALOG_URL,
+	OPT_CATALOG_SECRET,
+	OPT_NAMESPACES,
+	OPT_CATALOG_GRACE,
+	OPT_KEEP_VERSIONS,
+	OPT_KEEP_DAYS,
+	OPT_GC_INTERVAL,
+	OPT_GC_GRACE,
+	OPT_LOG_FORMAT,
+	OPT_LOG_REQUESTS,
+	OPT_KUBECONFIG,
+	OPT_KUBE_CONTEXT,
+	OPT_IN_CLUSTER,
+	OPT_QUARANTINE,
+	OPT_HOLD,
+	OPT_TRUST_REGISTRY,
+};
+
+const struct cli_option serve_options[] = {
+	[OPT_LISTEN] = {"listen", "LISTEN_ADDR", "ADDRESS", ":8080",
+		"where the API listens, HOST:PORT or :PORT"},
+	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
+	[OPT_CA] = BACKEND_OPTION_CA,
+	[OPT_REGISTRY_LISTEN] = {"registry-listen", "REGISTRY_LISTEN", "ADDRESS", ":5000",
+		"where the embedded registry listens"},
+	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
+	[OPT_INIT] = {"init", "GSQ_INIT", NULL, NULL,
+		"make the first commit record of a new, empty store; without it an empty store is "
+		"taken for a lost one"},
+	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT,
+	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
+	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
+	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET,
+	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
+		"namespaces that exist in the cluster; no others are written to. Where a cluster "
+		"is "
+		"watched, it says itself which there are"},
+	[OPT_CATALOG_GRACE] = {"catalog-grace", "CATALOG_GRACE", "DURATION", "15m",
+		"how long a superseded catalog is kept at least; the last 10 are kept anyway"},
+	[OPT_KEEP_VERSIONS] = {"keep-versions", "KEEP_VERSIONS", "NUMBER", "0",
+		"how many versions of a resource are kept; 0: any number"},
+	[OPT_KEEP_DAYS] = {"keep-days", "KEEP_DAYS", "NUMBER", "0",
+		"how many days a superseded version, or what was deleted, is kept; 0: for ever"},
+	[OPT_GC_INTERVAL] = {"gc-interval", "GC_INTERVAL", "DURATION", "1h",
+		"how often the embedded registry removes what nothing refers to; 0: never"},
+	[OPT_GC_GRACE] = BACKEND_OPTION_GC_GRACE("gc-grace", ""),
+	[OPT_LOG_FORMAT] = {"log-format", "LOG_FORMAT", "logfmt|json", "logfmt",
+		"how a line of the log is written"},
+	[OPT_LOG_REQUESTS] = {"log-requests", "LOG_REQUESTS", "on|errors|off", "on",
+		"which requests have a line in the log; errors: those answered 400 and above"},
+	[OPT_KUBECONFIG] = {"kubeconfig", "KUBECONFIG", "FILE", NULL,
+		"kubeconfig of the cluster behind Flux: Flux is woken after each change, and each "
+		"resource has the status that the cluster shows; not set: neither"},
+	[OPT_KUBE_CONTEXT] = {"kube-context", "KUBE_CONTEXT", "NAME", NULL,
+		"context of that kubeconfig; default its current one"},
+	[OPT_IN_CLUSTER] = {"in-cluster", "IN_CLUSTER", NULL, NULL,
+		"in place of a kubeconfig: the cluster is the one that this runs in, with its "
+		"pod's service account"},
+	[OPT_QUARANTINE] = {"quarantine", "QUARANTINE", NULL, NULL,
+		"what the cluster refuses is held back, so that all else is applied; without it "
+		"one refused resource stops the others of its catalog"},
+	[OPT_HOLD] = {"hold", "GSQ_HOLD", NULL, NULL,
+		"take no changes and push nothing; reads are served"},
+	[OPT_TRUST_REGISTRY] = {"trust-registry", "TRUST_REGISTRY", NULL, NULL,
+		"take changes although the cluster shows newer versions than the registry, which "
+		"is what a restored backup looks like; the registry's are then the ones that "
+		"count"},
+	{NULL},
+};
+
+/* The place of the option's value in the list. */
+static int choose(const struct cli_values *v, size_t option, const char *const *values, size_t n,
+	unsigned *ret, struct error *err)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(v->at[option], values[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+	return error_set(err, ERROR_INVALID, "--%s: \"%s\" is not one of %s",
+		serve_options[option].flag, v->at[option], serve_options[option].argument);
+}
+
+static int read_log(struct serve_options *ret, const struct cli_values *v, struct error *err)
+{
+	static const char *const formats[] = {[LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json"};
+	static const char *const requests[] = {
+		[HTTP_LOG_ALL] = "on", [HTTP_LOG_ERRORS] = "errors", [HTTP_LOG_NONE] = "off"};
+	unsigned format = 0, which = 0;
+
+	if (choose(v, OPT_LOG_FORMAT, formats, ARRAY_SIZE(formats), &format, err) != 0 ||
+		choose(v, OPT_LOG_REQUESTS, requests, ARRAY_SIZE(requests), &which, err) != 0)
+		return -1;
+	ret->log_format = (enum log_format)format;
+	ret->log_requests = (enum http_access_log)which;
+	return 0;
+}
+
+static int number(
+	const struct cli_values *v, size_t option, uint64_t max, uint64_t *ret, struct error *err)
+{
+	if (slice_to_u64(slice_of(v->at[option]), ret) && *ret <= max)
+		return 0;
+	return error_set(err, ERROR_INVALID, "--%s: \"%s\" is not a number from 0 to %llu",
+		serve_options[option].flag, v->at[option], (unsigned long long)max);
+}
+
+static int read_retention(
+	struct retention_options *ret, const struct cli_values *v, struct error *err)
+{
+	uint64_t keep_versions = 0;
+
+	if (cli_duration("catalog-grace", v->at[OPT_CATALOG_GRACE], &ret->catalog_grace_s, err) !=
+			0 ||
+		number(v, OPT_KEEP_VERSIONS, LIMIT_KEEP_VERSIONS, &keep_versions, err) != 0 ||
+		number(v, OPT_KEEP_DAYS, LIMIT_KEEP_DAYS, &ret->keep_days, err) != 0)
+		return -1;
+	ret->keep_versions = keep_versions;
+	if (ret->catalog_grace_s > 0)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"--catalog-grace: Flux needs a catalog for a while after the next one has come; "
+		"give at least 1s");
+}
+
+static int read_upkeep(struct upkeep_options *ret, const struct cli_values *v, struct error *err)
+{
+	if (cli_duration("gc-interval", v->at[OPT_GC_INTERVAL], &ret->gc_interval_s, err) != 0)
+		return -1;
+	return cli_duration("gc-grace", v->at[OPT_GC_GRACE], &ret->gc_grace_s, err);
+}
+
+/* ---- the cluster ---- */
+
+/* A KUBECONFIG that is there for other programs gives way to --in-cluster. */
+static int read_cluster(struct serve_options *ret, const struct cli_values *v, struct error *err)
+{
+	const char *path = v->at[OPT_KUBECONFIG], *context = v->at[OPT_KUBE_CONTEXT];
+	bool in_cluster = v->at[OPT_IN_CLUSTER] != NULL;
+	int rc;
+
+	if (in_cluster && v->given[OPT_KUBECONFIG])
+		return error_set(err, ERROR_INVALID,
+			"--kubeconfig and --in-cluster name two clusters; give one of them");
+	if (context != NULL && (in_cluster || path == NULL))
+		return error_set(err, ERROR_INVALID, "--kube-context goes with --kubeconfig");
+	if (!in_cluster && path == NULL)
+		return 0;
+	rc = in_cluster ? kube_config_in_cluster(&ret->kube, NULL, err)
+			: kube_config_load(&ret->kube, path, context, err);
+	if (rc != 0)
+		return error_wrap(err, in_cluster ? "--in-cluster" : "--kubeconfig");
+	ret->has_cluster = true;
+	return 0;
+}
+
+/* Without a cluster they would do nothing, and somebody would count on them. */
+static int check_cluster(
+	const struct serve_options *o, const struct cli_values *v, struct error *err)
+{
+	if (o->has_cluster || (!v->given[OPT_QUARANTINE] && !v->given[OPT_TRUST_REGISTRY]))
+		return 0;
+	return error_set(err, ERROR_INVALID, "--%s goes with --kubeconfig or --in-cluster",
+		serve_options[v->given[OPT_QUARANTINE] ? OPT_QUARANTINE : OPT_TRUST_REGISTRY].flag);
+}
+
+/* ---- all of it ---- */
+
+static int read_layout(struct layout_options *ret, const struct cli_values *v, struct error *err)
+{
+	struct layout_values values = {v->at[OPT_LAYOUT], v->at[OPT_CATALOGS],
+		v->at[OPT_CATALOG_URL], v->at[OPT_CATALOG_SECRET], v->at[OPT_REGISTRY]};
+
+	return layout_options(ret, &values, err);
+}
+
+int serve_options_read(struct serve_options *ret, const struct cli_values *v, struct error *err)
+{
+	struct serve_options o = {
+		.listen = v->at[OPT_LISTEN],
+		.registry = v->at[OPT_REGISTRY],
+		.registry_ca = v->at[OPT_CA],
+		.registry_listen = v->at[OPT_REGISTRY_LISTEN],
+		.data_dir = v->at[OPT_DATA_DIR],
+		.namespaces = v->at[OPT_NAMESPACES],
+		.init = v->at[OPT_INIT] != NULL,
+		.hold = v->at[OPT_HOLD] != NULL,
+		.quarantine = v->at[OPT_QUARANTINE] != NULL,
+		.trust_registry = v->at[OPT_TRUST_REGISTRY] != NULL,
+	};
+
+	if (read_log(&o, v, err) != 0 || read_layout(&o.layout, v, err) != 0 ||
+		read_upkeep(&o.upkeep, v, err) != 0 || read_retention(&o.retention, v, err) != 0 ||
+		read_cluster(&o, v, err) != 0)
+		return -1;
+	if (check_cluster(&o, v, err) != 0) {
+		serve_options_done(&o);
+		return -1;
+	}
+	o.layout.root.options.woken = o.has_cluster;
+	*ret = o;
+	return 0;
+}
+
+void serve_options_done(struct serve_options *o)
+{
+	kube_config_done(&o->kube);
+}

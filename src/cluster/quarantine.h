@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to cluster. Never wedged: the first object that Flux cannot apply stops all of its
+ * catalog. With --quarantine the resource that Flux's message names is held, so that its last
+ * applied version, or none, is published in its place, and the others go on.
+ *
+ * Only a refusal counts, which the same object would meet again: not what may pass by itself, such
+ * as a webhook that does not answer. On kube's thread.
+ */
+#ifndef CLUSTER_QUARANTINE_H
+#define CLUSTER_QUARANTINE_H
+
+#include "cluster/flux.h"
+#include "cluster/namespaces.h"
+#include "cluster/tracker.h"
+
+struct quarantine {
+	struct tracker *tracker;
+	struct namespaces *namespaces;
+	struct publisher *publisher;
+	uint64_t looked_ms; /* the last time at all, for quarantine_tick() */
+};
+
+/* Flux has said something about the catalog. */
+void quarantine_look(struct quarantine *q, struct flux_catalog *c);
+/* Now and then: a failure may have been seen before the resource was, or a hold may have failed. */
+void quarantine_tick(struct quarantine *q, struct flux *flux);
+
+/* The next object that a message of Flux names, from *at on: "PlatformResource/<namespace>/<name>".
+ */
+bool quarantine_next_name(
+	const char **at, char namespace[LIMIT_NAME + 1], char name[LIMIT_NAME + 1]);
+/* Is it the API server's refusal of that object, and not a failure on the way? message: what
+ * follows the name, where *at is. */
+bool quarantine_is_refusal(const char *message);
+
+#endif

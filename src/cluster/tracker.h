@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What became of every resource: the one place that puts together what is wanted (commits) and what
+ * the cluster shows (objects, Flux's conditions), and tells phases from that.
+ *
+ *   pending   accepted; the cluster does not have this version yet. reason and message say what it
+ *             waits for, where that is known
+ *   applied   the object in the cluster carries this version
+ *   failed    Flux or the API server refuses it, or it is held: reason and message are theirs
+ *   deleting  no longer wanted, and the object is still there
+ *   unknown   nothing is heard from the cluster, or there is none
+ *
+ * Any thread; one lock, held for a few instructions (but in tracker_reset() and where a list of the
+ * cluster ends), never while anybody is called.
+ *
+ * To the feed go, each with namespace and name:
+ *   change  a commit:
+ * {"op":"created|updated|deleted|held|released",...,"version","digest"?,"phase"} phase   the phase
+ * of a version has changed: {...,"version","status":tracker_status_json()} gone    what was deleted
+ * has left the cluster None of them says unknown because nothing is heard any more: readers know
+ * that by the status, and are told to list again as soon as more is known.
+ *
+ *   tracker.c        what happens, and what follows from it
+ *   tracker_table.c  what is known of each resource and catalog
+ *   tracker_read.c   statuses, as they are told
+ *   tracker_wait.c   who waits
+ */
+#ifndef CLUSTER_TRACKER_H
+#define CLUSTER_TRACKER_H
+
+#include "cluster/feed.h"
+#include "publish/publisher.h"
+
+struct tracker;
+
+enum phase { PHASE_PENDING, PHASE_APPLIED, PHASE_FAILED, PHASE_DELETING, PHASE_UNKNOWN, PHASES_ };
+const char *phase_name(enum phase phase); /* "pending" */
+bool phase_parse(struct slice name, enum phase *ret);
+
+/* watching: there is a cluster to hear from; false: every phase is unknown, for good. feed is
+ * borrowed. */
+int tracker_new(
+	struct tracker **ret, struct feed *feed, bool watching, struct error *err) MUST_CHECK;
+void tracker_free(struct tracker *t); /* nobody may wait */
+DEFINE_CLEANUP(struct tracker, tracker_free);
+/* For tests: another clock than clock_monotonic_ms(). Before all others. */
+void tracker_set_clock(struct tracker *t, uint64_t (*monotonic_ms)(void));
+
+/* ---- what is wanted: on the publisher's thread ---- */
+
+/* Everything anew, after a restore. */
+void tracker_reset(struct tracker *t, struct state *state, uint64_t version);
+/* A commit has become current, before it is answered. */
+void tracker_committed(struct tracker *t, const struct publisher_event *event);
+
+/* ---- what the cluster shows: on kube's thread ---- */
+
+/* One PlatformResource. All borrowed, copied. */
+struct tracker_object {
+	const char *namespace, *name;
+	uint64_t version;    /* of its annotation gitops-squared.io/version; 0: none, not ours */
+	bool is_deleting;    /* it has a deletionTimestamp */
+	struct slice status; /* its .status, as compact JSON; SLICE_NONE: none */
+};
+void tracker_relist(struct tracker *t);
+void tracker_object(struct tracker *t, const struct tracker_object *object);
+void tracker_gone(struct tracker *t, const char *namespace, const char *name);
+void tracker_synced(struct tracker *t); /* what has not been seen since relist is gone */
+void tracker_lost(struct tracker *t, const char *why);
+
+/* What Flux says of one catalog, its OCIRepository and its Kustomization together. Copied. */
+struct tracker_flux {
+	bool is_failing;    /* Ready=False of one of them */
+	bool is_fetch;      /* ... the OCIRepository, so of the whole catalog */
+	bool is_waiting;    /* ... for something that comes by itself: nothing has failed */
+	const char *reason; /* Flux's words, "" where there are none */
+	const char *message;
+	struct digest attempted; /* of the catalog's manifest; DIGEST_NONE: never */
+	struct digest applied;   /* likewise */
+};
+/* repository: of the catalog. */
+void tracker_flux(struct tracker *t, const char *repository, const struct tracker_flux *flux);
+
+/* ---- reading ---- */
+
+struct tracker_status {
+	enum phase phase;
+	uint64_t version;                /* in the cluster; 0: none */
+	char revision[DIGEST_TEXT_SIZE]; /* of the catalog that Flux applied last, or "" */
+	char reason[64];                 /* "" where there is none */
+	char message[1024];
+	uint64_t since_us; /* realtime; of the phase */
+	struct buf object; /* .status of the object, JSON; empty: none. Only where asked for */
+};
+
+/* r: the current one, from a state; or NULL, for what is not wanted: false then where the cluster
+ * has nothing of that name either. with_object: fills ret->object, which the caller has
+ * initialised. */
+bool tracker_status(struct tracker *t, const char *namespace, const char *name,
+	const struct resource *r, bool with_object, struct tracker_status *ret);
+/* For who has waited for a deletion, where tracker_status() says that there is nothing: applied, or
+ * unknown where nothing is heard from the cluster. */
+void tracker_status_gone(struct tracker *t, struct tracker_status *ret);
+/* The phase alone; for lists. */
+enum phase tracker_phase(struct tracker *t, const struct resource *r);
+/* {"phase":...,"version"?:"v1","revision"?,"reason"?,"message"?,"since","object"?} */
+void tracker_status_json(const struct tracker_status *status, struct buf *ret);
+
+/* Resources by phase, for metrics and for who decides whether to wait. */
+void tracker_counts(struct tracker *t, size_t ret[PHASES_]);
+/* The highest version that any object of ours in the cluster carries. */
+uint64_t tracker_highest(struct tracker *t);
+/* Brings the gauges of cluster/metrics.h up to date: before they are written. */
+void tracker_measure(struct tracker *t);
+
+/* ---- waiting ---- */
+
+/* Waits until a version, or a later one, is applied or has failed, or until what was deleted is
+ * gone, or something later in its place. What is deleted meanwhile is not waited for. The memory is
+ * the caller's, in use until done() was called or tracker_cancel() has returned. */
+struct tracker_wait {
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+	uint64_t version;
+	bool deleted;         /* that version is a tombstone's */
+	uint64_t deadline_ms; /* clock_monotonic_ms() */
+	/* Once, on kube's or the publisher's thread: must not block. in_time: the phase is one that
+	 * was waited for. */
+	void (*done)(bool in_time, void *arg);
+	void *arg;
+	/* the tracker's */
+	struct tracker_wait *next, *previous;
+	bool is_waiting, in_time;
+};
+/* False: it is so already, or nothing is heard from the cluster, so that waiting is of no use;
+ * done() will not be called. */
+bool tracker_wait(struct tracker *t, struct tracker_wait *wait);
+/* True: done() will not be called. False: it was, or is just now being called. */
+bool tracker_cancel(struct tracker *t, struct tracker_wait *wait);
+/* Ends waits whose deadline is over. Called every now and then. */
+void tracker_expire(struct tracker *t);
+
+#endif

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which failures of Flux hold a resource, and how. */
+#include "test.h"
+
+#include "cluster/quarantine.h"
+#include "fake_kube.h"
+#include "fake_publisher.h"
+
+#include <stdio.h>
+
+static struct error err;
+
+/* ---- messages ---- */
+
+/* As pkg/ssa of Flux writes them. */
+#define FORBIDDEN \
+	"PlatformResource/default/web dry-run failed (Forbidden): admission webhook " \
+	"\"policy.example\" denied the request: no replicas\n"
+#define INVALID \
+	"PlatformResource/default/web dry-run failed (Invalid): " \
+	"PlatformResource.gitops-squared.io \"web\" is invalid: spec.size: Unsupported value\n"
+
+static void expect_name(const char **at, const char *namespace, const char *name)
+{
+	char got_namespace[LIMIT_NAME + 1], got_name[LIMIT_NAME + 1];
+
+	assert_true(quarantine_next_name(at, got_namespace, got_name));
+	assert_string_equal(got_namespace, namespace);
+	assert_string_equal(got_name, name);
+}
+
+static void expect_no_name(const char *at)
+{
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+
+	assert_false(quarantine_next_name(&at, namespace, name));
+}
+
+static void names_are_found_where_a_message_has_them(void **state UNUSED)
+{
+	const char *at = FORBIDDEN, *two = "x PlatformResource/a/b, PlatformResource/c/d\n";
+	char long_name[100 + LIMIT_NAME];
+
+	expect_name(&at, "default", "web");
+	assert_int_equal(strncmp(at, " dry-run failed", 15), 0);
+	expect_no_name(at);
+	expect_name(&two, "a", "b");
+	expect_name(&two, "c", "d");
+	expect_no_name(two);
+	expect_no_name("");
+	expect_no_name("PlatformResource/default");
+	expect_no_name("PlatformResource/default/");
+	expect_no_name("PlatformResource//web");
+	expect_no_name("Deployment/default/web dry-run failed (Invalid): no");
+	snprintf(long_name, sizeof(long_name), "PlatformResource/default/%064d failed", 0);
+	expect_no_name(long_name);
+}
+
+static bool is_refusal(const char *message)
+{
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+
+	assert_true(quarantine_next_name(&message, namespace, name));
+	return quarantine_is_refusal(message);
+}
+
+#define WEB "PlatformResource/default/web "
+
+static void only_refusals_of_the_object_count(void **state UNUSED)
+{
+	static const char *const refusals[] = {
+		FORBIDDEN,
+		INVALID,
+		WEB "dry-run failed (BadRequest): strict decoding error: unknown field",
+		/* a webhook that gives no reason */
+		WEB "dry-run failed: admission webhook \"w\" denied the request: no",
+		WEB "apply failed: admission webhook \"w\" denied the request: no",
+		WEB "dry-run failed (RequestEntityTooLarge): platformresources.gitops-squared.io "
+		    "\"web\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied "
+		    "request: too large",
+	};
+	static const char *const others[] = {
+		WEB "dry-run failed (InternalError): Internal error occurred: failed calling "
+		    "webhook \"w\": failed to call webhook: Post \"https://w\": (Forbidden): no",
+		WEB "dry-run failed (Timeout): the server was unable to return a response",
+		WEB "dry-run failed: Get \"https://10.0.0.1\": connection refused",
+		WEB "not found: namespaces \"default\" not found",
+		WEB "dry-run failed (Conflict): Apply failed with 1 conflict",
+		WEB "dry-run failed (Forbidden): platformresources.gitops-squared.io \"web\" is "
+		    "forbidden: User \"system:serviceaccount:flux-system:team-a\" cannot patch "
+		    "resource \"platformresources\" in API group \"gitops-squared.io\"",
+		WEB "dry-run failed (Forbidden): platformresources.gitops-squared.io \"web\" is "
+		    "forbidden: unable to create new content in namespace default because it is "
+		    "being terminated",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (!is_refusal(refusals[i]))
+			fail_msg("is one: %s", refusals[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (is_refusal(others[i]))
+			fail_msg("is none: %s", others[i]);
+}
+
+/* ---- holding ---- */
+
+#define CATALOG "gitops-squared/catalogs/default/00"
+
+struct world {
+	struct feed *feed;
+	struct publisher *p;
+	struct quarantine q;
+	struct flux flux;
+	struct flux_catalog *c;
+	uint64_t commit;
+};
+
+/* The namespace default is there, and Flux says nothing yet. */
+static void world_init(struct world *w)
+{
+	json_t *namespace =
+		fake_json("{'metadata':{'name':'default'},'status':{'phase':'Active'}}");
+
+	*w = (struct world){.p = fake_publisher_new(LAYOUT_SPLIT, 1)};
+	assert_int_equal(feed_new(&w->feed, &err), 0);
+	assert_int_equal(tracker_new(&w->q.tracker, w->feed, true, &err), 0);
+	assert_int_equal(namespaces_new(&w->q.namespaces, &err), 0);
+	w->q.publisher = w->p;
+	w->c = flux_catalog(&w->flux, CATALOG);
+	assert_non_null(w->c);
+	namespaces_relist(w->q.namespaces);
+	namespaces_see(w->q.namespaces, namespace);
+	namespaces_synced(w->q.namespaces);
+	json_decref(namespace);
+	tracker_relist(w->q.tracker);
+}
+
+static void world_done(struct world *w)
+{
+	tracker_free(w->q.tracker);
+	feed_free(w->feed);
+	fake_publisher_free(w->p);
+	namespaces_free(w->q.namespaces);
+	flux_done(&w->flux);
+}
+
+static void object(struct world *w, const char *name, uint64_t version)
+{
+	struct tracker_object o = {.namespace = "default", .name = name, .version = version};
+
+	tracker_object(w->q.tracker, &o);
+}
+
+/* All that is in the state is wanted, and the cluster has been listed. */
+static void start(struct world *w)
+{
+	tracker_reset(w->q.tracker, w->p->state, 1000);
+	tracker_synced(w->q.tracker);
+}
+
+static void set_failure(struct world *w, const char *message)
+{
+	struct flux_kustomization *k = &w->c->kustomization;
+
+	k->failure.is_failing = true;
+	snprintf(k->failure.reason, sizeof(k->failure.reason), "ReconciliationFailed");
+	snprintf(k->failure.message, sizeof(k->failure.message), "%s", message);
+	k->attempted = state_partition(w->p->state, 0)->digest;
+	tracker_flux(w->q.tracker, CATALOG,
+		&(struct tracker_flux){.is_failing = true,
+			.reason = k->failure.reason,
+			.message = k->failure.message,
+			.attempted = k->attempted});
+}
+
+static void fail_with(struct world *w, const char *message)
+{
+	set_failure(w, message);
+	quarantine_look(&w->q, w->c);
+}
+
+static void a_refused_version_is_held_with_the_one_that_the_cluster_has(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+	struct fake_call *call;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	object(&w, "web", 10);
+	start(&w);
+	fail_with(&w, FORBIDDEN);
+	assert_int_equal(w.p->n_calls, 1);
+	call = fake_publisher_last(w.p);
+	assert_int_equal(call->kind, FAKE_HOLD);
+	assert_string_equal(call->name, "web");
+	assert_int_equal(call->reason, HOLD_REFUSED);
+	assert_true(call->version == 20 && call->instead == 10);
+	assert_string_equal(call->message, FORBIDDEN);
+	fake_publisher_answer(w.p, call);
+	assert_false(w.c->holding);
+	quarantine_look(&w.q, w.c); /* it is held */
+	assert_int_equal(w.p->n_calls, 1);
+}
+
+static void one_that_never_was_in_the_cluster_is_held_with_none(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	start(&w);
+	fail_with(&w, INVALID);
+	assert_int_equal(w.p->n_calls, 1);
+	assert_true(w.p->calls[0].instead == 0);
+	fake_publisher_answer(w.p, &w.p->calls[0]);
+}
+
+static void where_the_version_cannot_be_found_it_is_held_without(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	object(&w, "web", 10);
+	start(&w);
+	fail_with(&w, FORBIDDEN);
+	fake_publisher_refuse(w.p, &w.p->calls[0], ERROR_NOT_FOUND);
+	assert_int_equal(w.p->n_calls, 2);
+	assert_true(w.p->calls[1].version == 20 && w.p->calls[1].instead == 0);
+	assert_true(w.c->holding);
+	fake_publisher_refuse(w.p, &w.p->calls[1], ERROR_NOT_FOUND);
+	assert_int_equal(w.p->n_calls, 2);
+	assert_false(w.c->holding);
+}
+
+/* Without it Flux would delete the object. */
+static void after_any_other_failure_the_version_is_asked_for_again(void **state UNUSED)
+{
+	static const enum error_code codes[] = {ERROR_UNAVAILABLE, ERROR_UNKNOWN_OUTCOME,
+		ERROR_NO_MEMORY, ERROR_TOO_MANY, ERROR_INTERNAL};
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	object(&w, "web", 10);
+	start(&w);
+	set_failure(&w, FORBIDDEN);
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		fake_clock_ms += 1000;
+		quarantine_tick(&w.q, &w.flux);
+		quarantine_tick(&w.q, &w.flux);
+		assert_int_equal(w.p->n_calls, i + 1);
+		assert_true(w.p->calls[i].instead == 10);
+		fake_publisher_refuse(w.p, &w.p->calls[i], codes[i]);
+		assert_int_equal(w.p->n_calls, i + 1);
+	}
+}
+
+static void of_each_catalog_one_hold_is_on_its_way(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "db", 20);
+	fake_publisher_put(w.p, "default", "web", 21);
+	start(&w);
+	fail_with(&w, INVALID "PlatformResource/default/db dry-run failed (Invalid): no\n");
+	quarantine_look(&w.q, w.c);
+	assert_int_equal(w.p->n_calls, 1);
+	fake_publisher_answer(w.p, &w.p->calls[0]);
+	quarantine_look(&w.q, w.c);
+	assert_int_equal(w.p->n_calls, 2);
+	assert_string_equal(w.p->calls[1].name, "db");
+	fake_publisher_answer(w.p, &w.p->calls[1]);
+}
+
+static void a_failure_on_the_way_holds_nothing(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	start(&w);
+	fail_with(&w, WEB "dry-run failed (InternalError): failed calling webhook");
+	fail_with(&w, "kustomize build failed: (Invalid)");
+	fail_with(&w, "PlatformResource/default/other dry-run failed (Invalid): no");
+	assert_int_equal(w.p->n_calls, 0);
+}
+
+static void what_has_no_namespace_is_not_for_quarantine(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+	json_t *namespace = fake_json("{'metadata':{'name':'default'}}");
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	start(&w);
+	namespaces_gone(w.q.namespaces, namespace);
+	json_decref(namespace);
+	fail_with(&w, FORBIDDEN);
+	assert_int_equal(w.p->n_calls, 0);
+	namespaces_lost(w.q.namespaces); /* not known: the refusal counts */
+	quarantine_look(&w.q, w.c);
+	assert_int_equal(w.p->n_calls, 1);
+	fake_publisher_answer(w.p, &w.p->calls[0]);
+}
+
+static void a_failure_of_an_earlier_version_holds_nothing(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	object(&w, "web", 20); /* it is applied */
+	start(&w);
+	fail_with(&w, FORBIDDEN);
+	assert_int_equal(w.p->n_calls, 0);
+}
+
+static void a_failure_that_was_heard_before_the_resources_is_not_forgotten(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	fail_with(&w, FORBIDDEN);
+	assert_int_equal(w.p->n_calls, 0);
+	start(&w);
+	fake_clock_ms += 1000;
+	quarantine_tick(&w.q, &w.flux);
+	assert_int_equal(w.p->n_calls, 1);
+	fake_publisher_answer(w.p, &w.p->calls[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_are_found_where_a_message_has_them),
+		cmocka_unit_test(only_refusals_of_the_object_count),
+		cmocka_unit_test(a_refused_version_is_held_with_the_one_that_the_cluster_has),
+		cmocka_unit_test(one_that_never_was_in_the_cluster_is_held_with_none),
+		cmocka_unit_test(where_the_version_cannot_be_found_it_is_held_without),
+		cmocka_unit_test(after_any_other_failure_the_version_is_asked_for_again),
+		cmocka_unit_test(of_each_catalog_one_hold_is_on_its_way),
+		cmocka_unit_test(a_failure_on_the_way_holds_nothing),
+		cmocka_unit_test(what_has_no_namespace_is_not_for_quarantine),
+		cmocka_unit_test(a_failure_of_an_earlier_version_holds_nothing),
+		cmocka_unit_test(a_failure_that_was_heard_before_the_resources_is_not_forgotten),
+	};
+
+	digest_setup();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
