@@ -110,15 +110,16 @@
 #define LIMIT_TRACKED_COMMITS 64      /* of one catalog, that Flux may be at */
 #define LIMIT_FLUX_MESSAGE (32 * KIB) /* of a condition: as long as Kubernetes lets it be */
 #define LIMIT_TRACKER_EVENT (16 * KIB)
-#define LIMIT_STATUS_OBJECT (16 * KIB) /* .status of an object in the cluster; larger is left out \
-					*/
-#define LIMIT_FEED_EVENTS 16384        /* that can be resumed from */
-#define LIMIT_FEED_BYTES (16 * MIB)    /* all of them together */
-#define LIMIT_WAIT_S 300               /* ?timeout= of a request that waits */
-#define LIMIT_WATCH_HEARTBEAT_S 15     /* a watcher hears something at least so often */
-#define LIMIT_LAYOUT_POLL_MS 1000      /* between two looks at how far a repartition is */
-#define LIMIT_WATCH_ID 64              /* characters of an event's id, as a client gives it back */
-#define LIMIT_WATCH_GATHER_MS 5        /* pause after watchers were woken: events come in bursts */
+#define LIMIT_STATUS_OBJECT \
+	(16 * KIB)                  /* .status of an object in the cluster; larger is left out \
+				     */
+#define LIMIT_FEED_EVENTS 16384     /* that can be resumed from */
+#define LIMIT_FEED_BYTES (16 * MIB) /* all of them together */
+#define LIMIT_WAIT_S 300            /* ?timeout= of a request that waits */
+#define LIMIT_WATCH_HEARTBEAT_S 15  /* a watcher hears something at least so often */
+#define LIMIT_LAYOUT_POLL_MS 1000   /* between two looks at how far a repartition is */
+#define LIMIT_WATCH_ID 64           /* characters of an event's id, as a client gives it back */
+#define LIMIT_WATCH_GATHER_MS 5     /* pause after watchers were woken: events come in bursts */
 
 /* Remote registry */
 #define LIMIT_PARALLEL_TRANSFERS 64 /* a registry that is far away is waited for, not busy */

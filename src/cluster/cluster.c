@@ -124,6 +124,7 @@ static void tell_tracker(struct cluster *c, const struct flux_catalog *of)
 		.is_waiting = !is_fetch && waits(failure),
 		.reason = failure->reason,
 		.message = failure->message,
+		.asked_us = waker_time(of->source.handled),
 		.attempted = of->kustomization.attempted,
 		.applied = of->kustomization.applied,
 	};

@@ -107,7 +107,8 @@ struct flux_catalog *flux_catalog(struct flux *f, const char *repository)
 
 	object_name(repository, name);
 	c = find_or_add(f, name);
-	if (c != NULL)
+	/* It may be the catalog's own name for itself that was given. */
+	if (c != NULL && strcmp(c->repository, repository) != 0)
 		snprintf(c->repository, sizeof(c->repository), "%s", repository);
 	return c;
 }

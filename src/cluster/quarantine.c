@@ -77,7 +77,6 @@ bool quarantine_is_refusal(const char *message)
 struct request {
 	struct quarantine *quarantine;
 	struct flux_catalog *catalog; /* its own until it is answered */
-	bool with_instead;
 	uint64_t version;
 	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
 	char message[LIMIT_HOLD_MESSAGE + 1];
@@ -85,20 +84,17 @@ struct request {
 
 static void hold(struct request *request, uint64_t instead);
 
-/* On the publisher's thread. Where there is no version any more that could stand in, it is held all
- * the same; but not after any other failure, for then Flux would delete the object. */
+/* On the publisher's thread. A hold that fails is not tried without the version that was to stand
+ * in: then Flux would delete the object. */
 static void answered(const struct outcome *outcome, void *arg)
 {
 	struct request *request = arg;
 
-	if (outcome->err.code == ERROR_NOT_FOUND && request->with_instead) {
-		log_warn("a refused resource is held without its last applied version",
+	if (outcome->err.code != ERROR_NONE)
+		log_warn("a refused resource cannot be held",
 			LOG_STR("namespace", request->namespace), LOG_STR("name", request->name),
 			LOG_STR("reason", outcome->err.text));
-		hold(request, 0);
-		return;
-	}
-	if (outcome->err.code == ERROR_NONE && outcome->op == OUTCOME_UPDATED)
+	else if (outcome->op == OUTCOME_UPDATED)
 		log_warn("Flux refuses a resource: it is held, and the others go on",
 			LOG_STR("namespace", request->namespace), LOG_STR("name", request->name),
 			LOG_STR("reason", request->message));
@@ -108,7 +104,6 @@ static void answered(const struct outcome *outcome, void *arg)
 
 static void hold(struct request *request, uint64_t instead)
 {
-	request->with_instead = instead != 0;
 	publisher_hold(request->quarantine->publisher, request->namespace, request->name,
 		request->version, HOLD_REFUSED, instead, request->message, answered, request);
 }

@@ -224,9 +224,12 @@ static bool is_in(const struct state *state, const char *repository)
 	       state_partition_at(state, &place) != NULL;
 }
 
-/* Catalogs that the new layout has not: they are to let go of everything, or to be gone. */
+/* Catalogs that the new layout has not: they are to let go of everything, or to be gone. The state
+ * does not know them any more, so nobody else wakes them again when a wake is lost. */
 static bool old_ones_are(struct repartition *r, const struct state *state, bool gone)
 {
+	bool they_are = true;
+
 	for (size_t i = 0; i < r->options.flux->n; i++) {
 		const struct flux_catalog *c = r->options.flux->catalogs[i];
 
@@ -235,10 +238,14 @@ static bool old_ones_are(struct repartition *r, const struct state *state, bool 
 			continue;
 		if (!gone && c->kustomization.n_inventory == 0)
 			continue;
-		wait_for(r, "Flux to let go of %s", c->object);
-		return false;
+		if (they_are)
+			wait_for(r, "Flux to let go of %s", c->object);
+		if (!gone && c->repository[0] != '\0' &&
+			clock_monotonic_ms() - c->wake.sent_ms > RETRY_MS)
+			waker_wake(r->options.waker, c->repository);
+		they_are = false;
 	}
-	return true;
+	return they_are;
 }
 
 /* ---- the root's Kustomization, which is the operator's ---- */

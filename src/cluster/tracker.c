@@ -97,7 +97,7 @@ static enum verdict judge_failure(const struct tracked *e, const struct wanted *
 	if (c->is_waiting)
 		return VERDICT_WAITING;
 	if (c->is_fetch)
-		return VERDICT_REFUSED;
+		return w->commit <= c->asked_us ? VERDICT_REFUSED : VERDICT_WAITING;
 	attempted = tracked_catalog_commit(c, &c->attempted);
 	if (attempted != 0 && attempted < w->commit)
 		return VERDICT_PENDING;
@@ -559,6 +559,7 @@ void tracker_flux(struct tracker *t, const char *repository, const struct tracke
 			tell = IF_REASON;
 		c->is_failing = flux->is_failing;
 		c->is_fetch = flux->is_fetch;
+		c->asked_us = flux->asked_us;
 		c->is_waiting = flux->is_waiting;
 		c->attempted = flux->attempted;
 		c->applied = flux->applied;

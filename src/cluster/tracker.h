@@ -70,8 +70,11 @@ void tracker_lost(struct tracker *t, const char *why);
 
 /* What Flux says of one catalog, its OCIRepository and its Kustomization together. Copied. */
 struct tracker_flux {
-	bool is_failing;    /* Ready=False of one of them */
-	bool is_fetch;      /* ... the OCIRepository, so of the whole catalog */
+	bool is_failing; /* Ready=False of one of them */
+	bool is_fetch;   /* ... the OCIRepository, so of the whole catalog */
+	/* ... and the last wake that it has handled, which is a time (waker.h): what was committed
+	 * later is not known to have failed. 0: none */
+	uint64_t asked_us;
 	bool is_waiting;    /* ... for something that comes by itself: nothing has failed */
 	const char *reason; /* Flux's words, "" where there are none */
 	const char *message;

@@ -61,6 +61,7 @@ struct tracked_catalog {
 	struct tracked *unsettled;
 	/* What Flux says. */
 	bool is_failing, is_fetch, is_waiting;
+	uint64_t asked_us;
 	bool names_objects; /* the message does */
 	char *message;      /* NULL: none */
 	struct digest attempted, applied;

@@ -131,6 +131,13 @@ static void end_wake(struct waker *w, struct flux_catalog *c, struct flux_wake *
 		send_wake(w, c, wake);
 }
 
+uint64_t waker_time(const char *handled)
+{
+	uint64_t time;
+
+	return slice_to_u64(slice_of(handled), &time) ? time : 0;
+}
+
 static void see_handled(
 	struct waker *w, struct flux_catalog *c, struct flux_wake *wake, const char *handled)
 {

@@ -31,6 +31,10 @@ void waker_wake(struct waker *w, const char *repository);
 /* Makes Flux apply the catalog again though nothing has changed in it: what it refused may pass. */
 void waker_retry(struct waker *w, const char *repository);
 
+/* The time of a wake, in microseconds since 1970, of what an object says that it has handled; 0:
+ * that was none of ours. */
+uint64_t waker_time(const char *handled);
+
 /* The OCIRepository or the Kustomization has said something. */
 void waker_seen(struct waker *w, struct flux_catalog *c);
 

@@ -161,7 +161,7 @@ def test_the_command_waits_and_says_how_far_it_is(made, nothing_is_lost):
 def test_it_waits_for_flux_and_takes_no_deletions_meanwhile(made, nothing_is_lost):
     with made.without("kustomize-controller"):
         assert repartition(made, "single", 1, "--no-wait").returncode == 0
-        wait_until(lambda: progress(made)["repartition"].get("waitsFor"), "what it waits for")
+        wait_until(lambda: "prune: false" in progress(made)["repartition"].get("waitsFor", ""), "Flux to be waited for")
         assert step_of(made) == "freeze"
         answer = made.server.delete("/api/v1/resources/r1")
         assert answer.status == 503, answer.body

@@ -84,7 +84,7 @@ BAD = {
     "wait=applied&timeout=301s": "timeout",
     "wait=applied&timeout=6m": "timeout",
     "wait=applied&timeout=300001ms": "timeout",
-    "wiat=applied": "wiat",
+    "soon=applied": "soon",
     "confirm=prune": "confirm",
     "Wait=applied": "Wait",
 }

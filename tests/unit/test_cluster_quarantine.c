@@ -215,29 +215,11 @@ static void one_that_never_was_in_the_cluster_is_held_with_none(void **state UNU
 	fake_publisher_answer(w.p, &w.p->calls[0]);
 }
 
-static void where_the_version_cannot_be_found_it_is_held_without(void **state UNUSED)
-{
-	CLEANUP(world_done) struct world w;
-
-	world_init(&w);
-	fake_publisher_put(w.p, "default", "web", 20);
-	object(&w, "web", 10);
-	start(&w);
-	fail_with(&w, FORBIDDEN);
-	fake_publisher_refuse(w.p, &w.p->calls[0], ERROR_NOT_FOUND);
-	assert_int_equal(w.p->n_calls, 2);
-	assert_true(w.p->calls[1].version == 20 && w.p->calls[1].instead == 0);
-	assert_true(w.c->holding);
-	fake_publisher_refuse(w.p, &w.p->calls[1], ERROR_NOT_FOUND);
-	assert_int_equal(w.p->n_calls, 2);
-	assert_false(w.c->holding);
-}
-
 /* Without it Flux would delete the object. */
-static void after_any_other_failure_the_version_is_asked_for_again(void **state UNUSED)
+static void after_a_failure_the_version_is_asked_for_again(void **state UNUSED)
 {
 	static const enum error_code codes[] = {ERROR_UNAVAILABLE, ERROR_UNKNOWN_OUTCOME,
-		ERROR_NO_MEMORY, ERROR_TOO_MANY, ERROR_INTERNAL};
+		ERROR_NO_MEMORY, ERROR_TOO_MANY, ERROR_INTERNAL, ERROR_NOT_FOUND};
 	CLEANUP(world_done) struct world w;
 
 	world_init(&w);
@@ -339,8 +321,7 @@ int main(void)
 		cmocka_unit_test(only_refusals_of_the_object_count),
 		cmocka_unit_test(a_refused_version_is_held_with_the_one_that_the_cluster_has),
 		cmocka_unit_test(one_that_never_was_in_the_cluster_is_held_with_none),
-		cmocka_unit_test(where_the_version_cannot_be_found_it_is_held_without),
-		cmocka_unit_test(after_any_other_failure_the_version_is_asked_for_again),
+		cmocka_unit_test(after_a_failure_the_version_is_asked_for_again),
 		cmocka_unit_test(of_each_catalog_one_hold_is_on_its_way),
 		cmocka_unit_test(a_failure_on_the_way_holds_nothing),
 		cmocka_unit_test(what_has_no_namespace_is_not_for_quarantine),

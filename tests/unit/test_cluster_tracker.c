@@ -177,6 +177,7 @@ static void flux_says(struct world *w, uint64_t attempted, bool is_fetch, const 
 	struct tracker_flux flux = {
 		.is_failing = message != NULL,
 		.is_fetch = is_fetch,
+		.asked_us = w->version,
 		.reason = message == NULL ? "" : "ReconciliationFailed",
 		.message = message == NULL ? "" : message,
 		.attempted = digest_at(attempted),
@@ -612,8 +613,10 @@ static void a_catalog_that_is_not_fetched_fails_whatever_is_not_there(void **sta
 	see(&w, "applied", applied);
 	put(&w, "default", "web");
 	flux_says(&w, FIRST_VERSION, true, "failed to pull artifact");
-	put(&w, "default", "db");
+	put(&w, "default", "db"); /* Flux was not asked since */
 	assert_phase(&w, "web", "failed", "ReconciliationFailed");
+	assert_phase(&w, "db", "pending", "ReconciliationFailed");
+	flux_says(&w, FIRST_VERSION, true, "failed to pull artifact");
 	assert_phase(&w, "db", "failed", "ReconciliationFailed");
 	assert_phase(&w, "applied", "applied", "");
 	end_world(&w);
