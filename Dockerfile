@@ -8,7 +8,7 @@ RUN meson setup /build --buildtype=release && ninja -C /build gsq && strip /buil
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-        ca-certificates libcurl4 libdeflate0 libevent-core-2.1-7 libjansson4 libsqlite3-0 libssl3 \
+        ca-certificates libcurl4 libdeflate0 libevent-core-2.1-7 libjansson4 libsqlite3-0 libssl3 libyaml-0-2 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/gsq /usr/local/bin/gsq
 # Fails here, not in the cluster, when a library is missing.

@@ -74,6 +74,7 @@ class Failures:
     def __init__(self):
         self._condition = threading.Condition()
         self._failures = []     # (when, message)
+        self._failure = None    # of the watch itself
 
     def add(self, *events):
         with self._condition:
@@ -84,15 +85,19 @@ class Failures:
             self._condition.notify_all()
 
     def fail(self, failure):
-        self.add()
+        with self._condition:
+            self._failure = failure
+            self._condition.notify_all()
 
     def wait(self, text, since, deadline_s=120):
         """When a failure was first reported, not before `since`, whose message contains text."""
         def found():
             return next((at for at, message in self._failures if at >= since and text in message), None)
         with self._condition:
-            if not self._condition.wait_for(lambda: found() is not None, deadline_s):
+            if not self._condition.wait_for(lambda: self._failure or found() is not None, deadline_s):
                 raise TimeoutError(f"Flux has not reported a failure of {text} in {deadline_s} s")
+            if self._failure:
+                raise self._failure
             return found()
 
 

@@ -76,8 +76,13 @@ class BareCatalog:
 
     def _request(self, method, path, body=None, content_type=None):
         headers = {"Content-Type": content_type} if content_type else {}
-        self._connection.request(method, f"/v2/{path}", body, headers)
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request(method, f"/v2/{path}", body, headers)
+            answer = self._connection.getresponse()
+        except http.client.RemoteDisconnected:  # it was idle for so long that the server has closed it
+            self._connection.close()
+            self._connection.request(method, f"/v2/{path}", body, headers)
+            answer = self._connection.getresponse()
         content = answer.read()
         if answer.status >= 300:
             raise OSError(f"{method} {path}: {answer.status} {content[:300]!r}")

@@ -84,13 +84,16 @@ run_unit_tests() {
 	tally "$1/meson-logs/testlog.json"
 }
 
-# run_pytest DIR ARG...: against the server in that build folder
+# run_pytest DIR ARG...: against the server in that build folder. Most tests wait for disks and deadlines rather than
+# for a core, so $workers files are run at a time.
+workers=$((2 * jobs))
 run_pytest() {
 	local dir=$PWD/$1 report=$1/pytest-$suite.xml
 	shift
 	rm -f "$report"
 	GSQ=$dir/gsq GSQ_WIRE_SERVER=$dir/tests/wire/server GSQ_BUILD=$dir \
-		/usr/bin/python3 -m pytest -p no:cacheprovider -rs --durations=15 --timeout=$test_deadline_s --junit-xml="$report" "$@" || true
+		/usr/bin/python3 -m pytest -p no:cacheprovider --numprocesses=$workers --dist=loadfile -rs --durations=15 \
+		--timeout=$test_deadline_s --junit-xml="$report" "$@" || true
 	tally "$report"
 }
 

@@ -7,8 +7,11 @@ import pytest
 
 from tests.lib.controlplane import ControlPlane
 from tests.lib.distribution import Distribution
-from tests.lib.gsq import Gsq
+from tests.lib.gsq import Gsq, forget_variables
 from tests.lib.tools import MissingTool
+
+
+forget_variables()
 
 
 @contextmanager

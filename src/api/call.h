@@ -53,6 +53,8 @@ void get_metrics(struct http_exchange *x, struct call *call);
 
 /* What is current, with a reference, or NULL after answering why there is nothing yet. */
 struct state *call_state(struct http_exchange *x, struct call *call);
+/* Likewise, or NULL after refusing a query, for calls that take none. */
+struct state *call_plain_state(struct http_exchange *x, struct call *call);
 
 /* 0: a body of JSON is to come. */
 int call_check_json(const struct http_exchange *x, struct error *err) MUST_CHECK;

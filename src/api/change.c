@@ -75,7 +75,6 @@ struct change {
 	struct wait_query query;
 	struct http_reply reply; /* its object lacks the end, where it is no error */
 	struct tracker_wait wait;
-	bool in_time;
 	bool is_in_room;
 	LIST_ENTRY(change) in_room;
 };
@@ -125,37 +124,15 @@ static void send_reply(struct http_exchange *x, void *arg)
 
 /* ---- waiting for the cluster ---- */
 
-/* What was waited for to come will not: somebody has deleted it. */
-static void say_deleted(struct tracker_status *ret)
-{
-	ret->phase = PHASE_DELETING;
-	snprintf(ret->reason, sizeof(ret->reason), "Deleted");
-	snprintf(ret->message, sizeof(ret->message), "It was deleted while it was waited for.");
-}
-
-static void read_status(const struct change *c, struct tracker_status *ret)
-{
-	CLEANUP(state_unrefp) struct state *state = publisher_state(c->api->publisher);
-	const struct resource *r = NULL;
-	bool is_gone = c->wait.deleted && c->in_time;
-
-	if (state != NULL && !c->wait.deleted)
-		r = state_find(state, c->namespace, c->name);
-	if (!is_gone && tracker_status(c->api->tracker, c->namespace, c->name, r, true, ret))
-		return;
-	tracker_status_gone(c->api->tracker, ret);
-	if (!c->wait.deleted && ret->phase == PHASE_APPLIED)
-		say_deleted(ret);
-}
-
-/* Nothing more is waited for. */
+/* Nothing more is waited for. The code of the answer follows from the status that it has, so that
+ * they never contradict each other. */
 static void answer_status_of(struct http_exchange *x, struct change *c)
 {
 	struct tracker_status status;
 
 	buf_init(&status.object, LIMIT_STATUS_OBJECT);
-	read_status(c, &status);
-	if (!c->in_time && status.phase != PHASE_APPLIED && status.phase != PHASE_FAILED)
+	tracker_status_waited(c->api->tracker, &c->wait, &status);
+	if (status.phase != PHASE_APPLIED && status.phase != PHASE_FAILED)
 		c->reply.status = 202;
 	answer_add_status(&c->reply.body, &status);
 	buf_putc(&c->reply.body, '}');
@@ -187,11 +164,10 @@ static void end_wait(struct http_exchange *x, void *arg)
 	change_free(c);
 }
 
-static void waited(bool in_time, void *arg)
+static void waited(void *arg)
 {
 	struct change *c = arg;
 
-	c->in_time = in_time;
 	http_handle_post(c->handle, end_wait, c);
 }
 

@@ -2,6 +2,7 @@
 /* Handlers of /api/v1/layout: how resources are shared out among catalogs, and on the way where. */
 #include "api/answer.h"
 #include "api/call.h"
+#include "api/params.h"
 #include "base/json.h"
 #include "intent/text.h"
 #include "oci/json_read.h"
@@ -37,7 +38,7 @@ static void add_progress(struct buf *b, const struct repartition_progress *progr
 
 static void answer_layout(struct http_exchange *x, struct call *call, int status)
 {
-	CLEANUP(state_unrefp) struct state *state = call_state(x, call);
+	CLEANUP(state_unrefp) struct state *state = call_plain_state(x, call);
 	struct repartition_progress progress;
 	struct http_reply reply;
 
@@ -128,7 +129,7 @@ void layout_put(struct http_exchange *x, struct call *call)
 {
 	struct error err = ERROR_INIT;
 
-	if (call_check_json(x, &err) != 0)
+	if (params_none(http_exchange_query(x), &err) != 0 || call_check_json(x, &err) != 0)
 		answer_error(x, &err);
 	else
 		http_exchange_collect(x, LIMIT_API_BODY, put_body, call);

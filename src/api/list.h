@@ -15,6 +15,7 @@
 #include "http/server.h"
 
 struct list_query {
+	const char *path_namespace;     /* that the path names, or NULL */
 	bool all;                       /* of all namespaces */
 	char namespace[LIMIT_NAME + 1]; /* else of this one */
 	bool by_type, by_size, by_phase;

@@ -20,17 +20,9 @@ static int read_namespace(void *arg, struct slice value, struct error *err)
 {
 	struct list_query *q = arg;
 
-	q->all = slice_eq(value, SLICE("*"));
-	if (q->all)
-		return 0;
-	if (!intent_name_ok(value)) {
-		char allowed[200];
-
-		snprintf(allowed, sizeof(allowed), "* for all of them, or a name of %s",
-			intent_field_allowed(FIELD_NAMESPACE));
-		return params_refuse("namespace", allowed, value, err);
-	}
-	copy_name(q->namespace, value);
+	if (params_namespace(q->namespace, value, q->path_namespace, "/api/v1/resources", err) != 0)
+		return -1;
+	q->all = q->namespace[0] == '\0';
 	return 0;
 }
 
@@ -153,29 +145,14 @@ static int read_all(struct list_query *q, struct slice query, struct error *err)
 		q, err);
 }
 
-static int settle_namespace(struct list_query *q, const char *path_namespace, struct error *err)
-{
-	bool given = q->all || q->namespace[0] != '\0';
-
-	if (path_namespace != NULL && given &&
-		(q->all || strcmp(q->namespace, path_namespace) != 0))
-		return error_set_field(err, "namespace",
-			"namespace contradicts the path, which is that of %s: leave it out, or ask "
-			"/api/v1/resources",
-			path_namespace);
-	if (!given)
-		snprintf(q->namespace, sizeof(q->namespace), "%s",
-			path_namespace != NULL ? path_namespace : "default");
-	return 0;
-}
-
 int list_query_parse(
 	struct list_query *ret, const char *path_namespace, struct slice query, struct error *err)
 {
-	CLEANUP(list_query_done) struct list_query q = {0};
+	CLEANUP(list_query_done) struct list_query q = {.path_namespace = path_namespace};
 
-	if (read_all(&q, query, err) != 0 || settle_namespace(&q, path_namespace, err) != 0 ||
-		check_token(&q, err) != 0)
+	snprintf(q.namespace, sizeof(q.namespace), "%s",
+		path_namespace != NULL ? path_namespace : "default");
+	if (read_all(&q, query, err) != 0 || check_token(&q, err) != 0)
 		return -1;
 	*ret = q;
 	q.region = NULL; /* the caller's now */

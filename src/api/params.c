@@ -2,7 +2,10 @@
 #include "api/params.h"
 
 #include "http/uri.h"
+#include "intent/draft.h"
 #include "intent/text.h"
+
+#include <stdio.h>
 
 int params_refuse(const char *parameter, const char *allowed, struct slice value, struct error *err)
 {
@@ -64,5 +67,30 @@ int params_read(struct slice query, const struct param *params, size_t n, const 
 			read_one(&reading, buf_slice(&name), buf_slice(&value), err) != 0)
 			return -1;
 	}
+	return 0;
+}
+
+int params_none(struct slice query, struct error *err)
+{
+	return params_read(query, NULL, 0, "this path takes no parameters", NULL, err);
+}
+
+int params_namespace(char ret[LIMIT_NAME + 1], struct slice value, const char *path,
+	const char *whole, struct error *err)
+{
+	bool all = slice_eq(value, SLICE("*"));
+	char allowed[200];
+
+	if (!all && !intent_name_ok(value)) {
+		snprintf(allowed, sizeof(allowed), "* for all of them, or a name of %s",
+			intent_field_allowed(FIELD_NAMESPACE));
+		return params_refuse("namespace", allowed, value, err);
+	}
+	if (path != NULL && !slice_eq(value, slice_of(path)))
+		return error_set_field(err, "namespace",
+			"namespace contradicts the path, which is that of %s: leave it out, or ask "
+			"%s",
+			path, whole);
+	snprintf(ret, LIMIT_NAME + 1, "%.*s", all ? 0 : (int)value.n, value.p);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #define API_PARAMS_H
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/str.h"
 
 struct param {
@@ -18,6 +19,14 @@ struct param {
 /* takes: "a list takes the parameters limit and continue", for the error. */
 int params_read(struct slice query, const struct param *params, size_t n, const char *takes,
 	void *arg, struct error *err) MUST_CHECK;
+
+/* For paths that take none. */
+int params_none(struct slice query, struct error *err) MUST_CHECK;
+
+/* The parameter namespace: a name, or * for all of them, which is "" in ret. path: the namespace
+ * that the path names, which it must not contradict, or NULL; whole: the path that asks of all. */
+int params_namespace(char ret[LIMIT_NAME + 1], struct slice value, const char *path,
+	const char *whole, struct error *err) MUST_CHECK;
 
 /* "limit must be a whole number, not "ten"" */
 int params_refuse(

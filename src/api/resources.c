@@ -3,6 +3,7 @@
 #include "api/answer.h"
 #include "api/change.h"
 #include "api/list.h"
+#include "api/params.h"
 
 #include <stdio.h>
 
@@ -17,6 +18,16 @@ struct state *call_state(struct http_exchange *x, struct call *call)
 		return state;
 	if (publisher_ready(call->api->publisher, &err) == 0)
 		error_set(&err, ERROR_UNAVAILABLE, "just getting ready; try again");
+	answer_error(x, &err);
+	return NULL;
+}
+
+struct state *call_plain_state(struct http_exchange *x, struct call *call)
+{
+	struct error err = ERROR_INIT;
+
+	if (params_none(http_exchange_query(x), &err) == 0)
+		return call_state(x, call);
 	answer_error(x, &err);
 	return NULL;
 }
@@ -55,7 +66,7 @@ static void answer_not_found(struct http_exchange *x, const struct call *call)
 
 void resource_get(struct http_exchange *x, struct call *call)
 {
-	CLEANUP(state_unrefp) struct state *state = call_state(x, call);
+	CLEANUP(state_unrefp) struct state *state = call_plain_state(x, call);
 	struct resource *r;
 
 	if (state == NULL)
@@ -70,7 +81,7 @@ void resource_get(struct http_exchange *x, struct call *call)
 /* Also of a resource that is deleted here, as long as the cluster has it. */
 void resource_get_status(struct http_exchange *x, struct call *call)
 {
-	CLEANUP(state_unrefp) struct state *state = call_state(x, call);
+	CLEANUP(state_unrefp) struct state *state = call_plain_state(x, call);
 	struct tracker_status status;
 
 	if (state == NULL)

@@ -7,7 +7,6 @@
 #include "api/params.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "intent/draft.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -200,7 +199,7 @@ static void leave_room(void *arg)
 /* ---- the request ---- */
 
 struct watch_query {
-	struct slice path_namespace;
+	const char *path_namespace;     /* NULL: the path names none */
 	char namespace[LIMIT_NAME + 1]; /* "": all */
 	bool by_id;
 	char id[LIMIT_WATCH_ID + 1];
@@ -209,22 +208,8 @@ struct watch_query {
 static int read_namespace(void *arg, struct slice value, struct error *err)
 {
 	struct watch_query *q = arg;
-	char allowed[200];
 
-	if (q->path_namespace.p != NULL && !slice_eq(value, q->path_namespace))
-		return error_set_field(err, "namespace",
-			"namespace contradicts the path, which is that of %.*s: leave it out, or "
-			"ask /api/v1/watch",
-			SLICE_ARG(q->path_namespace));
-	if (slice_eq(value, SLICE("*")))
-		return 0;
-	if (intent_name_ok(value)) {
-		snprintf(q->namespace, sizeof(q->namespace), "%.*s", SLICE_ARG(value));
-		return 0;
-	}
-	snprintf(allowed, sizeof(allowed), "* for all of them, or a name of %s",
-		intent_field_allowed(FIELD_NAMESPACE));
-	return params_refuse("namespace", allowed, value, err);
+	return params_namespace(q->namespace, value, q->path_namespace, "/api/v1/watch", err);
 }
 
 /* One that is too long is of no feed: it is cut, and not found there. */
@@ -251,14 +236,11 @@ static const struct param parameters[] = {
 static int read_query(struct watch_query *ret, const struct http_exchange *x, struct call *call,
 	struct error *err)
 {
-	const char *path_namespace = call_path_namespace(x, call);
 	struct slice id = http_head_get(http_exchange_head(x), "last-event-id");
-	struct watch_query q = {.path_namespace = SLICE_NONE};
+	struct watch_query q = {.path_namespace = call_path_namespace(x, call)};
 
-	if (path_namespace != NULL) {
-		q.path_namespace = slice_of(path_namespace);
-		snprintf(q.namespace, sizeof(q.namespace), "%s", path_namespace);
-	}
+	if (q.path_namespace != NULL)
+		snprintf(q.namespace, sizeof(q.namespace), "%s", q.path_namespace);
 	if (params_read(http_exchange_query(x), parameters, ARRAY_SIZE(parameters),
 		    "a watch takes the parameters namespace and lastEventId", &q, err) != 0)
 		return -1;

@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-#define PREFIX "gitops-squared/catalogs/"
-
 static const char *const kinds[LAYOUT_KINDS_] = {
 	[LAYOUT_SINGLE] = "single",
 	[LAYOUT_SPLIT] = "split",
@@ -62,6 +60,11 @@ int place_cmp(const struct place *a, const struct place *b)
 	return (a->number > b->number) - (a->number < b->number);
 }
 
+int place_compare(const void *a, const void *b)
+{
+	return place_cmp(a, b);
+}
+
 static int digits(const struct layout *layout)
 {
 	int n = 2;
@@ -77,8 +80,8 @@ void layout_repository(
 	if (layout->kind == LAYOUT_SINGLE)
 		snprintf(ret, CATALOG_REPOSITORY_SIZE, CATALOG_REPOSITORY);
 	else
-		snprintf(ret, CATALOG_REPOSITORY_SIZE, PREFIX "%s/%0*u", place->namespace,
-			digits(layout), place->number);
+		snprintf(ret, CATALOG_REPOSITORY_SIZE, CATALOG_REPOSITORY_PREFIX "%s/%0*u",
+			place->namespace, digits(layout), place->number);
 }
 
 bool layout_repository_parse(
@@ -90,9 +93,10 @@ bool layout_repository_parse(
 	uint64_t number = 0;
 
 	if (layout->kind == LAYOUT_SPLIT) {
-		if (!slice_starts(rest, SLICE(PREFIX)))
+		if (!slice_starts(rest, SLICE(CATALOG_REPOSITORY_PREFIX)))
 			return false;
-		rest = (struct slice){rest.p + strlen(PREFIX), rest.n - strlen(PREFIX)};
+		rest.p += strlen(CATALOG_REPOSITORY_PREFIX);
+		rest.n -= strlen(CATALOG_REPOSITORY_PREFIX);
 		namespace = slice_cut(&rest, '/');
 		if (!intent_name_ok(namespace) || !slice_to_u64(rest, &number) ||
 			number >= layout->catalogs)

@@ -37,9 +37,11 @@ struct place layout_place(const struct layout *layout, const char *namespace, co
 
 /* In the order of their repositories' names. */
 int place_cmp(const struct place *a, const struct place *b);
+int place_compare(const void *a, const void *b); /* the same, for qsort() and bsearch() */
 
-#define CATALOG_REPOSITORY "gitops-squared/catalog" /* the only one, or the root */
-#define CATALOG_REPOSITORY_SIZE (sizeof("gitops-squared/catalogs//") + LIMIT_NAME + 10)
+#define CATALOG_REPOSITORY "gitops-squared/catalog"          /* the only one, or the root */
+#define CATALOG_REPOSITORY_PREFIX "gitops-squared/catalogs/" /* of all others */
+#define CATALOG_REPOSITORY_SIZE (sizeof(CATALOG_REPOSITORY_PREFIX "/") + LIMIT_NAME + 10)
 /* Numbers have as many digits as the highest needs, at least two: 07 of 16, 007 of 256. */
 void layout_repository(
 	const struct layout *layout, const struct place *place, char ret[CATALOG_REPOSITORY_SIZE]);

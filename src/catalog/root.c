@@ -8,8 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define REPOSITORIES "gitops-squared/catalogs/"
-
 /* Flux puts a Kustomization's name into a label of all that it applies: at most 63 characters. */
 #define OBJECT_NAME_MAX 63
 #define OBJECT_PREFIX "gitops-squared-"
@@ -81,8 +79,8 @@ void root_choose(struct root_options *ret, const struct root_request *request,
 
 static const char *after_prefix(const char *repository)
 {
-	ASSERT(strncmp(repository, REPOSITORIES, strlen(REPOSITORIES)) == 0);
-	return repository + strlen(REPOSITORIES);
+	ASSERT(slice_starts(slice_of(repository), SLICE(CATALOG_REPOSITORY_PREFIX)));
+	return repository + strlen(CATALOG_REPOSITORY_PREFIX);
 }
 
 /* gitops-squared-team-a-07; of a long namespace, its beginning and a hash, with a dot, which no
@@ -252,7 +250,8 @@ static bool parse_path(const char *path, char ret[CATALOG_REPOSITORY_SIZE])
 		return false;
 	rest.p += strlen(CATALOG_FOLDER);
 	rest.n -= strlen(CATALOG_FOLDER) + strlen(".yaml");
-	n = snprintf(ret, CATALOG_REPOSITORY_SIZE, REPOSITORIES "%.*s", SLICE_ARG(rest));
+	n = snprintf(
+		ret, CATALOG_REPOSITORY_SIZE, CATALOG_REPOSITORY_PREFIX "%.*s", SLICE_ARG(rest));
 	return n < (int)CATALOG_REPOSITORY_SIZE;
 }
 

@@ -60,6 +60,13 @@ void partition_unref(struct partition *p)
 	free(p);
 }
 
+int partition_compare(const void *a, const void *b)
+{
+	const struct partition *const *x = a, *const *y = b;
+
+	return place_cmp(&(*x)->place, &(*y)->place);
+}
+
 void partitions_free(struct partition **partitions, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -29,6 +29,8 @@ int partition_new_empty(struct partition **ret, const struct layout *layout,
 	const struct place *place, struct error *err) MUST_CHECK;
 struct partition *partition_ref(struct partition *p);
 void partition_unref(struct partition *p);
+/* Pointers to them, by their places: for qsort() and bsearch(). */
+int partition_compare(const void *a, const void *b);
 DEFINE_CLEANUP(struct partition, partition_unref);
 
 struct state;

@@ -66,8 +66,6 @@ static void tell(enum adopt_op op, const char *namespace, const char *name, uint
 static int read_options(struct adopt_options *ret, struct layout_options *layout,
 	const struct cli_values *v, struct error *err)
 {
-	struct layout_values values = {v->at[OPT_LAYOUT], v->at[OPT_CATALOGS],
-		v->at[OPT_CATALOG_URL], v->at[OPT_CATALOG_SECRET], v->at[OPT_REGISTRY]};
 	struct adopt_options o = {.dry_run = v->at[OPT_DRY_RUN] != NULL};
 
 	if (v->at[OPT_FROM_CLUSTER] == NULL)
@@ -76,7 +74,7 @@ static int read_options(struct adopt_options *ret, struct layout_options *layout
 			"from");
 	if (v->given[OPT_CONTEXT] && v->at[OPT_KUBECONFIG] == NULL)
 		return error_set(err, ERROR_INVALID, "--kube-context goes with --kubeconfig");
-	if (layout_options(layout, &values, err) != 0 ||
+	if (layout_options_read(layout, options, v, err) != 0 ||
 		prune_options(&o.guard, v->at[OPT_MAX_PRUNE], v->at[OPT_CONFIRM], err) != 0)
 		return -1;
 	o.layout = layout->given ? &layout->layout : NULL;

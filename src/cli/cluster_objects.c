@@ -2,14 +2,12 @@
 #include "cli/cluster_objects.h"
 
 #include "cluster/kube.h"
+#include "cluster/resources.h"
 #include "intent/draft.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
-#define OBJECTS "/apis/gitops-squared.io/v1alpha1/platformresources"
-#define OURS "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dgitops-squared"
-#define VERSION "gitops-squared.io/version"
 #define KUSTOMIZATION "kustomize.toolkit.fluxcd.io/name"
 
 #define NAMED 3 /* refused objects whose names are in the error */
@@ -85,13 +83,13 @@ static int read_intent(struct intent **ret, const json_t *object, struct error *
 
 static int read_version(uint64_t *ret, const json_t *object, struct error *err)
 {
-	const char *text = kube_annotation(object, VERSION);
+	const char *text = kube_annotation(object, RESOURCES_VERSION);
 
 	if (resource_tag_parse(slice_of(text), ret) && *ret > 0 && *ret <= LIMIT_VERSION)
 		return 0;
 	if (*text == '\0')
-		return error_set(err, ERROR_INVALID, "it has no annotation " VERSION);
-	return error_set(err, ERROR_INVALID, "its " VERSION " is no version");
+		return error_set(err, ERROR_INVALID, "it has no annotation " RESOURCES_VERSION);
+	return error_set(err, ERROR_INVALID, "its " RESOURCES_VERSION " is no version");
 }
 
 static int read_object(struct adopt_object *ret, const json_t *object, struct error *err)
@@ -217,8 +215,8 @@ static void on_lost(const struct error *why, void *arg)
 static int wait_for_list(struct reading *r, struct kube *kube, struct error *err)
 {
 	struct kube_watch watch = {
-		.path = OBJECTS,
-		.query = OURS,
+		.path = RESOURCES_PATH,
+		.query = RESOURCES_QUERY,
 		.relist = on_relist,
 		.object = on_object,
 		.deleted = on_deleted,

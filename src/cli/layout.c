@@ -51,3 +51,28 @@ int layout_options(
 	*ret = o;
 	return 0;
 }
+
+static const char *value_of(
+	const char *flag, const struct cli_option *options, const struct cli_values *v)
+{
+	size_t i = 0;
+
+	while (options[i].flag != NULL && strcmp(options[i].flag, flag) != 0)
+		i++;
+	AN(options[i].flag);
+	return v->at[i];
+}
+
+int layout_options_read(struct layout_options *ret, const struct cli_option *options,
+	const struct cli_values *v, struct error *err)
+{
+	struct layout_values values = {
+		.layout = value_of("layout", options, v),
+		.catalogs = value_of("catalogs", options, v),
+		.catalog_url = value_of("catalog-url", options, v),
+		.catalog_secret = value_of("catalog-secret", options, v),
+		.registry = value_of("registry", options, v),
+	};
+
+	return layout_options(ret, &values, err);
+}

@@ -4,6 +4,7 @@
 #define CLI_LAYOUT_H
 
 #include "catalog/root.h"
+#include "cli/cli.h"
 
 struct layout_options {
 	bool given;
@@ -19,6 +20,10 @@ struct layout_values {
 /* ERROR_INVALID names the flag. */
 int layout_options(struct layout_options *ret, const struct layout_values *values,
 	struct error *err) MUST_CHECK;
+
+/* Of a verb whose table has them all; found by their flags. */
+int layout_options_read(struct layout_options *ret, const struct cli_option *options,
+	const struct cli_values *v, struct error *err) MUST_CHECK;
 
 #define LAYOUT_DEFAULT_URL "http://api.gitops-squared.svc.cluster.local:5000"
 

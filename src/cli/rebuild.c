@@ -35,14 +35,6 @@ static const struct cli_option options[] = {
 	{NULL},
 };
 
-static int read_layout(struct layout_options *ret, const struct cli_values *v, struct error *err)
-{
-	struct layout_values values = {v->at[OPT_LAYOUT], v->at[OPT_CATALOGS],
-		v->at[OPT_CATALOG_URL], v->at[OPT_CATALOG_SECRET], v->at[OPT_REGISTRY]};
-
-	return layout_options(ret, &values, err);
-}
-
 static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
@@ -64,7 +56,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
 		return cli_failed(verb, &err);
 	}
-	if (read_layout(&layout, &v, &err) != 0 ||
+	if (layout_options_read(&layout, options, &v, &err) != 0 ||
 		prune_options(&guard, v.at[OPT_MAX_PRUNE], v.at[OPT_CONFIRM], &err) != 0)
 		return cli_usage(verb, &err);
 	digest_setup();

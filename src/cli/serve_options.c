@@ -146,7 +146,8 @@ static int read_upkeep(struct upkeep_options *ret, const struct cli_values *v, s
 
 /* ---- the cluster ---- */
 
-/* A KUBECONFIG that is there for other programs gives way to --in-cluster. */
+/* A KUBECONFIG that is there for other programs gives way to --in-cluster, and KUBE_CONTEXT means
+ * nothing without one. */
 static int read_cluster(struct serve_options *ret, const struct cli_values *v, struct error *err)
 {
 	const char *path = v->at[OPT_KUBECONFIG], *context = v->at[OPT_KUBE_CONTEXT];
@@ -156,7 +157,7 @@ static int read_cluster(struct serve_options *ret, const struct cli_values *v, s
 	if (in_cluster && v->given[OPT_KUBECONFIG])
 		return error_set(err, ERROR_INVALID,
 			"--kubeconfig and --in-cluster name two clusters; give one of them");
-	if (context != NULL && (in_cluster || path == NULL))
+	if (v->given[OPT_KUBE_CONTEXT] && (in_cluster || path == NULL))
 		return error_set(err, ERROR_INVALID, "--kube-context goes with --kubeconfig");
 	if (!in_cluster && path == NULL)
 		return 0;
@@ -180,14 +181,6 @@ static int check_cluster(
 
 /* ---- all of it ---- */
 
-static int read_layout(struct layout_options *ret, const struct cli_values *v, struct error *err)
-{
-	struct layout_values values = {v->at[OPT_LAYOUT], v->at[OPT_CATALOGS],
-		v->at[OPT_CATALOG_URL], v->at[OPT_CATALOG_SECRET], v->at[OPT_REGISTRY]};
-
-	return layout_options(ret, &values, err);
-}
-
 int serve_options_read(struct serve_options *ret, const struct cli_values *v, struct error *err)
 {
 	struct serve_options o = {
@@ -203,7 +196,8 @@ int serve_options_read(struct serve_options *ret, const struct cli_values *v, st
 		.trust_registry = v->at[OPT_TRUST_REGISTRY] != NULL,
 	};
 
-	if (read_log(&o, v, err) != 0 || read_layout(&o.layout, v, err) != 0 ||
+	if (read_log(&o, v, err) != 0 ||
+		layout_options_read(&o.layout, serve_options, v, err) != 0 ||
 		read_upkeep(&o.upkeep, v, err) != 0 || read_retention(&o.retention, v, err) != 0 ||
 		read_cluster(&o, v, err) != 0)
 		return -1;

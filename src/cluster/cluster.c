@@ -9,10 +9,13 @@
 #include "cluster/namespaces.h"
 #include "cluster/quarantine.h"
 #include "cluster/repartition.h"
+#include "cluster/resources.h"
 #include "cluster/waker.h"
 
 #include <pthread.h>
 #include <stdio.h>
+
+#define VERSION_AHEAD_US (UINT64_C(86400) * 1000000) /* clocks differ, but not by a day */
 
 struct cluster {
 	bool quarantines, trusts_registry;
@@ -28,29 +31,26 @@ struct cluster {
 	struct waker waker;
 	struct quarantine quarantine;
 	bool sees_resources; /* their first list is complete */
-	bool sees_sources;
+	bool is_ours;        /* its Flux has fetched what is current here */
 	uint64_t started_ms;
 	bool is_admitted; /* the record was compared with the cluster, or that was given up */
 	bool is_compared;
 
 	pthread_mutex_t lock;
 	bool restored;    /* at least once */
-	uint64_t version; /* of the last record that was read or written */
+	uint64_t version; /* of the record that was found then */
 };
 
 /* ---- PlatformResources ---- */
-
-#define RESOURCES "/apis/gitops-squared.io/v1alpha1/platformresources"
-#define OURS "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dgitops-squared"
 
 static uint64_t version_of(const json_t *object)
 {
 	uint64_t version = 0;
 
-	if (!resource_tag_parse(
-		    slice_of(kube_annotation(object, "gitops-squared.io/version")), &version))
+	if (!resource_tag_parse(slice_of(kube_annotation(object, RESOURCES_VERSION)), &version))
 		return 0;
-	return version;
+	/* From the future: by whoever can write objects, who must not be able to stop us. */
+	return version > clock_realtime_us() + VERSION_AHEAD_US ? 0 : version;
 }
 
 static void resource_seen(json_t *object, void *arg)
@@ -91,6 +91,7 @@ static void resources_synced(void *arg)
 	struct cluster *c = arg;
 
 	c->sees_resources = true;
+	c->quarantine.is_blind = false;
 	tracker_synced(c->tracker);
 }
 
@@ -98,6 +99,7 @@ static void resources_lost(const struct error *why, void *arg)
 {
 	struct cluster *c = arg;
 
+	c->quarantine.is_blind = true;
 	tracker_lost(c->tracker, why->text);
 	log_warn("the cluster is not seen", LOG_STR("reason", why->text));
 }
@@ -110,18 +112,36 @@ static bool waits(const struct flux_failure *failure)
 {
 	return strcmp(failure->reason, "ArtifactFailed") == 0 ||
 	       strcmp(failure->reason, "DependencyNotReady") == 0 ||
-	       strcmp(failure->reason, "HealthCheckCanceled") == 0;
+	       strcmp(failure->reason, "HealthCheckCanceled") == 0 ||
+	       strcmp(failure->reason, FLUX_SUSPENDED) == 0;
+}
+
+/* What keeps a catalog from being applied; is_fetch: its OCIRepository. The objects of a new one
+ * come with the root, so what keeps that keeps it too. */
+static const struct flux_failure *failure_of(
+	struct cluster *c, const struct flux_catalog *of, bool *is_fetch)
+{
+	const struct flux_catalog *root;
+
+	*is_fetch = of->source.failure.is_failing;
+	if (*is_fetch)
+		return &of->source.failure;
+	root = of->kustomization.is_there ? NULL : flux_catalog(&c->flux, CATALOG_REPOSITORY);
+	if (root == NULL)
+		return &of->kustomization.failure;
+	return root->source.failure.is_failing ? &root->source.failure
+					       : &root->kustomization.failure;
 }
 
 static void tell_tracker(struct cluster *c, const struct flux_catalog *of)
 {
-	bool is_fetch = of->source.failure.is_failing;
-	const struct flux_failure *failure =
-		is_fetch ? &of->source.failure : &of->kustomization.failure;
+	bool is_fetch;
+	const struct flux_failure *failure = failure_of(c, of, &is_fetch);
 	struct tracker_flux flux = {
 		.is_failing = failure->is_failing,
 		.is_fetch = is_fetch,
-		.is_waiting = !is_fetch && waits(failure),
+		.is_waiting =
+			waits(failure) || !of->kustomization.is_there || of->retry.outstanding,
 		.reason = failure->reason,
 		.message = failure->message,
 		.asked_us = waker_time(of->source.handled),
@@ -144,8 +164,8 @@ static void source_said(struct cluster *c, struct flux_catalog *of)
 {
 	if (of == NULL)
 		return;
-	tell_tracker(c, of);
 	waker_seen(&c->waker, of);
+	tell_tracker(c, of);
 }
 
 static void source_seen(json_t *object, void *arg)
@@ -175,15 +195,14 @@ static void sources_synced(void *arg)
 
 	flux_synced_sources(&c->flux);
 	tell_of_all(c);
-	c->sees_sources = true;
 }
 
 static void kustomization_said(struct cluster *c, struct flux_catalog *of)
 {
 	if (of == NULL)
 		return;
-	tell_tracker(c, of);
 	waker_seen(&c->waker, of);
+	tell_tracker(c, of);
 	if (c->quarantines)
 		quarantine_look(&c->quarantine, of);
 }
@@ -257,7 +276,7 @@ static void namespaces_unseen(const struct error *why, void *arg)
 {
 	struct cluster *c = arg;
 
-	namespaces_lost(c->namespaces);
+	namespaces_lost(c->namespaces, why->code == ERROR_DENIED);
 	if (why->code == ERROR_DENIED)
 		log_warn("the cluster does not let us see its namespaces: --namespaces decides",
 			LOG_STR("reason", why->text));
@@ -266,8 +285,8 @@ static void namespaces_unseen(const struct error *why, void *arg)
 static int add_watches(struct cluster *c, struct error *err)
 {
 	const struct kube_watch watches[] = {
-		{RESOURCES, OURS, resources_relist, resource_seen, resource_gone, resources_synced,
-			resources_lost, c},
+		{RESOURCES_PATH, RESOURCES_QUERY, resources_relist, resource_seen, resource_gone,
+			resources_synced, resources_lost, c},
 		{FLUX_SOURCES, NULL, sources_relist, source_seen, source_gone, sources_synced,
 			flux_lost, c},
 		{FLUX_KUSTOMIZATIONS, NULL, kustomizations_relist, kustomization_seen,
@@ -284,7 +303,7 @@ static int add_watches(struct cluster *c, struct error *err)
 
 /* ---- the record against the truth ---- */
 
-static bool last_version(struct cluster *c, uint64_t *ret)
+static bool first_version(struct cluster *c, uint64_t *ret)
 {
 	bool restored;
 
@@ -295,7 +314,7 @@ static bool last_version(struct cluster *c, uint64_t *ret)
 	return restored;
 }
 
-static void refuse_record(struct cluster *c, uint64_t record, uint64_t seen)
+static void refuse_record(struct cluster *c, uint64_t record, uint64_t seen, const char *object)
 {
 	struct error why = ERROR_INIT;
 	char last[RECORD_TAG_SIZE] = "none";
@@ -303,39 +322,52 @@ static void refuse_record(struct cluster *c, uint64_t record, uint64_t seen)
 	if (record > 0)
 		record_tag(record, last);
 	error_set(&why, ERROR_UNAVAILABLE,
-		"the cluster shows version v%llu, and the registry's last record is %s: it was put "
-		"back from an older backup, or is another one. Put the newer registry back, or "
+		"the cluster shows version v%llu of %s, and the registry's last record is %s: it "
+		"was "
+		"put back from an older backup, or is another one. Put the newer registry back, or "
 		"take over what the cluster has with \"gsq adopt --from-cluster\", or start with "
 		"--trust-registry if the older state is right",
-		(unsigned long long)seen, last);
+		(unsigned long long)seen, object, last);
 	publisher_close(c->publisher, why.text);
 	log_error("read-only", LOG_STR("reason", why.text));
 }
 
-/* Versions only grow, so an object with a higher one than the record's is from a later commit. The
- * cluster is asked once, and not waited for for long. */
+/* What is needed of the cluster before anything is written has been heard. */
+static bool has_answered(const struct cluster *c)
+{
+	return c->sees_resources && c->flux.sees_kustomizations;
+}
+
+static void admit_unseen(struct cluster *c)
+{
+	if (c->is_admitted || clock_monotonic_ms() - c->started_ms < LIMIT_CLUSTER_FIRST_MS)
+		return;
+	log_warn("the cluster does not answer: whether the record is older than what it shows will "
+		 "be seen when it does");
+	c->is_admitted = true;
+	publisher_admit(c->publisher, 0);
+}
+
+/* Versions only grow, so an object with a higher one than the record's, which no commit of ours
+ * since accounts for, is from a later commit. The cluster is asked once, and not waited for for
+ * long. */
 static void compare(struct cluster *c)
 {
+	char object[TRACKER_KEY_SIZE];
 	uint64_t record, seen;
 
-	if (c->is_compared || !last_version(c, &record))
+	if (c->is_compared || !first_version(c, &record))
 		return;
-	if (!c->sees_resources) {
-		if (c->is_admitted || clock_monotonic_ms() - c->started_ms < LIMIT_CLUSTER_FIRST_MS)
-			return;
-		log_warn("the cluster does not answer: whether the record is older than what it "
-			 "shows will be seen when it does");
-		c->is_admitted = true;
-		publisher_admit(c->publisher, 0);
+	if (!has_answered(c)) {
+		admit_unseen(c);
 		return;
 	}
 	c->is_compared = true;
-	seen = tracker_highest(c->tracker);
-	if (seen > record && !c->trusts_registry) {
-		refuse_record(c, record, seen);
-		return;
-	}
-	publisher_admit(c->publisher, seen);
+	seen = tracker_stranger(c->tracker, object);
+	if (seen > record && !c->trusts_registry)
+		refuse_record(c, record, seen, object);
+	else
+		publisher_admit(c->publisher, seen);
 }
 
 /* ---- what commits mean for Flux ---- */
@@ -348,16 +380,25 @@ struct commit_note {
 	char repositories[][CATALOG_REPOSITORY_SIZE];
 };
 
+static void retry(struct cluster *c, const char *repository)
+{
+	const struct flux_catalog *of = flux_catalog(&c->flux, repository);
+
+	waker_retry(&c->waker, repository);
+	if (of != NULL)
+		tell_tracker(c, of);
+}
+
 static void wake_all(void *arg)
 {
 	AUTO_FREE struct commit_note *note = arg;
-	struct waker *w = &note->cluster->waker;
+	struct cluster *c = note->cluster;
 
 	for (size_t i = 0; i < note->n; i++)
 		if (note->repeated)
-			waker_retry(w, note->repositories[i]);
+			retry(c, note->repositories[i]);
 		else
-			waker_wake(w, note->repositories[i]);
+			waker_wake(&c->waker, note->repositories[i]);
 }
 
 /* Without memory Flux is woken later, by the sweep. */
@@ -379,11 +420,12 @@ static void post_note(struct cluster *c, bool repeated, size_t n, const char *co
 		free(note);
 }
 
-static void set_version(struct cluster *c, uint64_t version)
+static void set_restored(struct cluster *c, uint64_t version)
 {
 	AZ(pthread_mutex_lock(&c->lock));
+	if (!c->restored)
+		c->version = version;
 	c->restored = true;
-	c->version = version;
 	AZ(pthread_mutex_unlock(&c->lock));
 }
 
@@ -392,9 +434,9 @@ static void on_restored(struct state *state, uint64_t version,
 {
 	struct cluster *c = arg;
 
-	set_version(c, version);
-	tracker_reset(c->tracker, state, version);
+	set_restored(c, version);
 	repartition_restored(c->repartition, repartition, state_layout(state), version);
+	tracker_reset(c->tracker, state, version);
 	namespaces_look_at_all(c->namespaces);
 }
 
@@ -402,7 +444,6 @@ static void on_committed(const struct publisher_event *event, void *arg)
 {
 	struct cluster *c = arg;
 
-	set_version(c, event->version);
 	tracker_committed(c->tracker, event);
 	post_note(c, false, event->n_catalogs, event->catalogs);
 	for (size_t i = 0; i < event->n_changes; i++)
@@ -412,7 +453,10 @@ static void on_committed(const struct publisher_event *event, void *arg)
 
 static void on_repeated(const char *repository, void *arg)
 {
-	post_note(arg, true, 1, &repository);
+	struct cluster *c = arg;
+
+	tracker_retried(c->tracker, repository);
+	post_note(c, true, 1, &repository);
 }
 
 struct publisher_listener cluster_listener(struct cluster *c)
@@ -427,18 +471,32 @@ struct publisher_listener cluster_listener(struct cluster *c)
 
 /* ---- now and then ---- */
 
+/* A catalog's manifest carries the version of its commit: no other store has it. */
+static bool has_fetched(struct cluster *c, const struct state *state)
+{
+	const struct flux_catalog *root = flux_catalog(&c->flux, CATALOG_REPOSITORY);
+	const struct digest *current = state == NULL ? NULL : state_root(state);
+
+	if (root == NULL || state == NULL)
+		return false;
+	if (current == NULL && state_n_partitions(state) > 0)
+		current = &state_partition(state, 0)->digest;
+	return current != NULL && digest_eq(&root->source.artifact, current);
+}
+
 static void tick(void *arg)
 {
 	struct cluster *c = arg;
 	CLEANUP(state_unrefp) struct state *state = publisher_state(c->publisher);
 
 	tracker_expire(c->tracker);
+	repartition_tick(c->repartition, c->publisher);
 	compare(c);
-	waker_tick(&c->waker, c->sees_sources ? state : NULL);
-	namespaces_tick(c->namespaces, c->publisher);
+	waker_tick(&c->waker, c->flux.sees_sources ? state : NULL);
+	c->is_ours = c->is_ours || has_fetched(c, state);
+	namespaces_tick(c->namespaces, c->publisher, c->is_ours);
 	if (c->quarantines)
 		quarantine_tick(&c->quarantine, &c->flux);
-	repartition_tick(c->repartition, c->publisher);
 }
 
 /* ---- life ---- */
@@ -454,6 +512,7 @@ static int make(struct cluster *c, const struct cluster_options *options, struct
 	if (options->config != NULL && kube_new(&c->kube, options->config, err) != 0)
 		return -1;
 	repartition.kube = c->kube;
+	repartition.tracker = c->tracker;
 	return repartition_new(&c->repartition, &repartition, err);
 }
 
@@ -480,7 +539,10 @@ int cluster_start(struct cluster *c, struct publisher *publisher, struct error *
 	if (c->kube == NULL)
 		return 0;
 	c->waker = (struct waker){.kube = c->kube, .flux = &c->flux};
-	c->quarantine = (struct quarantine){c->tracker, c->namespaces, publisher, 0};
+	c->quarantine = (struct quarantine){.tracker = c->tracker,
+		.namespaces = c->namespaces,
+		.publisher = publisher,
+		.kube = c->kube};
 	c->started_ms = clock_monotonic_ms();
 	if (add_watches(c, err) != 0)
 		return -1;

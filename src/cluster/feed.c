@@ -220,15 +220,14 @@ static void reset(struct feed *feed)
 	rouse(feed, NULL, feed->next);
 }
 
-void feed_reset_quietly(struct feed *feed)
+void feed_reset(struct feed *feed)
 {
 	AZ(pthread_mutex_lock(&feed->lock));
 	reset(feed);
 	AZ(pthread_mutex_unlock(&feed->lock));
 }
 
-void feed_add_quietly(
-	struct feed *feed, const char *event, const char *namespace, struct slice data)
+void feed_add(struct feed *feed, const char *event, const char *namespace, struct slice data)
 {
 	struct event *e;
 
@@ -245,18 +244,6 @@ void feed_add_quietly(
 		rouse(feed, namespace, e->sequence);
 	}
 	AZ(pthread_mutex_unlock(&feed->lock));
-}
-
-void feed_add(struct feed *feed, const char *event, const char *namespace, struct slice data)
-{
-	feed_add_quietly(feed, event, namespace, data);
-	feed_wake(feed);
-}
-
-void feed_reset(struct feed *feed)
-{
-	feed_reset_quietly(feed);
-	feed_wake(feed);
 }
 
 /* ---- reading ---- */

@@ -22,17 +22,14 @@ int feed_new(struct feed **ret, struct error *err) MUST_CHECK;
 void feed_free(struct feed *feed); /* nobody may be parked */
 DEFINE_CLEANUP(struct feed, feed_free);
 
-/* Adds an event of a resource in a namespace and wakes who is parked for it. data: one line of
- * JSON; copied. Without memory the event is lost, and every reader is told to list again. */
-void feed_add(struct feed *feed, const char *event, const char *namespace, struct slice data);
-/* Anything may have changed: every reader is told to list again. Wakes who is parked. */
-void feed_reset(struct feed *feed);
+/* Both leave it to feed_wake() to wake who is parked: so who adds under a lock of his own has the
+ * events in the order of what happened, and wakes when he has let go of it. */
 
-/* The same in two parts, for who adds under a lock of his own, so that events are in the order of
- * what happened, and wakes when he has let go of it. */
-void feed_add_quietly(
-	struct feed *feed, const char *event, const char *namespace, struct slice data);
-void feed_reset_quietly(struct feed *feed);
+/* Adds an event of a resource in a namespace. data: one line of JSON; copied. Without memory the
+ * event is lost, and every reader is told to list again. */
+void feed_add(struct feed *feed, const char *event, const char *namespace, struct slice data);
+/* Anything may have changed: every reader is told to list again. */
+void feed_reset(struct feed *feed);
 void feed_wake(struct feed *feed);
 
 struct feed_position {

@@ -142,10 +142,10 @@ static bool is_repository_of(const char *repository, const char *object)
 	struct slice rest = slice_of(repository);
 
 	if (strcmp(repository, CATALOG_REPOSITORY) != 0) {
-		if (!slice_starts(rest, SLICE(CATALOG_REPOSITORY "s/")))
+		if (!slice_starts(rest, SLICE(CATALOG_REPOSITORY_PREFIX)))
 			return false;
-		rest.p += strlen(CATALOG_REPOSITORY "s/");
-		rest.n -= strlen(CATALOG_REPOSITORY "s/");
+		rest.p += strlen(CATALOG_REPOSITORY_PREFIX);
+		rest.n -= strlen(CATALOG_REPOSITORY_PREFIX);
 		if (!intent_name_ok(slice_cut(&rest, '/')) || rest.p == NULL || !is_number(rest.p))
 			return false;
 	}
@@ -166,7 +166,7 @@ static void guess_repository(struct flux_catalog *c)
 	if (strcmp(c->object, ROOT_SOURCE) == 0)
 		snprintf(guess, sizeof(guess), CATALOG_REPOSITORY);
 	else if (number > namespace && number - namespace <= LIMIT_NAME && is_number(number + 1))
-		snprintf(guess, sizeof(guess), CATALOG_REPOSITORY "s/%.*s/%.10s",
+		snprintf(guess, sizeof(guess), CATALOG_REPOSITORY_PREFIX "%.*s/%.10s",
 			(int)(number - namespace), namespace, number + 1);
 	else
 		return;
@@ -217,14 +217,23 @@ static bool is_condition(const json_t *object, const char *type, const char *sta
 static void read_failure(struct flux_failure *ret, const json_t *object)
 {
 	const json_t *ready = condition(object, "Ready");
+	int n;
 
-	if (is_condition(object, "Ready", "Unknown"))
+	if (json_is_true(json_object_get(json_object_get(object, "spec"), "suspend"))) {
+		*ret = (struct flux_failure){.is_failing = true, .reason = FLUX_SUSPENDED};
+		snprintf(ret->message, sizeof(ret->message), "%s %s is suspended.",
+			kube_string(object, "kind", NULL),
+			kube_string(object, "metadata", "name", NULL));
+		return;
+	}
+	if (is_condition(object, "Ready", "Unknown") && strcmp(ret->reason, FLUX_SUSPENDED) != 0)
 		return;
 	ret->is_failing = is_condition(object, "Ready", "False");
 	snprintf(ret->reason, sizeof(ret->reason), "%s",
 		ret->is_failing ? kube_string(ready, "reason", NULL) : "");
-	snprintf(ret->message, sizeof(ret->message), "%s",
+	n = snprintf(ret->message, sizeof(ret->message), "%s",
 		ret->is_failing ? kube_string(ready, "message", NULL) : "");
+	utf8_make_printable(ret->message, n >= (int)sizeof(ret->message));
 }
 
 /* "latest@sha256:..." */
@@ -265,11 +274,6 @@ struct flux_catalog *flux_see_source(struct flux *f, const json_t *object, bool 
 	s->artifact = read_revision(kube_string(status_of(object), "artifact", "revision", NULL));
 	read_failure(&s->failure, object);
 	return c;
-}
-
-static json_int_t number(const json_t *object, const char *part, const char *key)
-{
-	return json_integer_value(json_object_get(json_object_get(object, part), key));
 }
 
 /* "c123", which the artifact brought along, to 123. */
@@ -313,8 +317,9 @@ struct flux_catalog *flux_see_kustomization(struct flux *f, const json_t *object
 	k->is_listed = true;
 	k->prunes = json_is_true(json_object_get(spec, "prune"));
 	k->orphans = strcmp(kube_string(spec, "deletionPolicy", NULL), "Orphan") == 0;
-	k->is_observed = number(object, "metadata", "generation") ==
-			 number(object, "status", "observedGeneration");
+	k->generation = kube_generation(object);
+	k->is_observed =
+		k->generation == json_integer_value(json_object_get(status, "observedGeneration"));
 	k->is_ready = is_condition(object, "Ready", "True");
 	read_handled(k->handled, object);
 	k->applied = read_revision(kube_string(status, "lastAppliedRevision", NULL));
@@ -326,6 +331,32 @@ struct flux_catalog *flux_see_kustomization(struct flux *f, const json_t *object
 		k->attempted = read_revision(kube_string(status, "lastAttemptedRevision", NULL));
 	read_failure(&k->failure, object);
 	return c;
+}
+
+/* ---- what a message is about ---- */
+
+#define KIND "PlatformResource/"
+
+static bool read_name(const char **at, char ret[LIMIT_NAME + 1])
+{
+	size_t n = strspn(*at, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	if (n == 0 || n > LIMIT_NAME)
+		return false;
+	snprintf(ret, LIMIT_NAME + 1, "%.*s", (int)n, *at);
+	*at += n;
+	return true;
+}
+
+bool flux_message_object(const char *message, char namespace[LIMIT_NAME + 1],
+	char name[LIMIT_NAME + 1], const char **rest)
+{
+	const char *at = message + strlen(KIND);
+
+	if (strncmp(message, KIND, strlen(KIND)) != 0 || !read_name(&at, namespace) || *at++ != '/')
+		return false;
+	*rest = at;
+	return read_name(rest, name);
 }
 
 /* ---- lists ---- */
@@ -341,6 +372,7 @@ void flux_synced_sources(struct flux *f)
 	for (size_t i = 0; i < f->n; i++)
 		if (!f->catalogs[i]->source.is_listed)
 			f->catalogs[i]->source = (struct flux_source){.is_there = false};
+	f->sees_sources = true;
 }
 
 void flux_relist_kustomizations(struct flux *f)

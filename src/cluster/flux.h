@@ -20,6 +20,8 @@
 	"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/" FLUX_NAMESPACE "/kustomizations"
 #define FLUX_REQUESTED "reconcile.fluxcd.io/requestedAt"
 
+#define FLUX_SUSPENDED "Suspended" /* our reason for spec.suspend, which has no condition */
+
 /* The condition Ready is False: why. */
 struct flux_failure {
 	bool is_failing;
@@ -40,7 +42,8 @@ struct flux_kustomization {
 	bool orphans;     /* spec.deletionPolicy is Orphan */
 	bool is_observed; /* the controller works by this spec: the last generation succeeded */
 	bool is_ready;
-	char handled[32]; /* as of the source */
+	json_int_t generation; /* of the spec; grows with each change of it */
+	char handled[32];      /* as of the source */
 	struct digest
 		attempted; /* with failure: the attempt that failed, until the next one ends */
 	struct digest applied;
@@ -65,11 +68,12 @@ struct flux_catalog {
 	struct flux_kustomization kustomization;
 	struct flux_wake wake;  /* of the OCIRepository */
 	struct flux_wake retry; /* of the Kustomization */
+	uint64_t hold_ms;       /* the next is not tried before; clock_monotonic_ms() */
 	bool holding;           /* a hold of one of its resources is on its way (quarantine.h) */
 };
 
 struct flux {
-	bool sees_kustomizations; /* their first list is complete */
+	bool sees_sources, sees_kustomizations; /* the first list is complete */
 	size_t n, cap;
 	struct flux_catalog **catalogs; /* in the order of their objects' names */
 };
@@ -78,6 +82,12 @@ void flux_done(struct flux *f);
 
 /* Adds it where it is not known; NULL without memory. Stays where it is until flux_done(). */
 struct flux_catalog *flux_catalog(struct flux *f, const char *repository) MUST_CHECK;
+
+/* The object that a message of Flux is about, which it begins with:
+ * "PlatformResource/<namespace>/<name> dry-run failed ...". Nothing further on is looked at, for
+ * there users are quoted. rest: what follows the name. False: it is about none of ours. */
+bool flux_message_object(const char *message, char namespace[LIMIT_NAME + 1],
+	char name[LIMIT_NAME + 1], const char **rest);
 
 /* Takes over what an object says, and returns its catalog; NULL: none of ours, or no memory. Others
  * may have objects in that namespace too, whose names may begin as ours do. The name of a long

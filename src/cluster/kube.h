@@ -82,5 +82,6 @@ const char *kube_string(const json_t *object, ...);
 /* metadata.annotations[key] and metadata.labels[key], or "". */
 const char *kube_annotation(const json_t *object, const char *key);
 const char *kube_label(const json_t *object, const char *key);
+json_int_t kube_generation(const json_t *object); /* metadata.generation, or 0 */
 
 #endif

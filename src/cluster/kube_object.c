@@ -29,3 +29,9 @@ const char *kube_label(const json_t *object, const char *key)
 {
 	return kube_string(object, "metadata", "labels", key, NULL);
 }
+
+json_int_t kube_generation(const json_t *object)
+{
+	return json_integer_value(
+		json_object_get(json_object_get(object, "metadata"), "generation"));
+}

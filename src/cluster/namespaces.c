@@ -15,6 +15,7 @@
 struct one {
 	char name[LIMIT_NAME + 1];
 	bool is_listed, is_there, is_active;
+	bool was_active;  /* seen so by this process: that it is gone is then no mistake */
 	bool look;        /* its resources are to be looked at */
 	uint64_t look_ms; /* not before; clock_monotonic_ms() */
 };
@@ -24,7 +25,8 @@ struct namespaces {
 
 	pthread_mutex_t lock; /* guards the rest, for a few instructions */
 	bool look_at_all;
-	bool synced;
+	bool known;  /* a list was complete, which answers until the next one is */
+	bool synced; /* and nothing was missed since */
 	size_t n, cap;
 	struct one *list; /* sorted by name */
 };
@@ -111,6 +113,7 @@ static void set(struct one *one, bool is_there, bool is_active)
 		one->look = true;
 	one->is_there = is_there;
 	one->is_active = is_active;
+	one->was_active = one->was_active || is_active;
 }
 
 /* ---- what the watch says ---- */
@@ -156,14 +159,15 @@ void namespaces_synced(struct namespaces *n)
 			set(&n->list[i], false, false);
 	if (!n->synced)
 		n->look_at_all = true;
-	n->synced = true;
+	n->known = n->synced = true;
 	AZ(pthread_mutex_unlock(&n->lock));
 }
 
-void namespaces_lost(struct namespaces *n)
+void namespaces_lost(struct namespaces *n, bool denied)
 {
 	AZ(pthread_mutex_lock(&n->lock));
 	n->synced = false;
+	n->known = n->known && !denied;
 	AZ(pthread_mutex_unlock(&n->lock));
 }
 
@@ -171,18 +175,18 @@ void namespaces_lost(struct namespaces *n)
 
 int namespaces_check(struct namespaces *n, const char *namespace, struct error *err)
 {
-	bool synced, is_there = false, is_active = false;
+	bool known, is_there = false, is_active = false;
 	const struct one *one;
 
 	AZ(pthread_mutex_lock(&n->lock));
-	synced = n->synced;
+	known = n->known;
 	one = find(n, namespace);
 	if (one != NULL) {
 		is_there = one->is_there;
 		is_active = one->is_active;
 	}
 	AZ(pthread_mutex_unlock(&n->lock));
-	if (!synced)
+	if (!known)
 		return -1;
 	if (is_active)
 		return 1;
@@ -330,7 +334,7 @@ static bool next_look(struct namespaces *n, struct one *ret)
 	return found;
 }
 
-void namespaces_tick(struct namespaces *n, struct publisher *publisher)
+void namespaces_tick(struct namespaces *n, struct publisher *publisher, bool is_ours)
 {
 	CLEANUP(state_unrefp) struct state *state = NULL;
 	struct error ignored = ERROR_INIT;
@@ -347,7 +351,11 @@ void namespaces_tick(struct namespaces *n, struct publisher *publisher)
 	do {
 		if (!next_look(n, &one))
 			return;
-		touched = settle_all(n, publisher, state, &one);
+		touched = 0;
+		if (one.is_active || one.was_active || is_ours)
+			touched = settle_all(n, publisher, state, &one);
+		else
+			look_at(n, one.name); /* later: it may turn out to be ours */
 	} while (touched == 0);
 	look_at(n, one.name); /* until nothing is left to do */
 	log_info(one.is_active ? "a namespace is there: its resources are published again"

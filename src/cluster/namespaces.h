@@ -25,7 +25,8 @@ void namespaces_relist(struct namespaces *n);
 void namespaces_see(struct namespaces *n, const json_t *object);
 void namespaces_gone(struct namespaces *n, const json_t *object);
 void namespaces_synced(struct namespaces *n);
-void namespaces_lost(struct namespaces *n);
+/* denied: it will not be told again, so that nothing is known. */
+void namespaces_lost(struct namespaces *n, bool denied);
 
 /* As cluster_namespace(). Any thread. */
 int namespaces_check(struct namespaces *n, const char *namespace, struct error *err);
@@ -35,7 +36,9 @@ void namespaces_look(struct namespaces *n, const char *namespace);
 /* The next tick looks at all that resources are in. Any thread. */
 void namespaces_look_at_all(struct namespaces *n);
 
-/* Holds and releases what has to be. */
-void namespaces_tick(struct namespaces *n, struct publisher *publisher);
+/* Holds and releases what has to be. is_ours: this is the cluster whose Flux applies what is held,
+ * as far as can be told; else only a namespace that this process has seen Active can have gone
+ * away: the kubeconfig of another cluster must not empty the catalogs. */
+void namespaces_tick(struct namespaces *n, struct publisher *publisher, bool is_ours);
 
 #endif

@@ -11,6 +11,7 @@
 #define CLUSTER_QUARANTINE_H
 
 #include "cluster/flux.h"
+#include "cluster/kube.h"
 #include "cluster/namespaces.h"
 #include "cluster/tracker.h"
 
@@ -18,6 +19,8 @@ struct quarantine {
 	struct tracker *tracker;
 	struct namespaces *namespaces;
 	struct publisher *publisher;
+	struct kube *kube;
+	bool is_blind;      /* what the cluster has is not seen just now: nothing is held */
 	uint64_t looked_ms; /* the last time at all, for quarantine_tick() */
 };
 
@@ -26,12 +29,8 @@ void quarantine_look(struct quarantine *q, struct flux_catalog *c);
 /* Now and then: a failure may have been seen before the resource was, or a hold may have failed. */
 void quarantine_tick(struct quarantine *q, struct flux *flux);
 
-/* The next object that a message of Flux names, from *at on: "PlatformResource/<namespace>/<name>".
- */
-bool quarantine_next_name(
-	const char **at, char namespace[LIMIT_NAME + 1], char name[LIMIT_NAME + 1]);
-/* Is it the API server's refusal of that object, and not a failure on the way? message: what
- * follows the name, where *at is. */
+/* Is it the API server's refusal of the object that a message is about, and not a failure on the
+ * way? message: what follows the name (flux_message_object()). */
 bool quarantine_is_refusal(const char *message);
 
 #endif

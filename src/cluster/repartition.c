@@ -36,8 +36,12 @@ struct repartition {
 	struct repartition_options options;
 
 	/* kube's thread's own */
-	uint64_t next_ms; /* not to be looked at before */
-	char token[32];   /* that the root's Kustomization was woken with, before the thaw */
+	uint64_t next_ms;   /* not to be looked at before */
+	char token[32];     /* that the root's Kustomization was woken with, before the thaw */
+	bool refuses;       /* deletions are refused */
+	bool was_looked_at; /* whether a thaw was cut short by the last end of the server */
+	bool patching;      /* the root's Kustomization: that is not answered */
+	json_int_t patched; /* its generation by the last answer, until that is seen */
 
 	pthread_mutex_t lock; /* guards the rest, for a few instructions */
 	struct at at;
@@ -70,15 +74,25 @@ void repartition_free(struct repartition *r)
 
 /* ---- where it stands ---- */
 
+/* Is it the way back from a freeze? */
+static bool is_given_up(const struct at *at)
+{
+	return layout_eq(&at->from, &at->to);
+}
+
 void repartition_restored(struct repartition *r, const struct record_repartition *recorded,
 	const struct layout *layout, uint64_t version)
 {
 	struct at *at = &r->at;
+	struct layout to;
 
 	AZ(pthread_mutex_lock(&r->lock));
 	switch (recorded->step) {
 	case RECORD_FREEZE:
-		*at = (struct at){*layout, recorded->other, REPARTITION_FREEZE, true, 0};
+		to = recorded->other;
+		if (at->step == REPARTITION_FREEZE && is_given_up(at))
+			to = *layout;
+		*at = (struct at){*layout, to, REPARTITION_FREEZE, true, 0};
 		break;
 	case RECORD_SWITCH:
 		/* The thaw may have begun: it begins again. */
@@ -86,16 +100,14 @@ void repartition_restored(struct repartition *r, const struct record_repartition
 		break;
 	case RECORD_SETTLED:
 		/* A freeze that was not committed yet is tried again. A thaw is followed to its
-		 * end where it was seen to begin. */
+		 * end where it was seen to begin, that of a freeze that was given up too. */
 		if (at->step == REPARTITION_SWITCH && layout_eq(&at->to, layout))
 			at->step = REPARTITION_THAW;
 		else if (at->step == REPARTITION_SWITCH ||
 			 (at->step == REPARTITION_FREEZE && at->committed))
-			at->step = REPARTITION_DONE;
+			*at = (struct at){*layout, *layout, REPARTITION_THAW, true, 0};
 		break;
 	}
-	if (at->step == REPARTITION_DONE)
-		r->waits_for[0] = '\0';
 	AZ(pthread_mutex_unlock(&r->lock));
 }
 
@@ -113,6 +125,12 @@ static bool is_under_way(enum repartition_step step)
 	return step == REPARTITION_FREEZE || step == REPARTITION_SWITCH || step == REPARTITION_THAW;
 }
 
+/* Before anything has moved. Under the lock. */
+static bool may_give_up(const struct repartition *r)
+{
+	return r->at.step == REPARTITION_FREEZE && !(r->busy && r->next == REPARTITION_SWITCH);
+}
+
 int repartition_begin(struct repartition *r, struct publisher *publisher, const struct layout *to,
 	struct error *err)
 {
@@ -127,10 +145,13 @@ int repartition_begin(struct repartition *r, struct publisher *publisher, const 
 	AZ(pthread_mutex_lock(&r->lock));
 	if (is_under_way(r->at.step) && layout_eq(&r->at.to, to))
 		;
+	else if (may_give_up(r) && layout_eq(&r->at.from, to))
+		r->at.to = *to;
 	else if (is_under_way(r->at.step))
 		rc = error_set(err, ERROR_CONFLICT,
 			"a repartition to %s with %u catalogs for a namespace is under way: wait "
-			"until it is done",
+			"until it is done, or, while it is at the freeze, ask for the layout that "
+			"there is to give it up",
 			layout_kind_name(r->at.to.kind), r->at.to.catalogs);
 	else if (layout_eq(state_layout(state), to))
 		rc = error_set(err, ERROR_CONFLICT, "the store has that layout already");
@@ -226,22 +247,24 @@ static bool is_in(const struct state *state, const char *repository)
 
 /* Catalogs that the new layout has not: they are to let go of everything, or to be gone. The state
  * does not know them any more, so nobody else wakes them again when a wake is lost. */
-static bool old_ones_are(struct repartition *r, const struct state *state, bool gone)
+static bool old_ones_are(
+	struct repartition *r, const struct at *at, const struct state *state, bool gone)
 {
 	bool they_are = true;
+	struct place place;
 
 	for (size_t i = 0; i < r->options.flux->n; i++) {
 		const struct flux_catalog *c = r->options.flux->catalogs[i];
 
 		if (!c->kustomization.is_there || is_root(c->repository) ||
-			is_in(state, c->repository))
+			is_in(state, c->repository) ||
+			!layout_repository_parse(&at->from, slice_of(c->repository), &place))
 			continue;
 		if (!gone && c->kustomization.n_inventory == 0)
 			continue;
 		if (they_are)
 			wait_for(r, "Flux to let go of %s", c->object);
-		if (!gone && c->repository[0] != '\0' &&
-			clock_monotonic_ms() - c->wake.sent_ms > RETRY_MS)
+		if (!gone && clock_monotonic_ms() - c->wake.sent_ms > RETRY_MS)
 			waker_wake(r->options.waker, c->repository);
 		they_are = false;
 	}
@@ -250,12 +273,28 @@ static bool old_ones_are(struct repartition *r, const struct state *state, bool 
 
 /* ---- the root's Kustomization, which is the operator's ---- */
 
-static void patched(int status UNUSED, json_t *object UNUSED, const struct error *err, void *arg)
+static void patched(int status UNUSED, json_t *object, const struct error *err, void *arg)
 {
 	struct repartition *r = arg;
 
+	r->patching = false;
 	if (err != NULL)
 		wait_for(r, "the patch of " ROOT_KUSTOMIZATION ": %s", err->text);
+	else
+		r->patched = kube_generation(object);
+}
+
+/* Is the root's Kustomization seen as our last patch has left it? What was seen before that may not
+ * be what Flux is about to work by. */
+static bool sees_patch(struct repartition *r)
+{
+	const struct flux_catalog *root = flux_catalog(r->options.flux, CATALOG_REPOSITORY);
+
+	if (r->patching || root == NULL ||
+		(root->kustomization.is_there && root->kustomization.generation < r->patched))
+		return false;
+	r->patched = 0; /* it may be made again, and begin anew */
+	return true;
 }
 
 static void patch_root(struct repartition *r, const char *body)
@@ -263,6 +302,7 @@ static void patch_root(struct repartition *r, const char *body)
 	char path[256];
 
 	flux_kustomization_path(CATALOG_REPOSITORY, path);
+	r->patching = true;
 	kube_patch(r->options.kube, path, slice_of(body), patched, r);
 	r->next_ms = clock_monotonic_ms() + RETRY_MS;
 }
@@ -297,6 +337,35 @@ static bool root_came_again(struct repartition *r)
 	return false;
 }
 
+/* ---- deletions ---- */
+
+static void refuse_deletes(struct repartition *r, struct publisher *publisher, bool refuse)
+{
+	if (r->refuses == refuse)
+		return;
+	r->refuses = refuse;
+	publisher_refuse_deletes(publisher,
+		refuse ? "a repartition is under way, in which Flux would leave the object behind; "
+			 "try again when it is done"
+		       : NULL);
+}
+
+/* Are all deletions done that were acknowledged? */
+static bool has_deleted(struct repartition *r, struct publisher *publisher)
+{
+	size_t n;
+
+	if (publisher_may_delete(publisher)) {
+		wait_for(r, "changes that are being committed");
+		return false;
+	}
+	n = tracker_deleting(r->options.tracker);
+	if (n == 0)
+		return true;
+	wait_for(r, "Flux to delete %zu resources", n);
+	return false;
+}
+
 /* ---- the steps ---- */
 
 /* May Flux be trusted to delete nothing? */
@@ -307,14 +376,26 @@ static bool is_frozen(struct repartition *r, const struct at *at, const struct s
 	return all_set(r, state, false);
 }
 
+/* The operator's Kustomization may have been set back by whoever made it. */
+static void keep_root_frozen(struct repartition *r)
+{
+	const struct flux_catalog *root = flux_catalog(r->options.flux, CATALOG_REPOSITORY);
+
+	if (root != NULL && root->kustomization.is_there && root->kustomization.prunes)
+		patch_root(r, "{\"spec\":{\"prune\":false}}");
+}
+
 /* Has Flux moved everything, and may catalogs prune again? */
 static bool is_moved(struct repartition *r, const struct at *at, const struct state *state)
 {
-	bool to_single = at->to.kind == LAYOUT_SINGLE;
+	bool from_single = at->from.kind == LAYOUT_SINGLE, to_single = at->to.kind == LAYOUT_SINGLE;
 
-	if (!all_applied(r, at, state) || !old_ones_are(r, state, to_single))
+	if (!all_applied(r, at, state) || !old_ones_are(r, at, state, to_single)) {
+		if (from_single)
+			keep_root_frozen(r);
 		return false;
-	if (at->from.kind == LAYOUT_SINGLE)
+	}
+	if (from_single)
 		return set_root(r, true);
 	return !to_single || root_came_again(r);
 }
@@ -323,7 +404,7 @@ static bool is_thawed(struct repartition *r, const struct at *at, const struct s
 {
 	if (at->to.kind == LAYOUT_SINGLE)
 		return true;
-	return all_set(r, state, true) && old_ones_are(r, state, true);
+	return all_set(r, state, true) && old_ones_are(r, at, state, true);
 }
 
 /* What will not be different the next time. */
@@ -361,6 +442,13 @@ static void step_done(const struct outcome *outcome, void *arg)
 		log_info("repartition", LOG_STR("step", repartition_step_name(step)));
 }
 
+static bool is_at(const struct at *a, const struct at *b)
+{
+	return a->step == b->step && a->committed == b->committed &&
+	       layout_eq(&a->from, &b->from) && layout_eq(&a->to, &b->to);
+}
+
+/* Unless it is elsewhere by now: given up, or found there by a restore. */
 static void commit(struct repartition *r, struct publisher *publisher, const struct at *at,
 	enum repartition_step step)
 {
@@ -369,27 +457,57 @@ static void commit(struct repartition *r, struct publisher *publisher, const str
 		[REPARTITION_SWITCH] = RECORD_SWITCH,
 		[REPARTITION_THAW] = RECORD_SETTLED,
 	};
+	bool is_still;
 
 	if (step == REPARTITION_SWITCH)
 		r->token[0] = '\0';
 	AZ(pthread_mutex_lock(&r->lock));
-	r->next = step;
-	r->busy = true;
+	is_still = is_at(&r->at, at);
+	if (is_still) {
+		r->next = step;
+		r->busy = true;
+	}
 	AZ(pthread_mutex_unlock(&r->lock));
-	publisher_repartition(publisher, recorded[step], &at->to, step_done, r);
+	if (is_still)
+		publisher_repartition(publisher, recorded[step], &at->to, step_done, r);
 }
 
-/* Unless a restore has found it elsewhere. */
+/* Likewise. */
 static void finish(struct repartition *r, const struct at *at)
 {
+	bool is_still;
+
 	AZ(pthread_mutex_lock(&r->lock));
-	if (r->at.step == at->step) {
+	is_still = is_at(&r->at, at);
+	if (is_still) {
 		r->at.step = REPARTITION_DONE;
 		r->waits_for[0] = '\0';
 	}
 	AZ(pthread_mutex_unlock(&r->lock));
-	log_info("repartition is done", LOG_STR("layout", layout_kind_name(at->to.kind)),
-		LOG_NUM("catalogs", at->to.catalogs));
+	if (is_still)
+		log_info("repartition is done", LOG_STR("layout", layout_kind_name(at->to.kind)),
+			LOG_NUM("catalogs", at->to.catalogs));
+}
+
+/* The way back, on which the root prunes again before the record is silent about it: after that a
+ * restart does not look. */
+static void give_up(struct repartition *r, struct publisher *publisher, const struct at *at)
+{
+	if (!at->committed)
+		finish(r, at);
+	else if (at->from.kind != LAYOUT_SINGLE || set_root(r, true))
+		commit(r, publisher, at, REPARTITION_THAW);
+}
+
+static void freeze(struct repartition *r, struct publisher *publisher, const struct at *at,
+	const struct state *state)
+{
+	if (is_given_up(at))
+		give_up(r, publisher, at);
+	else if (!at->committed && has_deleted(r, publisher))
+		commit(r, publisher, at, REPARTITION_FREEZE);
+	else if (at->committed && is_frozen(r, at, state))
+		commit(r, publisher, at, REPARTITION_SWITCH);
 }
 
 static void go_on(struct repartition *r, struct publisher *publisher, const struct at *at,
@@ -397,10 +515,7 @@ static void go_on(struct repartition *r, struct publisher *publisher, const stru
 {
 	switch (at->step) {
 	case REPARTITION_FREEZE:
-		if (!at->committed)
-			commit(r, publisher, at, REPARTITION_FREEZE);
-		else if (is_frozen(r, at, state))
-			commit(r, publisher, at, REPARTITION_SWITCH);
+		freeze(r, publisher, at, state);
 		break;
 	case REPARTITION_SWITCH:
 		if (is_moved(r, at, state))
@@ -415,9 +530,31 @@ static void go_on(struct repartition *r, struct publisher *publisher, const stru
 	}
 }
 
+/* The record of a thaw does not say that Flux has yet to follow: a child that may not prune does.
+ */
+static void look_back(struct repartition *r, const struct state *state)
+{
+	const struct layout *layout = state_layout(state);
+	bool is_cut_short = false;
+
+	if (r->was_looked_at || !r->options.flux->sees_kustomizations)
+		return;
+	r->was_looked_at = true;
+	for (size_t i = 0; layout->kind == LAYOUT_SPLIT && i < state_n_partitions(state); i++) {
+		const struct flux_catalog *c =
+			flux_catalog(r->options.flux, state_partition(state, i)->repository);
+
+		is_cut_short = is_cut_short ||
+			       (c != NULL && c->kustomization.is_there && !c->kustomization.prunes);
+	}
+	AZ(pthread_mutex_lock(&r->lock));
+	if (is_cut_short && r->at.step == REPARTITION_NONE)
+		r->at = (struct at){*layout, *layout, REPARTITION_THAW, true, 0};
+	AZ(pthread_mutex_unlock(&r->lock));
+}
+
 /* Copies where the way is, since the publisher's thread may change that at any time; false: there
- * is nothing to do now. A change in between does no harm: the publisher takes no step that is not
- * the next one. */
+ * is nothing to do now. */
 static bool look(struct repartition *r, struct at *ret)
 {
 	bool failed, busy;
@@ -438,19 +575,24 @@ void repartition_tick(struct repartition *r, struct publisher *publisher)
 	CLEANUP(state_unrefp) struct state *state = NULL;
 	struct error err = ERROR_INIT;
 	struct at at;
+	bool is_due;
 
-	if (!look(r, &at))
+	state = publisher_state(publisher);
+	if (state == NULL)
+		return;
+	look_back(r, state);
+	is_due = look(r, &at);
+	refuse_deletes(r, publisher, is_under_way(at.step));
+	if (!is_due || !sees_patch(r))
 		return;
 	r->next_ms = clock_monotonic_ms() + LOOK_MS;
 	if (publisher_writable(publisher, &err) != 0) {
 		wait_for(r, "the server: %s", err.text);
 		return;
 	}
-	if (!r->options.flux->sees_kustomizations) {
-		wait_for(r, "the cluster to list Flux's Kustomizations");
+	if (!r->options.flux->sees_sources || !r->options.flux->sees_kustomizations) {
+		wait_for(r, "the cluster to list Flux's objects");
 		return;
 	}
-	state = publisher_state(publisher);
-	if (state != NULL)
-		go_on(r, publisher, &at, state);
+	go_on(r, publisher, &at, state);
 }

@@ -13,6 +13,11 @@
  *           every object carries the labels of the Kustomization that has it now; the old ones
  *           leave the root, and go without touching an object (deletionPolicy: Orphan)
  *
+ * Flux forgets what it should have deleted when it sees a removal while it may not prune. So from
+ * before the freeze, when every earlier deletion has been seen done, until after the thaw, when
+ * Flux works by it, deletions are refused (publisher_refuse_deletes()). A freeze can be given up by
+ * asking for the layout that there is.
+ *
  * Every step is in the record (publish/publisher.h), and each wait looks at what the cluster shows:
  * a server that starts again goes on where the last one was.
  *
@@ -32,6 +37,7 @@ struct repartition_options {
 	struct kube *kube;
 	struct flux *flux;
 	struct waker *waker;
+	struct tracker *tracker;
 };
 int repartition_new(struct repartition **ret, const struct repartition_options *options,
 	struct error *err) MUST_CHECK;

@@ -59,7 +59,7 @@ void tracker_unlock_and_tell(struct tracker *t)
 	feed_wake(t->feed);
 	while (n > 0) {
 		for (size_t i = 0; i < n; i++)
-			ended[i].done(ended[i].in_time, ended[i].arg);
+			ended[i].done(ended[i].arg);
 		AZ(pthread_mutex_lock(&t->lock));
 		n = tracker_take_ended(t, ended, SHARE);
 		AZ(pthread_mutex_unlock(&t->lock));
@@ -68,20 +68,15 @@ void tracker_unlock_and_tell(struct tracker *t)
 
 /* ---- what follows from what is known ---- */
 
-/* Does Flux's message name the object, with all of its name? */
+/* Flux's message begins with the object that it is about; what follows quotes users. */
 static bool is_named(const struct tracked *e, const char *message)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	const char *name = message + strlen(OBJECT_PREFIX);
 	size_t n = strlen(e->key);
 
-	for (const char *at = strstr(message, OBJECT_PREFIX); at != NULL;
-		at = strstr(at, OBJECT_PREFIX)) {
-		at += strlen(OBJECT_PREFIX);
-		if (strncmp(at, e->key, n) == 0 &&
-			(at[n] == '\0' || strchr(letters, at[n]) == NULL))
-			return true;
-	}
-	return false;
+	return strncmp(name, e->key, n) == 0 &&
+	       (name[n] == '\0' || strchr(letters, name[n]) == NULL);
 }
 
 /* What a failure of the catalog means for something of it that is not yet there. A failed attempt
@@ -102,8 +97,8 @@ static enum verdict judge_failure(const struct tracked *e, const struct wanted *
 	if (attempted != 0 && attempted < w->commit)
 		return VERDICT_PENDING;
 	named = c->names_objects && is_named(e, c->message);
-	if (attempted == 0)
-		return named ? VERDICT_REFUSED : VERDICT_PENDING;
+	if (attempted == 0) /* perhaps long ago */
+		return named ? VERDICT_WAITING : VERDICT_PENDING;
 	return named || !c->names_objects ? VERDICT_REFUSED : VERDICT_BLOCKED;
 }
 
@@ -112,7 +107,7 @@ enum verdict tracker_judge(const struct tracked *e, const struct wanted *w)
 	uint64_t seen = e == NULL ? 0 : e->seen;
 
 	if (w->version == 0)
-		return seen == 0 ? VERDICT_NONE : VERDICT_DELETING;
+		return e == NULL || (seen == 0 && !e->may_come) ? VERDICT_NONE : VERDICT_DELETING;
 	if (w->hold != 0)
 		return w->hold == 1 + HOLD_NAMESPACE ? VERDICT_NO_NAMESPACE : VERDICT_QUARANTINED;
 	if (e == NULL)
@@ -156,9 +151,9 @@ static void end_event(struct tracker *t, const char *event, const char *namespac
 {
 	json_end_object(&t->text);
 	if (t->text.failed == ERROR_NONE)
-		feed_add_quietly(t->feed, event, namespace, buf_slice(&t->text));
+		feed_add(t->feed, event, namespace, buf_slice(&t->text));
 	else
-		feed_reset_quietly(t->feed);
+		feed_reset(t->feed);
 }
 
 static void tell_phase(struct tracker *t, const struct tracked *e)
@@ -230,6 +225,25 @@ static void set_wanted(struct tracked *e, uint64_t version, uint64_t commit, uin
 	e->committed_us = 0;
 }
 
+/* Has Flux applied a catalog that is without it? Not known: false. */
+static bool is_taken_out(const struct tracked *e)
+{
+	return tracked_catalog_commit(e->catalog, &e->catalog->applied) >= e->commit;
+}
+
+/* What was never seen may be in what Flux applies just now: until it has applied a catalog of
+ * later, or nothing at all was ever published. The last one is without it in any case. */
+static void set_deleted(struct tracker *t, struct tracked *e)
+{
+	set_wanted(e, 0, e->catalog == NULL ? 0 : tracked_catalog_last(e->catalog), 0);
+	e->may_come = e->commit != 0 && e->seen == 0 && !is_taken_out(e);
+	if (!e->may_come)
+		return;
+	e->deleted_ms = t->monotonic_ms();
+	if (t->doubts_ms == 0)
+		t->doubts_ms = e->deleted_ms + LIMIT_CLUSTER_LOST_MS;
+}
+
 static uint8_t hold_of(const struct resource *r)
 {
 	return r == NULL || r->hold == NULL ? 0 : (uint8_t)(1 + r->hold->reason);
@@ -265,7 +279,8 @@ static void want_no_more(struct tracker *t, struct tracked *e, void *arg UNUSED)
 {
 	if (e->is_in_state)
 		return;
-	set_wanted(e, 0, 0, 0);
+	if (e->wanted != 0)
+		set_deleted(t, e);
 	settle(t, e, QUIETLY);
 }
 
@@ -312,7 +327,7 @@ void tracker_reset(struct tracker *t, struct state *state, uint64_t version)
 		if (t->watching)
 			want_state(t, state, version);
 		if (old != NULL || (!was_known && tracker_is_known(t)))
-			feed_reset_quietly(t->feed);
+			feed_reset(t->feed);
 	}
 	tracker_unlock_and_tell(t);
 	state_unref(old);
@@ -356,7 +371,7 @@ static void commit_change(struct tracker *t, const struct publisher_change *chan
 		return;
 	}
 	if (change->resource == NULL) {
-		set_wanted(e, 0, commit, 0);
+		set_deleted(t, e);
 	} else {
 		if (e->wanted != change->version)
 			e->since_us = clock_realtime_us();
@@ -452,6 +467,7 @@ static void see(struct tracker *t, struct tracked *e, uint64_t version, bool is_
 	e->list = t->list;
 	e->seen = version;
 	e->is_deleting = is_deleting;
+	e->may_come = e->may_come && version == 0;
 	set_status(e, status);
 	if (is_new)
 		settle(t, e, IF_NEW);
@@ -502,7 +518,7 @@ void tracker_synced(struct tracker *t)
 	t->is_lost = false;
 	t->why[0] = '\0';
 	if (!was_known && tracker_is_known(t))
-		feed_reset_quietly(t->feed);
+		feed_reset(t->feed);
 	tracker_unlock_and_tell(t);
 	metric_set(&cluster_metric_watch_up, METRIC_NO_LABELS, 1);
 }
@@ -529,7 +545,8 @@ static void set_message(struct tracked_catalog *c, const char *message)
 
 	free(c->message);
 	c->message = n == 0 ? NULL : slice_dup((struct slice){message, n});
-	c->names_objects = c->message != NULL && strstr(c->message, OBJECT_PREFIX) != NULL;
+	c->names_objects = c->message != NULL &&
+			   strncmp(c->message, OBJECT_PREFIX, strlen(OBJECT_PREFIX)) == 0;
 }
 
 /* True where that is news to those that have failed. Flux says of a catalog that it cannot build
@@ -565,7 +582,58 @@ void tracker_flux(struct tracker *t, const char *repository, const struct tracke
 		c->applied = flux->applied;
 		for (struct tracked *e = c->unsettled; e != NULL; e = next) {
 			next = e->next_unsettled;
+			e->may_come = e->may_come && !is_taken_out(e);
 			settle(t, e, tell);
+		}
+	}
+	tracker_unlock_and_tell(t);
+}
+
+static void settle_doubt(struct tracker *t, struct tracked *e, uint64_t now_ms)
+{
+	const struct tracked_catalog *c = e->catalog;
+	uint64_t due_ms = e->deleted_ms + LIMIT_CLUSTER_LOST_MS;
+
+	if (due_ms <= now_ms && tracked_catalog_commit(c, &c->applied) == 0) {
+		e->may_come = false;
+		settle(t, e, IF_NEW);
+		return;
+	}
+	if (due_ms <= now_ms)
+		due_ms = now_ms + LIMIT_CLUSTER_LOST_MS;
+	if (t->doubts_ms == 0 || due_ms < t->doubts_ms)
+		t->doubts_ms = due_ms;
+}
+
+void tracker_settle_doubts(struct tracker *t)
+{
+	uint64_t now_ms = t->monotonic_ms();
+	struct tracked *next;
+
+	if (t->doubts_ms == 0 || now_ms < t->doubts_ms)
+		return;
+	t->doubts_ms = 0;
+	for (size_t i = 0; i < CATALOG_SLOTS; i++)
+		for (const struct tracked_catalog *c = t->catalogs[i]; c != NULL; c = c->next)
+			for (struct tracked *e = c->unsettled; e != NULL; e = next) {
+				next = e->next_unsettled;
+				if (e->may_come)
+					settle_doubt(t, e, now_ms);
+			}
+}
+
+void tracker_retried(struct tracker *t, const char *repository)
+{
+	struct tracked_catalog *c;
+	struct tracked *next;
+
+	AZ(pthread_mutex_lock(&t->lock));
+	c = tracked_catalog_get(t, repository);
+	if (c != NULL && c->is_failing && !c->is_waiting) {
+		c->is_waiting = true;
+		for (struct tracked *e = c->unsettled; e != NULL; e = next) {
+			next = e->next_unsettled;
+			settle(t, e, IF_NEW);
 		}
 	}
 	tracker_unlock_and_tell(t);

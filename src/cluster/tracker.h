@@ -7,18 +7,25 @@
  *             waits for, where that is known
  *   applied   the object in the cluster carries this version
  *   failed    Flux or the API server refuses it, or it is held: reason and message are theirs
- *   deleting  no longer wanted, and the object is still there
+ *   deleting  no longer wanted, and the object is still there, or may be about to come: Flux is not
+ *             known to have applied a catalog without it
  *   unknown   nothing is heard from the cluster, or there is none
  *
  * Any thread; one lock, held for a few instructions (but in tracker_reset() and where a list of the
  * cluster ends), never while anybody is called.
  *
- * To the feed go, each with namespace and name:
- *   change  a commit:
- * {"op":"created|updated|deleted|held|released",...,"version","digest"?,"phase"} phase   the phase
- * of a version has changed: {...,"version","status":tracker_status_json()} gone    what was deleted
- * has left the cluster None of them says unknown because nothing is heard any more: readers know
- * that by the status, and are told to list again as soon as more is known.
+ * To the feed go, each with "namespace" and "name":
+ *
+ * - change, of a commit, with "op" (created, updated, deleted, held or released), "version",
+ *   "digest" where there is one, and "phase".
+ *
+ * - phase, where that of a version has changed, with "version" and "status", which is what
+ *   tracker_status_json() writes.
+ *
+ * - gone, where what was deleted has left the cluster, with nothing else.
+ *
+ * None of them says unknown because nothing is heard any more: readers know that by the status, and
+ * are told to list again as soon as more is known.
  *
  *   tracker.c        what happens, and what follows from it
  *   tracker_table.c  what is known of each resource and catalog
@@ -84,6 +91,9 @@ struct tracker_flux {
 /* repository: of the catalog. */
 void tracker_flux(struct tracker *t, const char *repository, const struct tracker_flux *flux);
 
+/* Flux is asked to try the catalog again: what it refused may pass now. The publisher's thread. */
+void tracker_retried(struct tracker *t, const char *repository);
+
 /* ---- reading ---- */
 
 struct tracker_status {
@@ -96,23 +106,22 @@ struct tracker_status {
 	struct buf object; /* .status of the object, JSON; empty: none. Only where asked for */
 };
 
-/* r: the current one, from a state; or NULL, for what is not wanted: false then where the cluster
- * has nothing of that name either. with_object: fills ret->object, which the caller has
+/* r: the current one, from a state; or NULL, for what is not wanted: false then where it is not
+ * deleting either. with_object: fills ret->object, which the caller has
  * initialised. */
 bool tracker_status(struct tracker *t, const char *namespace, const char *name,
 	const struct resource *r, bool with_object, struct tracker_status *ret);
-/* For who has waited for a deletion, where tracker_status() says that there is nothing: applied, or
- * unknown where nothing is heard from the cluster. */
-void tracker_status_gone(struct tracker *t, struct tracker_status *ret);
 /* The phase alone; for lists. */
 enum phase tracker_phase(struct tracker *t, const struct resource *r);
 /* {"phase":...,"version"?:"v1","revision"?,"reason"?,"message"?,"since","object"?} */
 void tracker_status_json(const struct tracker_status *status, struct buf *ret);
 
-/* Resources by phase, for metrics and for who decides whether to wait. */
-void tracker_counts(struct tracker *t, size_t ret[PHASES_]);
-/* The highest version that any object of ours in the cluster carries. */
-uint64_t tracker_highest(struct tracker *t);
+/* Resources whose object Flux has yet to delete. */
+size_t tracker_deleting(struct tracker *t);
+/* The object in the cluster with the highest version of those that no commit which is known
+ * accounts for, and what it is: "namespace/name". 0: there is none. */
+#define TRACKER_KEY_SIZE (2 * LIMIT_NAME + 2)
+uint64_t tracker_stranger(struct tracker *t, char ret[TRACKER_KEY_SIZE]);
 /* Brings the gauges of cluster/metrics.h up to date: before they are written. */
 void tracker_measure(struct tracker *t);
 
@@ -126,20 +135,26 @@ struct tracker_wait {
 	uint64_t version;
 	bool deleted;         /* that version is a tombstone's */
 	uint64_t deadline_ms; /* clock_monotonic_ms() */
-	/* Once, on kube's or the publisher's thread: must not block. in_time: the phase is one that
-	 * was waited for. */
-	void (*done)(bool in_time, void *arg);
+	/* Once, on kube's or the publisher's thread: must not block. tracker_status_waited() tells
+	 * what has become of it. */
+	void (*done)(void *arg);
 	void *arg;
 	/* the tracker's */
 	struct tracker_wait *next, *previous;
-	bool is_waiting, in_time;
+	bool is_waiting;
 };
-/* False: it is so already, or nothing is heard from the cluster, so that waiting is of no use;
- * done() will not be called. */
+/* False: it is so already, or waiting is of no use, as nothing is heard from the cluster or it is
+ * deleted by now; done() will not be called. */
 bool tracker_wait(struct tracker *t, struct tracker_wait *wait);
 /* True: done() will not be called. False: it was, or is just now being called. */
 bool tracker_cancel(struct tracker *t, struct tracker_wait *wait);
-/* Ends waits whose deadline is over. Called every now and then. */
+/* What has become of what a wait is for, at any time: applied (of a deletion: gone, or something
+ * later in its place) and failed are what it waits for, though another version may be current by
+ * now. Fills ret->object as tracker_status() does. */
+void tracker_status_waited(
+	struct tracker *t, const struct tracker_wait *wait, struct tracker_status *ret);
+/* Ends what has lasted long enough: waits whose deadline is over, and doubts whether something
+ * deleted may still come. Called every now and then. */
 void tracker_expire(struct tracker *t);
 
 #endif

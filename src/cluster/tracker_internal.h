@@ -25,26 +25,31 @@ enum verdict {
 };
 enum phase verdict_phase(enum verdict verdict);
 
-#define KEY_SIZE (2 * LIMIT_NAME + 2) /* "namespace/name" and its NUL */
+#define KEY_SIZE TRACKER_KEY_SIZE
 
 /* A resource that is wanted or in the cluster. There may be a hundred thousand. */
 struct tracked {
 	struct tracked *next; /* with the same hash */
-	/* Among the unsettled of the catalog, which are wanted, not held and not yet there: what
-	 * Flux says of the catalog concerns only these. unsettled NULL: not among them. */
+	/* Among the unsettled of the catalog, which are wanted, not held and not yet there, or
+	 * deleted and perhaps about to come: what Flux says of the catalog concerns only these.
+	 * unsettled NULL: not among them. */
 	struct tracked *next_unsettled, **unsettled;
 	struct tracked_catalog *catalog; /* NULL: not known */
 	char *status;                    /* JSON; NULL: none */
 	uint64_t wanted;                 /* version; 0: not wanted */
-	uint64_t commit;                 /* the last one that changed what Flux gets of it */
+	uint64_t commit;                 /* the last one that changed what Flux gets of it; where
+					  * it may come: one whose catalog is without it */
 	uint64_t seen;                   /* version in the cluster; 0: not there */
 	uint64_t since_us;               /* realtime; of the phase */
 	uint64_t committed_us;           /* monotonic; 0: not by this process, or applied already */
+	uint64_t deleted_ms;             /* where it may come: since then; the tracker's clock */
 	uint32_t hash;
 	uint32_t list; /* the number of the list in which it was seen last */
 	uint8_t verdict;
 	uint8_t hold; /* 0, or 1 and its enum hold_reason */
 	bool is_deleting : 1;
+	/* A version of before its deletion was not seen, and Flux may just be applying it. */
+	bool may_come : 1;
 	bool is_in_state : 1; /* while there is a reset */
 	uint8_t namespace_len;
 	char key[]; /* "namespace/name" */
@@ -97,6 +102,7 @@ struct tracker {
 	bool is_lost;              /* since then: */
 	uint64_t lost_ms, lost_us; /* monotonic and realtime */
 	char why[LIMIT_ERROR_TEXT];
+	uint64_t doubts_ms; /* when to look at what may come; 0: there is no such thing */
 
 	size_t n_waits;
 	struct tracker_wait *waits[WAIT_SLOTS];
@@ -131,6 +137,8 @@ struct tracked_catalog *tracked_catalog_get(struct tracker *t, const char *repos
 void tracked_catalog_add(struct tracked_catalog *c, const struct digest *digest, uint64_t version);
 /* 0: none of the last commits. */
 uint64_t tracked_catalog_commit(const struct tracked_catalog *c, const struct digest *digest);
+/* The last commit; 0: none is known. */
+uint64_t tracked_catalog_last(const struct tracked_catalog *c);
 
 /* ---- tracker.c ---- */
 
@@ -144,6 +152,9 @@ struct wanted {
 enum verdict tracker_judge(const struct tracked *e, const struct wanted *w);
 /* Is enough heard from the cluster? */
 bool tracker_is_known(const struct tracker *t);
+/* What may come since LIMIT_CLUSTER_LOST_MS, and of whose catalog nobody knows what Flux has
+ * applied, is taken for gone. */
+void tracker_settle_doubts(struct tracker *t);
 /* Unlocks, and calls whom it concerns what happened under the lock. */
 void tracker_unlock_and_tell(struct tracker *t);
 
@@ -155,7 +166,15 @@ void tracker_describe(struct tracker *t, const struct tracked *e, const struct w
 
 /* ---- tracker_wait.c ---- */
 
-/* Ends the waits for a resource that are over; e NULL: it is neither wanted nor there. */
+enum outlook {
+	GOES_ON,
+	IS_APPLIED,  /* of a deletion: it is gone, or something later is in its place */
+	HAS_FAILED,  /* that version, or a later one */
+	NEVER_COMES, /* it is deleted */
+};
+/* Of what is waited for; e NULL: it is neither wanted nor there. */
+enum outlook tracker_outlook(const struct tracked *e, const struct tracker_wait *wait);
+/* Ends the waits for a resource that are over; e as above. */
 void tracker_check_waits(
 	struct tracker *t, const char *key, uint32_t hash, const struct tracked *e);
 /* Up to n that have ended, copied, to be told. */

@@ -190,6 +190,18 @@ static struct wanted wanted_of(const struct resource *r, const struct tracked *e
 	return w;
 }
 
+static const char *held_because(const struct resource *r)
+{
+	return r == NULL || r->hold == NULL ? "" : r->hold->message;
+}
+
+static void copy_object(const struct tracked *e, struct tracker_status *ret)
+{
+	buf_reset(&ret->object);
+	if (e != NULL && e->status != NULL)
+		buf_puts(&ret->object, e->status);
+}
+
 bool tracker_status(struct tracker *t, const char *namespace, const char *name,
 	const struct resource *r, bool with_object, struct tracker_status *ret)
 {
@@ -199,32 +211,48 @@ bool tracker_status(struct tracker *t, const char *namespace, const char *name,
 
 	AZ(pthread_mutex_lock(&t->lock));
 	e = tracked_find(t, namespace, name);
-	is_there = r != NULL || (e != NULL && e->seen != 0);
-	if (is_there) {
-		w = wanted_of(r, e);
-		tracker_describe(t, e, &w, w.hold == 0 ? "" : r->hold->message, ret);
-		if (with_object) {
-			buf_reset(&ret->object);
-			if (e != NULL && e->status != NULL)
-				buf_puts(&ret->object, e->status);
-		}
-	}
+	w = wanted_of(r, e);
+	is_there = tracker_judge(e, &w) != VERDICT_NONE;
+	if (is_there)
+		tracker_describe(t, e, &w, held_because(r), ret);
+	if (is_there && with_object)
+		copy_object(e, ret);
 	AZ(pthread_mutex_unlock(&t->lock));
 	return is_there;
 }
 
-void tracker_status_gone(struct tracker *t, struct tracker_status *ret)
+/* Of a phase that the current version is not in. */
+static void set_phase(struct tracker_status *ret, enum phase phase)
 {
-	struct wanted nothing = {.version = 0};
+	if (ret->phase != phase)
+		ret->since_us = clock_realtime_us();
+	ret->phase = phase;
+	ret->reason[0] = ret->message[0] = '\0';
+}
+
+void tracker_status_waited(
+	struct tracker *t, const struct tracker_wait *wait, struct tracker_status *ret)
+{
+	const struct resource *r = NULL;
+	const struct tracked *e;
+	enum outlook outlook;
+	struct wanted w;
 
 	AZ(pthread_mutex_lock(&t->lock));
-	tracker_describe(t, NULL, &nothing, "", ret);
-	if (tracker_is_known(t)) {
-		ret->phase = PHASE_APPLIED;
-		ret->since_us = clock_realtime_us();
+	if (t->state != NULL && !wait->deleted)
+		r = state_find(t->state, wait->namespace, wait->name);
+	e = tracked_find(t, wait->namespace, wait->name);
+	w = wanted_of(r, e);
+	tracker_describe(t, e, &w, held_because(r), ret);
+	copy_object(e, ret);
+	outlook = tracker_is_known(t) ? tracker_outlook(e, wait) : GOES_ON;
+	if (outlook == IS_APPLIED) {
+		set_phase(ret, PHASE_APPLIED);
+	} else if (outlook == NEVER_COMES) {
+		set_phase(ret, PHASE_DELETING);
+		explain(ret, "Deleted", "", "It was deleted while it was waited for.");
 	}
 	AZ(pthread_mutex_unlock(&t->lock));
-	buf_reset(&ret->object);
 }
 
 enum phase tracker_phase(struct tracker *t, const struct resource *r)
@@ -285,29 +313,41 @@ static void count(struct tracker *t, size_t ret[PHASES_])
 		ret[verdict_phase((enum verdict)i)] += t->counts[i];
 }
 
-void tracker_counts(struct tracker *t, size_t ret[PHASES_])
+size_t tracker_deleting(struct tracker *t)
 {
-	AZ(pthread_mutex_lock(&t->lock));
-	count(t, ret);
-	AZ(pthread_mutex_unlock(&t->lock));
-}
-
-static void look_for_highest(struct tracker *t UNUSED, struct tracked *e, void *arg)
-{
-	uint64_t *highest = arg;
-
-	if (e->seen > *highest)
-		*highest = e->seen;
-}
-
-uint64_t tracker_highest(struct tracker *t)
-{
-	uint64_t highest = 0;
+	size_t n;
 
 	AZ(pthread_mutex_lock(&t->lock));
-	tracked_each(t, look_for_highest, &highest);
+	n = t->counts[VERDICT_DELETING];
 	AZ(pthread_mutex_unlock(&t->lock));
-	return highest;
+	return n;
+}
+
+struct stranger {
+	uint64_t version;
+	char *key;
+};
+
+static void look_for_stranger(struct tracker *t UNUSED, struct tracked *e, void *arg)
+{
+	uint64_t known = e->wanted > e->commit ? e->wanted : e->commit;
+	struct stranger *s = arg;
+
+	if (e->seen <= known || e->seen <= s->version)
+		return;
+	s->version = e->seen;
+	snprintf(s->key, TRACKER_KEY_SIZE, "%s", e->key);
+}
+
+uint64_t tracker_stranger(struct tracker *t, char ret[TRACKER_KEY_SIZE])
+{
+	struct stranger s = {.key = ret};
+
+	ret[0] = '\0';
+	AZ(pthread_mutex_lock(&t->lock));
+	tracked_each(t, look_for_stranger, &s);
+	AZ(pthread_mutex_unlock(&t->lock));
+	return s.version;
 }
 
 /* Since when the oldest is pending, or 0. Under the lock. */

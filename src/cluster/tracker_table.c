@@ -139,9 +139,9 @@ void tracked_unlist(struct tracked *e)
 
 void tracked_list(struct tracked *e)
 {
-	bool belongs = e->catalog != NULL && e->wanted != 0 && e->hold == 0 && e->seen != e->wanted;
+	bool is_awaited = e->wanted == 0 ? e->may_come : e->hold == 0 && e->seen != e->wanted;
 
-	if (!belongs) {
+	if (e->catalog == NULL || !is_awaited) {
 		tracked_unlist(e);
 	} else if (e->unsettled == NULL) {
 		e->unsettled = &e->catalog->unsettled;
@@ -173,6 +173,7 @@ void tracked_place(struct tracker *t, struct tracked *e)
 	place = layout_place(layout, namespace, e->key + e->namespace_len + 1);
 	layout_repository(layout, &place, repository);
 	e->catalog = tracked_catalog_get(t, repository);
+	e->may_come = e->may_come && e->catalog != NULL;
 }
 
 /* ---- catalogs ---- */
@@ -234,6 +235,11 @@ uint64_t tracked_catalog_commit(const struct tracked_catalog *c, const struct di
 		if (memcmp(c->commits[i].sha256, digest->bytes, sizeof(c->commits[i].sha256)) == 0)
 			return c->commits[i].version;
 	return 0;
+}
+
+uint64_t tracked_catalog_last(const struct tracked_catalog *c)
+{
+	return c->n_commits == 0 ? 0 : c->commits[c->n_commits - 1].version;
 }
 
 /* ---- the end ---- */

@@ -26,29 +26,40 @@ static void unlink_from(struct tracker_wait **list, struct tracker_wait *wait)
 		*list = wait->next;
 }
 
-static void end(
-	struct tracker *t, struct tracker_wait **list, struct tracker_wait *wait, bool in_time)
+static void end(struct tracker *t, struct tracker_wait **list, struct tracker_wait *wait)
 {
 	unlink_from(list, wait);
 	t->n_waits--;
-	wait->in_time = in_time;
 	push(&t->ended, wait);
 }
 
-enum outlook { GOES_ON, HAS_COME, NEVER_COMES };
-
-static enum outlook outlook_of(const struct tracked *e, const struct tracker_wait *wait)
+/* Made again meanwhile, it is gone too once Flux has applied its deletion. */
+static bool may_come(const struct tracked *e, uint64_t deletion)
 {
-	uint64_t seen = e == NULL ? 0 : e->seen, wanted = e == NULL ? 0 : e->wanted;
+	const struct tracked_catalog *c = e->catalog;
 
+	return e->may_come && (c == NULL || tracked_catalog_commit(c, &c->applied) < deletion);
+}
+
+static enum outlook outlook_of_deletion(const struct tracked *e, uint64_t version)
+{
+	if (e == NULL || e->seen > version)
+		return IS_APPLIED;
+	return e->seen != 0 || may_come(e, version) ? GOES_ON : IS_APPLIED;
+}
+
+enum outlook tracker_outlook(const struct tracked *e, const struct tracker_wait *wait)
+{
 	if (wait->deleted)
-		return seen == 0 || seen > wait->version ? HAS_COME : GOES_ON;
-	if (e != NULL && seen >= wait->version && !e->is_deleting)
-		return HAS_COME;
-	if (wanted == 0)
+		return outlook_of_deletion(e, wait->version);
+	if (e == NULL)
 		return NEVER_COMES;
-	if (wanted >= wait->version && verdict_phase(e->verdict) == PHASE_FAILED)
-		return HAS_COME;
+	if (e->seen >= wait->version && !e->is_deleting)
+		return IS_APPLIED;
+	if (e->wanted == 0)
+		return NEVER_COMES;
+	if (e->wanted >= wait->version && verdict_phase(e->verdict) == PHASE_FAILED)
+		return HAS_FAILED;
 	return GOES_ON;
 }
 
@@ -63,13 +74,11 @@ static bool is_of(const struct tracker_wait *wait, const char *key)
 void tracker_check_waits(struct tracker *t, const char *key, uint32_t hash, const struct tracked *e)
 {
 	struct tracker_wait **slot = slot_of(t, hash), *next;
-	enum outlook outlook;
 
 	for (struct tracker_wait *wait = *slot; wait != NULL; wait = next) {
 		next = wait->next;
-		outlook = is_of(wait, key) ? outlook_of(e, wait) : GOES_ON;
-		if (outlook != GOES_ON)
-			end(t, slot, wait, outlook == HAS_COME);
+		if (is_of(wait, key) && tracker_outlook(e, wait) != GOES_ON)
+			end(t, slot, wait);
 	}
 }
 
@@ -82,7 +91,7 @@ static void end_until(struct tracker *t, uint64_t now_ms)
 		for (struct tracker_wait *wait = t->waits[i]; wait != NULL; wait = next) {
 			next = wait->next;
 			if (wait->deadline_ms <= now_ms)
-				end(t, &t->waits[i], wait, false);
+				end(t, &t->waits[i], wait);
 		}
 	}
 }
@@ -90,6 +99,7 @@ static void end_until(struct tracker *t, uint64_t now_ms)
 void tracker_expire(struct tracker *t)
 {
 	AZ(pthread_mutex_lock(&t->lock));
+	tracker_settle_doubts(t);
 	end_until(t, tracker_is_known(t) ? t->monotonic_ms() : UINT64_MAX);
 	tracker_unlock_and_tell(t);
 }
@@ -116,7 +126,7 @@ bool tracker_wait(struct tracker *t, struct tracker_wait *wait)
 
 	AZ(pthread_mutex_lock(&t->lock));
 	waits = tracker_is_known(t) &&
-		outlook_of(tracked_find(t, wait->namespace, wait->name), wait) == GOES_ON;
+		tracker_outlook(tracked_find(t, wait->namespace, wait->name), wait) == GOES_ON;
 	wait->is_waiting = waits;
 	if (waits) {
 		push(slot_of(t, hash), wait);

@@ -167,6 +167,31 @@ static void wake_if_behind(struct waker *w, const char *repository, const struct
 	waker_wake(w, repository);
 }
 
+static bool has_children(const struct waker *w, const struct state *state)
+{
+	for (size_t i = 0; i < state_n_partitions(state); i++) {
+		const struct flux_catalog *c =
+			flux_catalog(w->flux, state_partition(state, i)->repository);
+
+		if (c != NULL && (!c->source.is_there || !c->kustomization.is_there))
+			return false;
+	}
+	return true;
+}
+
+/* What somebody took away comes back with the root, which is to be applied again though it has not
+ * changed. */
+static void restore_children(struct waker *w, const struct state *state)
+{
+	struct flux_catalog *root = flux_catalog(w->flux, CATALOG_REPOSITORY);
+
+	if (root != NULL && state_root(state) != NULL && w->flux->sees_kustomizations &&
+		!root->retry.outstanding &&
+		digest_eq(&root->kustomization.applied, state_root(state)) &&
+		!has_children(w, state))
+		wake_once(w, root, &root->retry);
+}
+
 void waker_tick(struct waker *w, const struct state *state)
 {
 	uint64_t now = clock_monotonic_ms();
@@ -185,4 +210,5 @@ void waker_tick(struct waker *w, const struct state *state)
 
 		wake_if_behind(w, p->repository, &p->digest);
 	}
+	restore_children(w, state);
 }

@@ -4,8 +4,6 @@
 #include "publish/hold.h"
 #include "publish/metrics.h"
 
-#define FROZEN_RETRY_S 10 /* a repartition takes Flux a while */
-
 /* ---- deciding: what does each change come to? ---- */
 
 static void take(struct item *item, enum record_op op)
@@ -24,11 +22,14 @@ static void decide_put(struct item *item)
 		hold_decide_repeated(item);
 }
 
-static void decide_delete(struct item *item, const struct head *head)
+static void decide_delete(
+	struct item *item, const struct head *head, const struct error *no_deletes)
 {
 	const struct change *change = item->change;
 
-	if (item->old == NULL) {
+	if (no_deletes->code != ERROR_NONE) {
+		item->err = *no_deletes;
+	} else if (item->old == NULL) {
 		error_set(&item->err, ERROR_NOT_FOUND, "there is no resource %s in namespace %s",
 			change->name, change->namespace);
 	} else if (intent_is_protected(item->old->intent)) {
@@ -39,13 +40,13 @@ static void decide_delete(struct item *item, const struct head *head)
 		error_set(&item->err, ERROR_UNAVAILABLE,
 			"a repartition is under way, and until its end nothing can be deleted: "
 			"try again later");
-		item->err.retry_after_s = FROZEN_RETRY_S;
+		item->err.retry_after_s = COMMIT_FROZEN_RETRY_S;
 	} else {
 		take(item, RECORD_DELETE);
 	}
 }
 
-static void decide(struct item *item, const struct head *head)
+static void decide(struct item *item, const struct head *head, const struct error *no_deletes)
 {
 	const struct change *change = item->change;
 
@@ -55,7 +56,7 @@ static void decide(struct item *item, const struct head *head)
 	if (change->kind == CHANGE_PUT)
 		decide_put(item);
 	else if (change->kind == CHANGE_DELETE)
-		decide_delete(item, head);
+		decide_delete(item, head, no_deletes);
 	else
 		hold_decide(item);
 }
@@ -180,7 +181,7 @@ static void decide_all(struct batch *b, struct writer *w)
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++)
-		decide(&b->items[i], &w->head);
+		decide(&b->items[i], &w->head, &b->no_deletes);
 	refuse_overfull(b, w->head.state);
 	refuse_catalogs(b, &w->head);
 	hold_make(b, w->registry);

@@ -28,10 +28,13 @@ struct batch {
 	size_t n;
 	struct item items[LIMIT_BATCH];
 	struct layout_step *step; /* NULL: none */
+	struct error no_deletes;  /* why none is made; ERROR_NONE: they are */
 	bool version_is_behind;   /* likewise, where none was issued for a change */
 	bool has_revision;
 	struct revision revision;
 };
+
+#define COMMIT_FROZEN_RETRY_S 10 /* for deletes: a repartition takes Flux a while */
 
 enum commit_result {
 	COMMIT_DONE,       /* every item has its outcome; the head has moved if anything changed */

@@ -53,11 +53,6 @@ void event_committed(
 	listener->committed(&event, listener->arg);
 }
 
-static int compare_places(const void *a, const void *b)
-{
-	return place_cmp(a, b);
-}
-
 void event_repeated(
 	const struct publisher_listener *listener, const struct batch *b, const struct state *state)
 {
@@ -75,7 +70,7 @@ void event_repeated(
 			places[n++] = layout_place(layout, change->namespace, change->name);
 	}
 	if (n > 0)
-		qsort(places, n, sizeof(places[0]), compare_places);
+		qsort(places, n, sizeof(places[0]), place_compare);
 	for (size_t i = 0; i < n; i++) {
 		char repository[CATALOG_REPOSITORY_SIZE];
 

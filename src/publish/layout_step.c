@@ -5,16 +5,11 @@
 
 /* ---- which places there would be ---- */
 
-static int compare_places(const void *a, const void *b)
-{
-	return place_cmp(a, b);
-}
-
 static const struct place *find_place(const struct places *places, const struct place *place)
 {
 	return places->n == 0
 		       ? NULL
-		       : bsearch(place, places->list, places->n, sizeof(*place), compare_places);
+		       : bsearch(place, places->list, places->n, sizeof(*place), place_compare);
 }
 
 /* The place of each resource, sorted, so that those of one catalog are side by side. */
@@ -35,7 +30,7 @@ static int place_all(
 			list[n++] = layout_place(to, intent->namespace, intent->name);
 		}
 	}
-	qsort(list, n, sizeof(*list), compare_places);
+	qsort(list, n, sizeof(*list), place_compare);
 	*ret = (struct places){n, list};
 	return 0;
 }
@@ -185,12 +180,6 @@ static struct catalog_change *list_resources(const struct state *s)
 	return list;
 }
 
-static int compare_partitions(const void *a, const void *b)
-{
-	return place_cmp(
-		&(*(struct partition *const *)a)->place, &(*(struct partition *const *)b)->place);
-}
-
 /* There is a catalog in this place, with resources or without. filled: those that have some, the
  * first ones, in order; there is room for one more. */
 static int add_place(struct layout_step_parts *parts, size_t filled, const struct layout *to,
@@ -199,7 +188,7 @@ static int add_place(struct layout_step_parts *parts, size_t filled, const struc
 	struct partition key = {.place = *place}, *wanted = &key;
 
 	if (filled > 0 && bsearch(&wanted, parts->partitions, filled, sizeof(wanted),
-				  compare_partitions) != NULL)
+				  partition_compare) != NULL)
 		return 0;
 	if (partition_new_empty(&parts->partitions[parts->n], to, place, err) != 0)
 		return -1;
@@ -237,7 +226,7 @@ static int keep_repositories(struct layout_step_parts *parts, const struct state
 		if (add_place(parts, filled, to, &only, err) != 0)
 			return -1;
 	}
-	qsort(parts->partitions, parts->n, sizeof(*parts->partitions), compare_partitions);
+	qsort(parts->partitions, parts->n, sizeof(*parts->partitions), partition_compare);
 	return 0;
 }
 

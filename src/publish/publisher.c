@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/publisher.h"
+#include "publish/publisher_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,80 +14,11 @@
 #include <time.h>
 
 #define RESTORE_WAIT_FIRST_MS 100
-#define RETRY_AFTER_S 1
 #define CLOSED_RETRY_S 60 /* it takes an operator */
 
-/*
- * RESTORING: the head is not known, or not trusted: reads it from the registry until that works.
- * READY: takes batches. Every doubt leads back to RESTORING, so there is one way to recover.
- */
-enum phase { RESTORING, READY };
+/* ---- the gate ---- */
 
-struct publisher {
-	bool init;
-	bool layout_given; /* else whatever the store has is right */
-	struct layout layout;
-	struct root_request root;
-	struct publisher_listener listener;
-	pthread_t thread;
-
-	/* the thread's own */
-	struct writer writer;
-	bool ever_ready;
-	bool told_empty;        /* listeners know that the store is new, and nobody else */
-	bool has_unrolled;      /* the gate was closed when the head was read: */
-	struct record unrolled; /* its record, whose derived tags may lag behind */
-	struct batch *batch;
-	uint64_t last_us; /* that the last batch took */
-
-	pthread_mutex_t lock; /* guards all below; held for a few instructions only */
-	pthread_cond_t wake;
-	enum phase phase;
-	bool stopping;
-	struct error reason; /* why not READY */
-	struct state *current;
-	enum publisher_gate gate; /* opened by the thread only */
-	unsigned admissions;      /* calls of publisher_admit(), */
-	bool admission;           /* of which the thread has yet to see one */
-	uint64_t above;           /* the highest version that any spoke of */
-	bool closed;
-	struct error closed_because;
-	struct layout_step *steps; /* first come, first served */
-	struct layout_step **last_step;
-	struct queue queue;
-	size_t expected; /* changes in the next batch: what the last had, and what it left in line
-			  */
-	size_t wake_at;  /* changes in line that wake the thread; 0: it is awake */
-};
-
-/* ---- the queue ---- */
-
-static void refuse(struct change *change, const struct error *err)
-{
-	struct outcome outcome = {.err = *err};
-
-	change->done(&outcome, change->arg);
-	change_free(change);
-}
-
-static void refuse_step(struct layout_step *step, const struct error *err)
-{
-	struct outcome outcome = {.err = *err};
-
-	step->done(&outcome, step->arg);
-	free(step);
-}
-
-static void refuse_without_memory(publisher_done *done, void *arg)
-{
-	struct outcome outcome = {.err = ERROR_INIT};
-
-	error_no_memory(&outcome.err);
-	done(&outcome, arg);
-}
-
-/* Why nothing is written, though all can be read; ERROR_NONE when it is. Under the lock. */
-static struct error why_closed(const struct publisher *p)
+struct error publisher_why_closed(const struct publisher *p)
 {
 	struct error err = ERROR_INIT;
 
@@ -102,138 +33,9 @@ static struct error why_closed(const struct publisher *p)
 			"the server was started with --hold, so it takes no changes: start it "
 			"again without");
 	if (err.code != ERROR_NONE)
-		err.retry_after_s = RETRY_AFTER_S;
+		err.retry_after_s = PUBLISHER_RETRY_S;
 	return err;
 }
-
-/* Why a change cannot be taken now; ERROR_NONE when it can. Under the lock. */
-static struct error refusal(const struct publisher *p)
-{
-	struct error err = ERROR_INIT;
-
-	if (p->stopping)
-		error_set(&err, ERROR_UNAVAILABLE, "the server is stopping; try again");
-	else if (p->phase != READY)
-		err = p->reason;
-	else if (p->closed || p->gate != GATE_OPEN)
-		err = why_closed(p);
-	else if (p->queue.n >= LIMIT_QUEUE)
-		error_set(&err, ERROR_TOO_MANY, "%d changes are waiting already; try again",
-			LIMIT_QUEUE);
-	if (err.retry_after_s == 0)
-		err.retry_after_s = RETRY_AFTER_S;
-	return err;
-}
-
-/* Under the lock, when the queue has changed. */
-static void tell_depth(const struct publisher *p)
-{
-	metric_set(&publish_metric_queue_depth, METRIC_NO_LABELS, p->queue.n);
-}
-
-static void submit(struct publisher *p, struct change *change)
-{
-	struct error err;
-
-	AZ(pthread_mutex_lock(&p->lock));
-	err = refusal(p);
-	if (err.code == ERROR_NONE) {
-		queue_add(&p->queue, change);
-		tell_depth(p);
-		if (p->queue.in_line == p->wake_at)
-			AZ(pthread_cond_signal(&p->wake));
-	}
-	AZ(pthread_mutex_unlock(&p->lock));
-	if (err.code != ERROR_NONE)
-		refuse(change, &err);
-}
-
-/* Submits a copy, with a reference to the intent. */
-static void submit_new(struct publisher *p, const struct change *template, const char *namespace,
-	const char *name, const char *message)
-{
-	struct change *change = calloc(1, sizeof(*change));
-
-	if (change != NULL) {
-		*change = *template;
-		if (change->intent != NULL)
-			intent_ref(change->intent);
-		change->message = message == NULL ? NULL : strdup(message);
-	}
-	if (change == NULL || (message != NULL && change->message == NULL)) {
-		if (change != NULL)
-			change_free(change);
-		refuse_without_memory(template->done, template->arg);
-		return;
-	}
-	snprintf(change->namespace, sizeof(change->namespace), "%s", namespace);
-	snprintf(change->name, sizeof(change->name), "%s", name);
-	submit(p, change);
-}
-
-void publisher_put(struct publisher *p, struct intent *intent, publisher_done *done, void *arg)
-{
-	struct change change = {.kind = CHANGE_PUT, .intent = intent, .done = done, .arg = arg};
-
-	submit_new(p, &change, intent->namespace, intent->name, NULL);
-}
-
-void publisher_delete(struct publisher *p, const char *namespace, const char *name,
-	publisher_done *done, void *arg)
-{
-	struct change change = {.kind = CHANGE_DELETE, .done = done, .arg = arg};
-
-	submit_new(p, &change, namespace, name, NULL);
-}
-
-void publisher_hold(struct publisher *p, const char *namespace, const char *name, uint64_t version,
-	enum hold_reason reason, uint64_t instead, const char *message, publisher_done *done,
-	void *arg)
-{
-	struct change change = {
-		.kind = CHANGE_HOLD,
-		.reason = reason,
-		.version = version,
-		.instead = instead,
-		.done = done,
-		.arg = arg,
-	};
-
-	submit_new(p, &change, namespace, name, message);
-}
-
-void publisher_release(struct publisher *p, const char *namespace, const char *name,
-	enum hold_reason reason, publisher_done *done, void *arg)
-{
-	struct change change = {.kind = CHANGE_RELEASE, .reason = reason, .done = done, .arg = arg};
-
-	submit_new(p, &change, namespace, name, NULL);
-}
-
-void publisher_repartition(struct publisher *p, enum record_repartition_step step,
-	const struct layout *to, publisher_done *done, void *arg)
-{
-	struct layout_step *r = calloc(1, sizeof(*r));
-	struct error err;
-
-	if (r == NULL) {
-		refuse_without_memory(done, arg);
-		return;
-	}
-	*r = (struct layout_step){.step = step, .to = *to, .done = done, .arg = arg};
-	AZ(pthread_mutex_lock(&p->lock));
-	err = refusal(p);
-	if (err.code == ERROR_NONE) {
-		*p->last_step = r;
-		p->last_step = &r->next;
-		AZ(pthread_cond_signal(&p->wake));
-	}
-	AZ(pthread_mutex_unlock(&p->lock));
-	if (err.code != ERROR_NONE)
-		refuse_step(r, &err);
-}
-
-/* ---- the gate ---- */
 
 void publisher_admit(struct publisher *p, uint64_t above)
 {
@@ -255,6 +57,29 @@ void publisher_close(struct publisher *p, const char *reason)
 	AZ(pthread_mutex_unlock(&p->lock));
 }
 
+void publisher_refuse_deletes(struct publisher *p, const char *reason)
+{
+	struct error why = ERROR_INIT;
+
+	if (reason != NULL) {
+		error_set(&why, ERROR_UNAVAILABLE, "%s", reason);
+		why.retry_after_s = COMMIT_FROZEN_RETRY_S;
+	}
+	AZ(pthread_mutex_lock(&p->lock));
+	p->no_deletes = why;
+	AZ(pthread_mutex_unlock(&p->lock));
+}
+
+bool publisher_may_delete(struct publisher *p)
+{
+	bool may;
+
+	AZ(pthread_mutex_lock(&p->lock));
+	may = p->no_deletes.code == ERROR_NONE || p->batch_may_delete;
+	AZ(pthread_mutex_unlock(&p->lock));
+	return may;
+}
+
 /* Whether anything may be pushed, derived tags among it: an old record's would go back. */
 static bool may_push(struct publisher *p)
 {
@@ -265,41 +90,6 @@ static bool may_push(struct publisher *p)
 	      (p->gate == GATE_OPEN || (p->gate == GATE_CLUSTER && p->admissions > 0));
 	AZ(pthread_mutex_unlock(&p->lock));
 	return may;
-}
-
-/* ---- what waits ---- */
-
-/* Under the lock; NULL: none. */
-static struct layout_step *take_step(struct publisher *p)
-{
-	struct layout_step *step = p->steps;
-
-	if (step == NULL)
-		return NULL;
-	p->steps = step->next;
-	if (p->steps == NULL)
-		p->last_step = &p->steps;
-	return step;
-}
-
-/* Refuses everything that waits. */
-static void refuse_waiting(struct publisher *p, const struct error *err)
-{
-	struct layout_step *step;
-	struct change *change;
-	size_t n;
-
-	do {
-		AZ(pthread_mutex_lock(&p->lock));
-		n = queue_take(&p->queue, &change, 1);
-		step = take_step(p);
-		tell_depth(p);
-		AZ(pthread_mutex_unlock(&p->lock));
-		if (n > 0)
-			refuse(change, err);
-		if (step != NULL)
-			refuse_step(step, err);
-	} while (n > 0 || step != NULL);
 }
 
 /* ---- taking a batch ---- */
@@ -345,13 +135,17 @@ static enum work take_work(struct publisher *p)
 	enum work work;
 
 	AZ(pthread_mutex_lock(&p->lock));
+	p->batch_may_delete = false; /* the last one is answered */
 	work = find_work(p);
 	p->wake_at = 0;
 	if (work == WORK_STEP)
-		p->batch->step = take_step(p);
-	if (work == WORK_BATCH)
+		p->batch->step = publisher_take_step(p);
+	if (work == WORK_BATCH) {
 		p->batch->n = queue_take(&p->queue, changes, LIMIT_BATCH);
-	tell_depth(p);
+		p->batch->no_deletes = p->no_deletes;
+		p->batch_may_delete = p->no_deletes.code == ERROR_NONE;
+	}
+	publisher_tell_depth(p);
 	AZ(pthread_mutex_unlock(&p->lock));
 	for (size_t i = 0; i < p->batch->n; i++)
 		p->batch->items[i] = (struct item){.change = changes[i]};
@@ -382,7 +176,7 @@ static void become_restoring(struct publisher *p, const struct error *reason)
 	p->reason = *reason;
 	p->reason.code = ERROR_UNAVAILABLE; /* whatever the cause, the caller has to wait */
 	if (p->reason.retry_after_s == 0)
-		p->reason.retry_after_s = RETRY_AFTER_S;
+		p->reason.retry_after_s = PUBLISHER_RETRY_S;
 	AZ(pthread_mutex_unlock(&p->lock));
 	metric_set(&publish_metric_ready, METRIC_NO_LABELS, 0);
 }
@@ -460,7 +254,7 @@ static int ask_cluster(struct publisher *p, struct error *err)
 		p->told_empty = true;
 	}
 	AZ(pthread_mutex_lock(&p->lock));
-	*err = why_closed(p);
+	*err = publisher_why_closed(p);
 	AZ(pthread_mutex_unlock(&p->lock));
 	return -1;
 }
@@ -510,6 +304,19 @@ static int read_head(struct publisher *p, struct error *err)
 	return 0;
 }
 
+/* At the start listeners come first, so that nobody who can read finds them without what they have
+ * to know. Later readers do, for who is told that anything may have changed reads it at once. */
+static void tell_restored(struct publisher *p)
+{
+	bool is_first = !p->ever_ready;
+
+	if (is_first)
+		event_restored(&p->listener, &p->writer.head);
+	become_ready(p);
+	if (!is_first)
+		event_restored(&p->listener, &p->writer.head);
+}
+
 /* Reads the head until that works; what waits in the queue is told to come back, for it may take
  * long. False: stop. */
 static bool restore(struct publisher *p)
@@ -520,14 +327,13 @@ static bool restore(struct publisher *p)
 
 	while (read_head(p, &err) != 0) {
 		become_restoring(p, &err);
-		refuse_waiting(p, &p->reason);
+		publisher_refuse_waiting(p, &p->reason);
 		log_warn("not ready", LOG_STR("reason", err.text));
 		if (!wait_ms(p, wait))
 			return false;
 		wait = 2 * wait > LIMIT_RESTORE_WAIT_MS ? LIMIT_RESTORE_WAIT_MS : 2 * wait;
 	}
-	become_ready(p);
-	event_restored(&p->listener, &p->writer.head);
+	tell_restored(p);
 	took = clock_monotonic_us() - started;
 	metric_set(&publish_metric_restore, METRIC_NO_LABELS, took);
 	log_info("ready", LOG_NUM("resources", state_count(p->writer.head.state)),
@@ -545,7 +351,7 @@ static struct error unavailable(const char *why)
 	struct error err = ERROR_INIT;
 
 	error_set(&err, ERROR_UNAVAILABLE, "%s", why);
-	err.retry_after_s = RETRY_AFTER_S;
+	err.retry_after_s = PUBLISHER_RETRY_S;
 	return err;
 }
 
@@ -695,7 +501,7 @@ static void *run(void *arg)
 
 		going_on = next != WORK_STOP && do_work(p, next);
 	}
-	refuse_waiting(p, &stopping);
+	publisher_refuse_waiting(p, &stopping);
 	return NULL;
 }
 
@@ -795,7 +601,7 @@ int publisher_writable(struct publisher *p, struct error *err)
 	if (publisher_ready(p, err) != 0)
 		return -1;
 	AZ(pthread_mutex_lock(&p->lock));
-	why = why_closed(p);
+	why = publisher_why_closed(p);
 	AZ(pthread_mutex_unlock(&p->lock));
 	if (why.code == ERROR_NONE)
 		return 0;

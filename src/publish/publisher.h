@@ -39,8 +39,9 @@ struct publisher_event {
 	const char *const *catalogs; /* their repositories */
 };
 
-/* On the publisher's thread, after readers see the state and before the changes are answered: must
- * not block. Each may be NULL. */
+/* On the publisher's thread, after readers see the state (but for the first restored(), which is
+ * before anybody can read) and before the changes are answered: must not block. Each may be NULL.
+ */
 struct publisher_listener {
 	/* After a restore: anything may have changed. repartition: what the record says of one that
 	 * is under way. Of a new store that GATE_CLUSTER keeps from being made the state is empty
@@ -126,8 +127,10 @@ void publisher_close(struct publisher *p, const char *reason);
 
 /* Leaves the accepted version off what Flux applies. version: that one; nothing is done, as
  * OUTCOME_UNCHANGED, where another is current by now, or none (then the outcome has no resource),
- * and where it is held so already. instead: an earlier version to apply in its place, or 0;
- * ERROR_NOT_FOUND where there is no such version: then ask again with 0. message is copied. */
+ * and where it is held so already. instead: an earlier version to apply in its place;
+ * ERROR_NOT_FOUND where there is no such version, and then nothing is held. 0: none, which makes
+ * Flux delete the object where it has one, so never in place of a version that was not found.
+ * message is copied. */
 void publisher_hold(struct publisher *p, const char *namespace, const char *name, uint64_t version,
 	enum hold_reason reason, uint64_t instead, const char *message, publisher_done *done,
 	void *arg);
@@ -136,6 +139,17 @@ void publisher_release(struct publisher *p, const char *namespace, const char *n
 	enum hold_reason reason, publisher_done *done, void *arg);
 
 /* ---- repartition: the cluster's part (cluster/repartition.h has the whole way) ---- */
+
+/* From now on deletes are refused with ERROR_UNAVAILABLE and that reason, those that wait in line
+ * too, whatever the record says; NULL: they are taken again. Any thread; reason is copied. In
+ * memory only: a restart takes deletes, but where the record says that a repartition is under way.
+ * For Flux forgets what it should have pruned when it applies a catalog that may not prune: so no
+ * delete may be on its way to the cluster when catalogs are told so, nor be taken before they were
+ * seen to prune again. */
+void publisher_refuse_deletes(struct publisher *p, const char *reason);
+/* Whether there may yet be a delete that listeners have not heard of: because they are taken, or
+ * one that was decided before they were refused is being committed. */
+bool publisher_may_delete(struct publisher *p);
 
 /* Commits one step, by itself, between batches. While one is under way deletions are refused with
  * ERROR_UNAVAILABLE: catalogs that may not prune would leave the object behind. done() gets

@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "publish/restore.h"
 
-#define CATALOG_PREFIX "gitops-squared/catalogs/"
-
 /* ---- names ---- */
 
 static void names_done(struct names *names)
@@ -88,7 +86,7 @@ static int note_catalogs(struct remains *r, struct error *err)
 	for (size_t i = 0; i < state_n_partitions(r->state); i++) {
 		struct slice name = slice_of(state_partition(r->state, i)->repository);
 
-		if (slice_starts(name, SLICE(CATALOG_PREFIX)) &&
+		if (slice_starts(name, SLICE(CATALOG_REPOSITORY_PREFIX)) &&
 			add_name(&r->catalogs, name, err) != 0)
 			return -1;
 	}
@@ -114,7 +112,7 @@ static int collect_repository(struct slice repository, void *arg, struct error *
 
 	if (slice_starts(repository, SLICE(RESOURCE_REPOSITORY_PREFIX)))
 		return add_name(&r->resources, repository, err);
-	if (slice_starts(repository, SLICE(CATALOG_PREFIX)))
+	if (slice_starts(repository, SLICE(CATALOG_REPOSITORY_PREFIX)))
 		return add_name(&r->catalogs, repository, err);
 	return 0;
 }
@@ -199,12 +197,6 @@ static int add_empty(struct partition **partitions, size_t *n, const struct layo
 	return 0;
 }
 
-static int compare_places(const void *a, const void *b)
-{
-	return place_cmp(
-		&(*(struct partition *const *)a)->place, &(*(struct partition *const *)b)->place);
-}
-
 static int empty_state(
 	struct state **ret, const struct state *none, const struct remains *r, struct error *err)
 {
@@ -218,7 +210,7 @@ static int empty_state(
 	rc = add_empty(partitions, &n, layout, SLICE(CATALOG_REPOSITORY), err);
 	for (size_t i = 0; rc == 0 && i < r->catalogs.n; i++)
 		rc = add_empty(partitions, &n, layout, slice_of(r->catalogs.list[i]), err);
-	qsort(partitions, n, sizeof(*partitions), compare_places);
+	qsort(partitions, n, sizeof(*partitions), partition_compare);
 	if (rc == 0)
 		rc = state_replace(ret, none, partitions, n, NULL, err);
 	partitions_free(partitions, n);

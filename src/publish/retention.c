@@ -66,7 +66,8 @@ static bool wait_ms(struct retention *r, uint64_t ms)
 	return !stopping;
 }
 
-/* What is being restored is nothing to judge by. */
+/* What is being restored is nothing to judge by, and neither is what the cluster may know better;
+ * and whoever holds the writer wants nothing changed. */
 static bool may_go_on(void *arg)
 {
 	struct retention *r = arg;
@@ -76,7 +77,7 @@ static bool may_go_on(void *arg)
 	AZ(pthread_mutex_lock(&r->lock));
 	stopping = r->stopping;
 	AZ(pthread_mutex_unlock(&r->lock));
-	return !stopping && publisher_ready(r->publisher, &ignored) == 0;
+	return !stopping && publisher_writable(r->publisher, &ignored) == 0;
 }
 
 /*

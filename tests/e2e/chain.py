@@ -17,22 +17,25 @@ class Chain:
     """
     user    of the kubeconfig format; None: a token of deploy/api's service account
     api     URL of the API server as this server sees it, as through a proxy
+    pod     a Pod that the server is in, whose service account it has then; None: it has a kubeconfig
     split   number of catalogs for each namespace; None: the layout is single
     """
 
-    def __init__(self, cluster, folder, namespaces=("default",), split=None, args=(), user=None, api=None):
+    def __init__(self, cluster, folder, namespaces=("default",), split=None, args=(), user=None, api=None,
+                 pod=None):
         self.cluster, self.kube = cluster, cluster.kube
         folder.mkdir(parents=True, exist_ok=True)
         cluster.install_crd()
         cluster.install_account()
         for namespace in namespaces:
             cluster.create_namespace(namespace)
-        self.kubeconfig = cluster.write_kubeconfig(
+        self.kubeconfig = None if pod else cluster.write_kubeconfig(
             folder / "kubeconfig", user or {"token": cluster.account_token()}, api)
         layout = ["--layout", "split", "--catalogs", split] if split else []
-        self.server = Gsq(folder / "gsq", layout=layout, kubeconfig=self.kubeconfig, env={"KUBECONFIG": ""})
+        self.server = Gsq(folder / "gsq", layout=layout, kubeconfig=self.kubeconfig,
+                          prefix=pod.prefix if pod else (), env=pod.env if pod else None)
         self.catalog_url = ["--catalog-url", f"http://{self.server.registry_host}"]
-        self.args = [*args, *self.catalog_url]
+        self.args = [*args, *self.catalog_url, *(["--in-cluster"] if pod else [])]
         self.server.args = self.args
 
     def start(self):
@@ -100,6 +103,9 @@ class Chain:
 
     def wait_phase(self, phase, name, namespace="default", version=None):
         return self.server.wait_phase(phase, name, namespace, version)
+
+    def wait_reason(self, reason, name, namespace="default"):
+        return self.server.wait_reason(reason, name, namespace)
 
     # ---- what the cluster has ----
 

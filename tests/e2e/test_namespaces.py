@@ -78,8 +78,7 @@ def test_one_that_goes_away_stops_nobody_and_comes_back_as_it_was(made, namespac
     refused = post_when_seen(made, "too-late", namespace, 422)
     assert "being deleted" in refused.json["error"]
     wait_until(lambda: not in_catalog(made, namespace), "its resources to leave what Flux applies")
-    status = wait_until(lambda: (made.server.status("web", namespace) or {}).get("reason") == "NamespaceMissing" and
-                        made.server.status("web", namespace), "the status to say so")
+    status = made.wait_reason("NamespaceMissing", "web", namespace)
     assert namespace in status["message"]
     assert made.resource("web", namespace)["version"] == version
     assert made.declare_applied("bystander") == made.versions()["default", "bystander"]

@@ -6,7 +6,6 @@ from tests.e2e.chain import chain
 from tests.lib.catalog import catalog_digest
 from tests.lib.oci import Oci
 from tests.lib.policy import FORBIDDEN, MESSAGE, install_policy, remove_policy
-from tests.lib.wait import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +28,7 @@ def held(made):
 
 def wait_held(made, name):
     """Returns its status, once it is held."""
-    return wait_until(lambda: made.server.status(name).get("reason") == "Quarantined" and made.server.status(name),
-                      lambda: f"{name} to be held, not {made.server.status(name)}")
+    return made.wait_reason("Quarantined", name)
 
 
 def test_a_new_one_that_is_refused_is_left_off_and_the_others_go_on(made, policy):
@@ -120,14 +118,18 @@ def test_many_that_are_refused_are_held_one_after_the_other(made, policy):
     assert set(refused) <= made.phases(phase="failed").keys()
 
 
-def test_a_policy_that_comes_after_what_it_refuses_stops_nobody(made):
-    """The version in the cluster is the refused one itself: it stays there, and the others go on."""
+def test_a_policy_that_refuses_what_is_applied_already_is_told_to_those_it_stops(made):
+    """There is no earlier version to put in its place, and without one Flux would delete the object."""
     version = made.declare_applied("older-than-the-policy", region=FORBIDDEN)
     uid = made.uids()["default", "older-than-the-policy"]
     install_policy(made.cluster)
     try:
-        made.declare_applied("bystander", region="asia")
+        made.declare("bystander", region="asia")
+        status = made.wait_reason("Blocked", "bystander")
+        assert "PlatformResource/default/older-than-the-policy" in status["message"]
         assert made.versions()["default", "older-than-the-policy"] == version
-        assert made.uids()["default", "older-than-the-policy"] == uid
     finally:
         remove_policy(made.cluster)
+    made.declare("bystander", region="africa")
+    made.wait_phase("applied", "bystander")
+    assert made.uids()["default", "older-than-the-policy"] == uid

@@ -23,8 +23,7 @@ def made(control_plane, tmp_path_factory):
 
 def waiting(made):
     """How many requests wait, by the metric."""
-    return int(next(line for line in made.server.metrics().splitlines()
-                    if line.startswith("gsq_api_waiting_requests")).split()[-1])
+    return made.server.metric("gsq_api_waiting_requests")
 
 
 def test_create_update_and_repeat_answer_when_the_cluster_has_it(made):
@@ -54,10 +53,17 @@ def test_what_is_not_there_in_time_is_accepted_and_still_comes(made):
     with made.without("kustomize-controller"):
         answer = made.post("late", query=SOON)
         assert (answer.status, answer.json["status"]["phase"]) == (202, "pending"), answer.body
-        made.post("late-too")
-        deleted = made.remove("late-too", query=SOON)
-        assert deleted.status in (200, 202) and deleted.json["deleted"] is True
     made.wait_phase("applied", "late", version=answer.json["version"])
+
+
+def test_what_is_not_gone_in_time_is_accepted_and_still_goes(made):
+    version = made.declare_applied("lingering")
+    with made.without("kustomize-controller"):
+        answer = made.remove("lingering", query=SOON)
+        assert (answer.status, answer.json["deleted"]) == (202, True), answer.body
+        assert (answer.json["status"]["phase"], answer.json["status"]["version"]) == ("deleting", version), answer.body
+    wait_until(lambda: made.server.status("lingering") is None, "the status to be gone with the object")
+    assert ("default", "lingering") not in made.objects()
 
 
 def test_what_is_refused_is_answered_with_the_reason(made):

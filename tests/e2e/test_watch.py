@@ -39,10 +39,10 @@ def test_a_life_is_told_in_its_order(made):
         made.remove("web")
         stream.wait_for(lambda event: of("web")(event) and event.type == "gone", "the end")
         told = about(stream, "web")
-        assert [op for kind, op in told if kind == "change"] == ["create", "update", "delete"]
+        assert [op for kind, op in told if kind == "change"] == ["created", "updated", "deleted"]
         assert [op for kind, op in told if kind == "phase" and op == "applied"] == ["applied", "applied"]
         assert told[-1][0] == "gone"
-        assert told.index(("change", "create")) < told.index(("phase", "applied")) < told.index(("change", "update"))
+        assert told.index(("change", "created")) < told.index(("phase", "applied")) < told.index(("change", "updated"))
 
 
 def test_a_failure_is_told_with_its_reason(made):
@@ -67,7 +67,7 @@ def test_a_watcher_that_comes_again_misses_nothing(made):
     with EventStream(made.server, last_id=last.id) as stream:
         stream.wait_for(lambda event: of("resumed")(event) and event.type == "gone", "the end")
         told = about(stream, "resumed")
-        assert [op for kind, op in told if kind == "change"] == ["update", "delete"]
+        assert [op for kind, op in told if kind == "change"] == ["updated", "deleted"]
         assert ("phase", "applied") in told
         assert stream.wait_for(applied("resumed", second), "the update")
 

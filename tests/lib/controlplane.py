@@ -43,12 +43,14 @@ class KubectlError(Exception):
 class ControlPlane:
     """Each part may be stopped and started again by its name; state and ports stay.
 
-    kube    the API as an administrator, without kubectl
+    kube        the API as an administrator, without kubectl
+    authority   PEM file that clients of the API server trust: its certificate, for 127.0.0.1, is signed by itself
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.kubeconfig = self.folder / "kubeconfig"
+        self.authority = self.folder / "apiserver" / "apiserver.crt"
         self._etcd, self._etcd_peer, self._port = free_port(), free_port(), free_port()
         self._health = {name: free_port() for name in CONTROLLERS}
         self._metrics = {name: free_port() for name in CONTROLLERS}
@@ -137,9 +139,8 @@ class ControlPlane:
 
     def write_kubeconfig(self, path, user, server=None):
         """For a user of the kubeconfig format, such as {"tokenFile": PATH}; server: through a proxy."""
-        authority = self.folder / "apiserver" / "apiserver.crt"
         path.write_text(json.dumps(kubeconfig(
-            {"server": server or self.url, "certificate-authority": str(authority)}, user), indent=2))
+            {"server": server or self.url, "certificate-authority": str(self.authority)}, user), indent=2))
         return path
 
     def account_token(self, lifetime_s=3600):

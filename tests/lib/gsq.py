@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server under test: $GSQ serve (default build/gsq), and requests to its API."""
+import functools
 import http.client
 import json
 import os
+import re
 from collections import namedtuple
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from tests.lib.wait import wait_until
 
 # headers: a mapping without regard to case. json: None where there is no body, or it is not JSON.
 Response = namedtuple("Response", "status headers json body")
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Gsq:
@@ -21,17 +25,21 @@ class Gsq:
     layout      of a new store, also given at the first start only: ["--layout", "split"]
     kubeconfig  the file for --kubeconfig; None: no cluster
     args        more flags; may be changed between starts
+    env         variables; of those that gsq reads it has no others
+    prefix      the beginning of its command line: a program that executes it, with its arguments
     """
 
     def __init__(self, folder, registry=None, init=True, namespaces=("default",), args=(), env=None, layout=(),
-                 kubeconfig=None):
+                 kubeconfig=None, prefix=()):
         self.folder = Path(folder)
         self.port = free_port()
         self.registry_port = free_port()
         self.registry_host = f"127.0.0.1:{self.registry_port}"
         self.namespaces = list(namespaces)
         self.kubeconfig, self.args = kubeconfig, args
-        self._registry, self._init, self._layout, self._env = registry, init, layout, env
+        self._registry, self._init, self._layout = registry, init, layout
+        self._env = {**dict.fromkeys(variables()), **(env or {})}
+        self._prefix = prefix
         self.process = None
 
     def start(self, wait="/readyz"):
@@ -115,11 +123,25 @@ class Gsq:
             return status
         return wait_until(is_there, lambda: f"{namespace}/{name} to be {phase}:\n{self.process.log_tail()}")
 
+    def wait_reason(self, reason, name, namespace="default"):
+        """Waits until that is its status' reason; returns the status."""
+        def is_there():
+            status = self.status(name, namespace)
+            assert status is not None and status.get("reason") == reason, status
+            return status
+        return wait_until(is_there, lambda: f"{namespace}/{name} to be {reason}:\n{self.process.log_tail()}")
+
     def metrics(self):
         return self.get("/metrics").body.decode()
 
+    def metric(self, name, **labels):
+        """The sum of all samples of that name which have these labels, whatever others they have."""
+        samples = re.findall(rf"^{re.escape(name)}(?:\{{(.*)\}})? (\S+)$", self.metrics(), re.M)
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        return sum(float(value) for found, value in samples if wanted <= set(found.split(",")))
+
     def _command(self):
-        command = [binary(), "serve",
+        command = [*self._prefix, binary(), "serve",
                    "--listen", f"127.0.0.1:{self.port}",
                    "--data-dir", self.folder / "data",
                    "--namespaces", ",".join(self.namespaces)]
@@ -140,7 +162,23 @@ def resource_path(namespace="default", name=None):
 
 
 def binary():
-    return os.environ.get("GSQ") or Path(__file__).resolve().parents[2] / "build" / "gsq"
+    return os.environ.get("GSQ") or ROOT / "build" / "gsq"
+
+
+@functools.cache
+def variables():
+    """Environment variables that stand for a flag of gsq: {"listen", "LISTEN_ADDR", ...}, of all verbs."""
+    found = set()
+    for path in (ROOT / "src" / "cli").glob("*.[ch]"):
+        found |= set(re.findall(r'\{[\s\\]*["\w-]+,[\s\\]*"([A-Z_]+)",', path.read_text(encoding="utf-8")))
+    assert {"DATA_DIR", "GC_GRACE", "GSQ_SERVER", "KUBECONFIG", "REGISTRY_HOST"} <= found, found
+    return sorted(found)
+
+
+def forget_variables():
+    """What this process starts from now on has none of them: they are a developer's, for another server."""
+    for name in variables():
+        os.environ.pop(name, None)
 
 
 def parse_json(answer, content):

@@ -55,16 +55,20 @@ class ProcessDied(Exception):
 
 
 class Process:
-    """One running program. Dies with the thread that started it, so an aborted test run leaves nothing behind."""
+    """One running program. Dies with the thread that started it, so an aborted test run leaves nothing behind.
+
+    env     variables beside those of this process; None: not that one
+    """
 
     def __init__(self, name, args, log_path, env=None):
         self.name = name
         self.log_path = log_path
+        variables = {**os.environ, **(env or {})}
         with open(log_path, "ab") as log:
             self._popen = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *map(str, args)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **(env or {})},
+                env={name: value for name, value in variables.items() if value is not None},
                 # A Ctrl-C in the terminal is ours to handle: it must not reach all parts at once.
                 start_new_session=True)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Kubernetes API with nothing but PlatformResources, listed in pages, over plain HTTP as kubectl takes it too."""
 import json
+import queue
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,17 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import yaml
 
 RESOURCES = "/apis/gitops-squared.io/v1alpha1/platformresources"
+FLUX = ("/apis/source.toolkit.fluxcd.io/", "/apis/kustomize.toolkit.fluxcd.io/")  # there, without any object
 OURS = "app.kubernetes.io/managed-by"
 KUSTOMIZATION = "kustomize.toolkit.fluxcd.io/name"
 
 
 class StubKube:
-    """objects may be changed at any time; failure: a status that every list is answered with."""
+    """objects may be changed at any time, which show() tells those who watch; failure: a status that every list is
+    answered with."""
 
     def __init__(self, folder, page=2):
         self.objects, self.page, self.failure = [], page, None
         self.requests = []  # (path, query, token) of each
-        self.ended = threading.Event()
+        self.watches = []  # a queue of events for each
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(self))
         self._server.daemon_threads = True
         self.kubeconfig = folder / "kubeconfig"
@@ -33,7 +36,8 @@ class StubKube:
         return self
 
     def __exit__(self, *_):
-        self.ended.set()
+        for events in self.watches:
+            events.put(None)
         self._server.shutdown()
         self._server.server_close()
 
@@ -46,6 +50,11 @@ class StubKube:
             item["metadata"]["labels"].update({
                 KUSTOMIZATION: kustomization, "kustomize.toolkit.fluxcd.io/namespace": "flux-system"})
         return self
+
+    def show(self, kind, item):
+        """An event, ADDED, MODIFIED or DELETED, to all who watch."""
+        for events in self.watches:
+            events.put({"type": kind, "object": item})
 
     def find(self, name, namespace="default"):
         [item] = (item for item in self.objects
@@ -73,10 +82,12 @@ def handler_of(stub):
             path, _, query = self.path.partition("?")
             query = dict(urllib.parse.parse_qsl(query))
             stub.requests.append((path, query, self.headers.get("Authorization")))
-            if path != RESOURCES:
+            if path != RESOURCES and not path.startswith(FLUX):
                 self._answer(404, {"kind": "Status", "message": "the server could not find the requested resource"})
             elif "watch" in query:
-                self._watch()
+                self._watch(path == RESOURCES)
+            elif path != RESOURCES:
+                self._answer(200, {"kind": "List", "metadata": {"resourceVersion": "1"}, "items": []})
             elif stub.failure:
                 self._answer(stub.failure, {"kind": "Status", "message": "the stub refuses"})
             else:
@@ -90,14 +101,21 @@ def handler_of(stub):
             self.end_headers()
             self.wfile.write(body)
 
-        def _watch(self):
-            """Nothing happens any more."""
+        def _watch(self, is_told):
+            """What is shown, or nothing, until all ends; one whose client has gone is told in vain."""
+            events = queue.SimpleQueue()
+            stub.watches.append(events)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Connection", "close")
             self.end_headers()
             self.close_connection = True
-            stub.ended.wait()
+            while event := events.get():
+                try:
+                    if is_told:
+                        self.wfile.write(json.dumps(event).encode() + b"\n")
+                except OSError:
+                    return
 
         def log_message(self, *_):
             pass

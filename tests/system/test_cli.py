@@ -120,6 +120,12 @@ def start_by_environment(folder, env, args=()):
     return Process("gsq", [binary(), "serve", *args], folder / "gsq.log", env)
 
 
+def test_a_context_for_other_programs_ends_nothing(tmp_path):
+    """KUBE_CONTEXT without a KUBECONFIG; the flag --kube-context would be an error."""
+    with Gsq(tmp_path / "gsq", env={"KUBE_CONTEXT": "here"}) as server:
+        assert declare(server, "web")
+
+
 def test_each_flag_is_an_environment_variable_too(tmp_path):
     port, registry_port = free_port(), free_port()
     process = start_by_environment(tmp_path, {

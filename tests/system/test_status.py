@@ -44,6 +44,16 @@ def test_what_is_not_there_has_no_status(server):
         assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
+def test_calls_about_one_resource_take_no_parameters(server):
+    declare(server, "plain")
+    for where in (path(name="plain"), path(name="never"), path("team-a", "plain"), path(name="plain") + "/status",
+                  "/api/v1/layout"):
+        answer = server.get(f"{where}?phase=applied")
+        assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "invalid", "phase"), where
+    assert server.get("/healthz?verbose").status == server.get("/metrics?x=1").status == 200
+    remove(server, "plain")
+
+
 # ---- PUT ----
 
 def test_a_put_creates_and_updates_what_its_path_names(server):
@@ -92,6 +102,11 @@ def test_the_layout_is_told(tmp_path, layout, catalogs, args):
 def test_a_layout_that_is_none_is_refused(server, body, field):
     answer = server.put("/api/v1/layout", body)
     assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "invalid", field)
+
+
+def test_a_put_of_the_layout_takes_no_parameters(server):
+    answer = server.put("/api/v1/layout?dryRun=true", {"layout": "split"})
+    assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "invalid", "dryRun")
 
 
 def test_without_a_cluster_the_layout_stays(server):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """?wait=applied without a cluster, and with one that never gets what was changed."""
-import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +7,7 @@ import pytest
 
 from tests.lib.gsq import Gsq
 from tests.lib.wait import wait_until
-from tests.system.resources import declare, intent, path, remove
+from tests.system.resources import ANNOTATION_VERSION, declare, intent, path, remove
 from tests.system.stub_kube import StubKube
 
 NEVER = "wait=applied&timeout=5m"
@@ -31,14 +30,14 @@ def kube(tmp_path_factory):
 def watching(tmp_path, kube):
     """A server that hears from a cluster, which gets nothing."""
     with Gsq(tmp_path / "gsq", kubeconfig=kube.kubeconfig) as server:
-        wait_until(lambda: "gsq_cluster_watch_up 1" in server.metrics(), "the cluster to be heard")
+        wait_until(lambda: server.metric("gsq_cluster_watch_up") == 1, "the cluster to be heard")
         wait_until(lambda: server.get("/readyz").json == {"status": "ok"}, "changes to be taken")
         yield server
 
 
 def waiting(server):
     """How many requests wait for the cluster."""
-    return int(re.search(r"^gsq_api_waiting_requests (\d+)$", server.metrics(), re.M)[1])
+    return server.metric("gsq_api_waiting_requests")
 
 
 # ---- without a cluster ----
@@ -117,10 +116,47 @@ def test_what_the_cluster_does_not_get_in_time_is_accepted(watching):
     assert waiting(watching) == 0
 
 
-def test_what_the_cluster_never_had_is_gone_at_once(watching):
+def test_what_flux_may_just_be_applying_is_not_gone(watching):
     declare(watching, "web")
-    answer = watching.delete(f"{path(name='web')}?{NEVER}")
-    assert (answer.status, answer.json["status"]["phase"]) == (200, "applied")
+    answer = watching.delete(f"{path(name='web')}?{SOON}")
+    assert (answer.status, answer.json["status"]["phase"]) == (202, "deleting")
+    assert watching.status("web")["phase"] == "deleting"
+    assert watching.get(path(name="web")).status == 404
+
+
+def in_cluster(answer):
+    """The object as Flux applies it."""
+    return {"metadata": {"namespace": "default", "name": answer["name"], "resourceVersion": "2",
+                         "annotations": {ANNOTATION_VERSION: answer["version"]}}}
+
+
+def test_of_two_writers_the_first_is_told_that_his_version_is_applied(watching, kube):
+    """Though it is not the current one any more, which is pending."""
+    first = declare(watching, "web")
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(watching.put, f"{path(name='web')}?{NEVER}", intent("web"))
+        wait_until(lambda: waiting(watching) == 1, "the request to wait")
+        second = declare(watching, "web", size="large")
+        kube.show("ADDED", in_cluster(first))
+        answer = waits.result()
+    assert (answer.status, answer.json["version"]) == (200, first["version"])
+    assert (answer.json["status"]["phase"], answer.json["status"]["version"]) == ("applied", first["version"])
+    assert watching.status("web")["phase"] == "pending"
+    kube.show("MODIFIED", in_cluster(second))
+    watching.wait_phase("applied", "web", version=second["version"])
+    assert watching.put(f"{path(name='web')}?{NEVER}", intent("web", size="large")).status == 200
+
+
+def test_a_deletion_is_answered_when_the_object_is_gone(watching, kube):
+    item = in_cluster(declare(watching, "web"))
+    kube.show("ADDED", item)
+    watching.wait_phase("applied", "web")
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(watching.delete, f"{path(name='web')}?{NEVER}")
+        wait_until(lambda: waiting(watching) == 1, "the request to wait")
+        kube.show("DELETED", item)
+        answer = waits.result()
+    assert (answer.status, answer.json["deleted"], answer.json["status"]["phase"]) == (200, True, "applied")
 
 
 def test_lists_and_status_say_pending(watching):

@@ -26,7 +26,7 @@ def server(tmp_path_factory):
 
 def watchers(server):
     """How many streams the server holds open."""
-    return int(re.search(r"^gsq_api_watchers (\d+)$", server.metrics(), re.M)[1])
+    return server.metric("gsq_api_watchers")
 
 
 def told(event):

@@ -25,7 +25,7 @@ void kube_patch(struct kube *kube, const char *path, struct slice body, kube_don
 void fake_kube_answer(struct kube *kube, size_t i, enum error_code code)
 {
 	struct fake_patch *patch = &kube->patches[i];
-	json_t *object = json_object();
+	json_t *object = json_pack("{s:{s:I}}", "metadata", "generation", kube->generation);
 	struct error err = ERROR_INIT;
 
 	assert_in_range(i, 0, kube->n - 1);
@@ -38,6 +38,41 @@ void fake_kube_answer(struct kube *kube, size_t i, enum error_code code)
 	}
 	patch->done = NULL;
 	json_decref(object);
+}
+
+void fake_kube_answer_all(struct kube *kube)
+{
+	for (size_t i = 0; i < kube->n; i++)
+		if (kube->patches[i].done != NULL)
+			fake_kube_answer(kube, i, ERROR_NONE);
+}
+
+void kube_get(struct kube *kube, const char *path, kube_done *done, void *arg)
+{
+	struct fake_get *get = &kube->gets[kube->n_gets++];
+
+	assert_in_range(kube->n_gets, 1, FAKE_GETS);
+	snprintf(get->path, sizeof(get->path), "%s", path);
+	get->done = done;
+	get->arg = arg;
+}
+
+void fake_kube_answer_get(struct kube *kube, size_t i, json_t *object, enum error_code code)
+{
+	struct fake_get *get = &kube->gets[i];
+	kube_done *done = get->done;
+	struct error err = ERROR_INIT;
+
+	assert_in_range(i, 0, kube->n_gets - 1);
+	assert_non_null(done);
+	get->done = NULL;
+	if (object != NULL) {
+		done(200, object, NULL, get->arg);
+		json_decref(object);
+		return;
+	}
+	error_set(&err, code, "the get failed");
+	done(code == ERROR_UNAVAILABLE ? 0 : error_status(code), NULL, &err, get->arg);
 }
 
 void fake_kube_assert_patch(const struct kube *kube, size_t i, const char *collection,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of kube.c: patches are kept, and answered when the test says so. And a clock that stands
+/* In place of kube.c: calls are kept, and answered when the test says so. And a clock that stands
  * still: links with --wrap=clock_monotonic_ms. */
 #ifndef TESTS_UNIT_FAKE_KUBE_H
 #define TESTS_UNIT_FAKE_KUBE_H
@@ -9,6 +9,7 @@
 #include "cluster/kube.h"
 
 #define FAKE_PATCHES 64
+#define FAKE_GETS 16
 
 struct fake_patch {
 	char path[256];
@@ -17,15 +18,28 @@ struct fake_patch {
 	void *arg;
 };
 
+struct fake_get {
+	char path[256];
+	kube_done *done;
+	void *arg;
+};
+
 struct kube {
 	size_t n; /* patches so far */
 	struct fake_patch patches[FAKE_PATCHES];
+	json_int_t generation; /* that the object has after a patch */
+	size_t n_gets;
+	struct fake_get gets[FAKE_GETS];
 };
 
 extern uint64_t fake_clock_ms;
 
 /* Answers a patch; ERROR_NONE: it has been made. Those that are never answered leak. */
 void fake_kube_answer(struct kube *kube, size_t i, enum error_code code);
+/* Answers all that are not answered yet. */
+void fake_kube_answer_all(struct kube *kube);
+/* Answers a get; object: taken over, or NULL and why there is none. */
+void fake_kube_answer_get(struct kube *kube, size_t i, json_t *object, enum error_code code);
 /* The path of a patch ends with that name. */
 void fake_kube_assert_patch(const struct kube *kube, size_t i, const char *collection,
 	const char *name, const char *part_of_body);

@@ -143,6 +143,10 @@ enum hold_reason fake_publisher_held(
 
 int publisher_writable(struct publisher *p, struct error *ret)
 {
+	void (*meanwhile)(void *arg) = TAKE_PTR(p->meanwhile);
+
+	if (meanwhile != NULL)
+		meanwhile(p->meanwhile_arg);
 	if (p->unwritable.code == ERROR_NONE)
 		return 0;
 	*ret = p->unwritable;
@@ -152,6 +156,16 @@ int publisher_writable(struct publisher *p, struct error *ret)
 struct state *publisher_state(struct publisher *p)
 {
 	return state_ref(p->state);
+}
+
+void publisher_refuse_deletes(struct publisher *p, const char *reason)
+{
+	snprintf(p->no_deletes, sizeof(p->no_deletes), "%s", reason == NULL ? "" : reason);
+}
+
+bool publisher_may_delete(struct publisher *p)
+{
+	return p->no_deletes[0] == '\0' || p->is_deleting;
 }
 
 static struct fake_call *add(

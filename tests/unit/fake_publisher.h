@@ -29,6 +29,11 @@ struct publisher {
 	struct gzips gzips;
 	uint64_t digests; /* so many have been given out */
 	struct error unwritable;
+	char no_deletes[LIMIT_ERROR_TEXT]; /* why deletes are refused; "": they are taken */
+	bool is_deleting;                  /* one that was decided before is being committed */
+	/* Runs once, when it is asked whether it is writable. */
+	void (*meanwhile)(void *arg);
+	void *meanwhile_arg;
 	size_t n_calls;
 	struct fake_call calls[FAKE_CALLS];
 };

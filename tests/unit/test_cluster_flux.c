@@ -92,6 +92,7 @@ static void both_objects_of_a_catalog_are_read(void **state UNUSED)
 	assert_digest(&c->kustomization.applied, A);
 	assert_digest(&c->kustomization.attempted, B);
 	assert_true(c->kustomization.applied_version == 1764000000000001);
+	assert_int_equal(c->kustomization.generation, 3);
 	assert_int_equal(c->kustomization.n_inventory, 2);
 	assert_string_equal(c->kustomization.handled, "17");
 	see_kustomization(&f, "gitops-squared-team-a-07", 2, "True", "", "");
@@ -287,6 +288,138 @@ static void a_message_that_is_too_long_is_cut(void **state UNUSED)
 		sizeof(c->kustomization.failure.reason) - 1);
 }
 
+static void a_message_that_is_cut_ends_with_a_whole_character(void **state UNUSED)
+{
+	CLEANUP(flux_done) struct flux f = {0};
+	const size_t max = sizeof(f.catalogs[0]->kustomization.failure.message) - 1;
+	char message[2001];
+	const struct flux_failure *failure;
+
+	for (size_t before = max - 2; before <= max - 1; before++) {
+		memset(message, 'x', before);
+		snprintf(message + before, sizeof(message) - before, "\xe2\x82\xac and more");
+		failure = &see_kustomization(&f, "gitops-squared-a-00", 2, "False", "No", message)
+				   ->kustomization.failure;
+		assert_int_equal(strlen(failure->message), before);
+		assert_true(failure->message[before - 1] == 'x');
+	}
+	memset(message, 'x', max - 3);
+	snprintf(message + max - 3, sizeof(message) - max + 3, "\xe2\x82\xac and more");
+	failure = &see_kustomization(&f, "gitops-squared-a-00", 2, "False", "No", message)
+			   ->kustomization.failure;
+	assert_int_equal(strlen(failure->message), max);
+	assert_string_equal(failure->message + max - 3, "\xe2\x82\xac");
+}
+
+/* ---- suspended ---- */
+
+static void suspend(json_t *object)
+{
+	json_object_set_new(json_object_get(object, "spec"), "suspend", json_true());
+}
+
+/* What it said last is not what keeps it from being applied. */
+static void a_suspended_object_says_so_whatever_its_conditions_are(void **state UNUSED)
+{
+	static const char *const ready[] = {"True", "False", "Unknown"};
+	CLEANUP(flux_done) struct flux f = {0};
+	const char *name = "gitops-squared-a-00";
+	struct flux_catalog *c = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ready); i++) {
+		json_t *object = kustomization(name, name, 3, ready[i], "Reason", "no");
+
+		suspend(object);
+		c = flux_see_kustomization(&f, object, false);
+		json_decref(object);
+		assert_true(c->kustomization.failure.is_failing);
+		assert_string_equal(c->kustomization.failure.reason, FLUX_SUSPENDED);
+		assert_string_equal(c->kustomization.failure.message,
+			"Kustomization gitops-squared-a-00 is suspended.");
+	}
+	see_kustomization(&f, name, 3, "True", "ReconciliationSucceeded", "Applied revision");
+	assert_false(c->kustomization.failure.is_failing);
+}
+
+static void what_goes_on_is_not_suspended_any_more_though_nothing_is_known_yet(void **state UNUSED)
+{
+	CLEANUP(flux_done) struct flux f = {0};
+	const char *name = "gitops-squared-a-00";
+	json_t *object = kustomization(name, name, 3, "False", "ReconciliationFailed", "no");
+	struct flux_catalog *c;
+
+	suspend(object);
+	c = flux_see_kustomization(&f, object, false);
+	json_decref(object);
+	see_kustomization(&f, name, 3, "Unknown", "Progressing", "Reconciliation in progress");
+	assert_false(c->kustomization.failure.is_failing);
+	assert_string_equal(c->kustomization.failure.reason, "");
+}
+
+static void a_suspended_source_says_so_too(void **state UNUSED)
+{
+	CLEANUP(flux_done) struct flux f = {0};
+	json_t *object = fake_json("{'kind':'OCIRepository','metadata':"
+				   "{'name':'gitops-squared-catalog'},'spec':{'suspend':true}}");
+	struct flux_catalog *c = flux_see_source(&f, object, false);
+
+	json_decref(object);
+	assert_true(c->source.failure.is_failing);
+	assert_string_equal(c->source.failure.reason, FLUX_SUSPENDED);
+	assert_string_equal(
+		c->source.failure.message, "OCIRepository gitops-squared-catalog is suspended.");
+	assert_false(c->kustomization.failure.is_failing);
+}
+
+/* ---- what a message is about ---- */
+
+static void expect_object(
+	const char *message, const char *namespace, const char *name, const char *rest)
+{
+	char got_namespace[LIMIT_NAME + 1], got_name[LIMIT_NAME + 1];
+	const char *got_rest;
+
+	assert_true(flux_message_object(message, got_namespace, got_name, &got_rest));
+	assert_string_equal(got_namespace, namespace);
+	assert_string_equal(got_name, name);
+	assert_string_equal(got_rest, rest);
+}
+
+static void a_message_is_about_the_object_that_it_begins_with(void **state UNUSED)
+{
+	expect_object(REFUSAL, "default", "web", " dry-run failed (Forbidden): no");
+	expect_object(
+		"PlatformResource/a/b, PlatformResource/c/d", "a", "b", ", PlatformResource/c/d");
+	expect_object("PlatformResource/a/b", "a", "b", "");
+	expect_object("PlatformResource/a/web-2.x", "a", "web-2", ".x");
+}
+
+static void an_object_further_on_is_not_what_a_message_is_about(void **state UNUSED)
+{
+	static const char *const messages[] = {
+		"",
+		"x PlatformResource/a/b dry-run failed",
+		" PlatformResource/a/b dry-run failed",
+		"Deployment/a/b dry-run failed (Invalid): PlatformResource/a/b dry-run failed",
+		"kustomize build failed: PlatformResource/a/b",
+		"PlatformResource/default",
+		"PlatformResource/default/",
+		"PlatformResource//web PlatformResource/a/b",
+		"PlatformResource/default web/a",
+		"platformresource/a/b",
+	};
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1], long_name[100 + LIMIT_NAME];
+	const char *rest;
+
+	for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
+		if (flux_message_object(messages[i], namespace, name, &rest))
+			fail_msg("%s/%s in: %s", namespace, name, messages[i]);
+	snprintf(long_name, sizeof(long_name), "PlatformResource/default/%064d failed", 0);
+	assert_false(flux_message_object(long_name, namespace, name, &rest));
+	snprintf(long_name, sizeof(long_name), "PlatformResource/default/%063d failed", 0);
+	assert_true(flux_message_object(long_name, namespace, name, &rest));
+}
+
 static void what_is_deleted_or_not_in_a_list_is_gone(void **state UNUSED)
 {
 	CLEANUP(flux_done) struct flux f = {0};
@@ -356,6 +489,13 @@ int main(void)
 		cmocka_unit_test(a_source_fails_for_itself),
 		cmocka_unit_test(an_object_without_a_status_says_nothing),
 		cmocka_unit_test(a_message_that_is_too_long_is_cut),
+		cmocka_unit_test(a_message_that_is_cut_ends_with_a_whole_character),
+		cmocka_unit_test(a_suspended_object_says_so_whatever_its_conditions_are),
+		cmocka_unit_test(
+			what_goes_on_is_not_suspended_any_more_though_nothing_is_known_yet),
+		cmocka_unit_test(a_suspended_source_says_so_too),
+		cmocka_unit_test(a_message_is_about_the_object_that_it_begins_with),
+		cmocka_unit_test(an_object_further_on_is_not_what_a_message_is_about),
 		cmocka_unit_test(what_is_deleted_or_not_in_a_list_is_gone),
 		cmocka_unit_test(many_catalogs_are_found_and_stay_where_they_are),
 	};

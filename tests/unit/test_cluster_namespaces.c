@@ -59,10 +59,39 @@ static void nothing_is_known_until_all_are_listed(void **state UNUSED)
 	assert_int_equal(check(n, "default"), -1);
 	namespaces_synced(n);
 	assert_int_equal(check(n, "default"), 1);
-	namespaces_lost(n);
+}
+
+static void while_the_watch_is_lost_the_last_list_answers(void **state UNUSED)
+{
+	CLEANUP(namespaces_freep) struct namespaces *n = new_synced();
+
+	namespaces_lost(n, false);
+	assert_int_equal(check(n, "default"), 1);
+	assert_int_equal(check(n, "team-a"), 0);
+	namespaces_relist(n); /* which goes on answering until the next one is complete */
+	see(n, "team-a", "Active");
+	assert_int_equal(check(n, "default"), 1);
+	namespaces_synced(n);
+	assert_int_equal(check(n, "default"), 0);
+	assert_int_equal(check(n, "team-a"), 1);
+}
+
+static void where_the_list_is_denied_nothing_is_known(void **state UNUSED)
+{
+	CLEANUP(namespaces_freep) struct namespaces *n = NULL, *never = NULL;
+
+	n = new_synced();
+	namespaces_lost(n, true);
 	assert_int_equal(check(n, "default"), -1);
+	namespaces_lost(n, false); /* no connection after that either */
+	assert_int_equal(check(n, "default"), -1);
+	namespaces_relist(n);
+	see(n, "default", "Active");
 	namespaces_synced(n);
 	assert_int_equal(check(n, "default"), 1);
+	assert_int_equal(namespaces_new(&never, &err), 0);
+	namespaces_lost(never, false);
+	assert_int_equal(check(never, "default"), -1);
 }
 
 static void a_namespace_that_cannot_be_written_to_says_why(void **state UNUSED)
@@ -102,7 +131,7 @@ static void what_a_list_does_not_name_is_gone(void **state UNUSED)
 /* ---- holding ---- */
 
 /* Ticks and answers until nothing happens any more; returns how many ticks did something. */
-static size_t run(struct namespaces *n, struct publisher *p)
+static size_t run_in(struct namespaces *n, struct publisher *p, bool is_ours)
 {
 	size_t rounds = 0;
 
@@ -110,7 +139,7 @@ static size_t run(struct namespaces *n, struct publisher *p)
 		size_t first = p->n_calls;
 
 		fake_clock_ms += 1000;
-		namespaces_tick(n, p);
+		namespaces_tick(n, p, is_ours);
 		if (p->n_calls > first) {
 			rounds++;
 			quiet = 0;
@@ -119,6 +148,12 @@ static size_t run(struct namespaces *n, struct publisher *p)
 			fake_publisher_answer(p, &p->calls[i]);
 	}
 	return rounds;
+}
+
+/* In our own cluster. */
+static size_t run(struct namespaces *n, struct publisher *p)
+{
+	return run_in(n, p, true);
 }
 
 static size_t count_held(struct publisher *p, const char *namespace)
@@ -182,10 +217,10 @@ static void many_resources_are_held_in_batches_until_none_is_left(void **state U
 		fake_publisher_put(p, "team-a", name, 1 + i);
 	}
 	fake_clock_ms += 1000;
-	namespaces_tick(n, p);
+	namespaces_tick(n, p, true);
 	assert_int_equal(p->n_calls, LIMIT_BATCH);
 	fake_clock_ms += 1000;
-	namespaces_tick(n, p);
+	namespaces_tick(n, p, true);
 	assert_int_equal(p->n_calls, LIMIT_BATCH); /* those are not answered yet */
 	for (size_t i = 0; i < LIMIT_BATCH; i++)
 		fake_publisher_answer(p, &p->calls[i]);
@@ -201,9 +236,9 @@ static void a_hold_that_failed_is_tried_again(void **state UNUSED)
 	struct publisher *p = fake_publisher_new(LAYOUT_SINGLE, 1);
 
 	fake_publisher_put(p, "team-a", "web", 1);
-	namespaces_tick(n, p);
+	namespaces_tick(n, p, true);
 	fake_publisher_refuse(p, fake_publisher_last(p), ERROR_UNAVAILABLE);
-	namespaces_tick(n, p);
+	namespaces_tick(n, p, true);
 	assert_int_equal(p->n_calls, 1); /* not at once */
 	assert_int_equal(run(n, p), 1);
 	assert_int_equal(count_held(p, "team-a"), 1);
@@ -278,10 +313,46 @@ static void nothing_is_held_while_nobody_may_write_or_nothing_is_heard(void **st
 	p->unwritable.code = ERROR_UNAVAILABLE;
 	assert_int_equal(run(n, p), 0);
 	p->unwritable.code = ERROR_NONE;
-	namespaces_lost(n);
+	namespaces_lost(n, false);
+	assert_int_equal(run(n, p), 0);
+	namespaces_lost(n, true);
 	assert_int_equal(run(n, p), 0);
 	namespaces_synced(n);
 	assert_int_equal(run(n, p), 1);
+	end(n, p);
+}
+
+/* With the kubeconfig of another cluster none of the namespaces is there. */
+static void in_a_cluster_that_may_not_be_ours_a_namespace_never_seen_is_not_held(
+	void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	fake_publisher_put(p, "team-a", "web", 1);
+	fake_publisher_put(p, "team-b", "web", 2);
+	see(n, "team-b", "Terminating"); /* there, but never seen Active */
+	namespaces_look(n, "team-a");
+	assert_int_equal(run_in(n, p, false), 0);
+	assert_int_equal(p->n_calls, 0);
+	assert_int_equal(run_in(n, p, true), 2); /* it has turned out to be ours */
+	assert_int_equal(count_held(p, "team-a"), 1);
+	assert_int_equal(count_held(p, "team-b"), 1);
+	end(n, p);
+}
+
+static void one_that_was_seen_active_is_held_and_released_in_any_cluster(void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	fake_publisher_put(p, "default", "web", 1);
+	fake_publisher_put_held(p, "team-a", "web", 2, HOLD_NAMESPACE, 0);
+	gone(n, "default");
+	see(n, "team-a", "Active");
+	assert_int_equal(run_in(n, p, false), 2);
+	assert_int_equal(count_held(p, "default"), 1);
+	assert_int_equal(count_held(p, "team-a"), 0);
 	end(n, p);
 }
 
@@ -289,6 +360,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_known_until_all_are_listed),
+		cmocka_unit_test(while_the_watch_is_lost_the_last_list_answers),
+		cmocka_unit_test(where_the_list_is_denied_nothing_is_known),
 		cmocka_unit_test(a_namespace_that_cannot_be_written_to_says_why),
 		cmocka_unit_test(what_a_list_does_not_name_is_gone),
 		cmocka_unit_test(resources_of_a_namespace_that_goes_away_are_held_until_it_is_back),
@@ -298,6 +371,9 @@ int main(void)
 		cmocka_unit_test(a_commit_into_a_namespace_that_is_gone_is_held),
 		cmocka_unit_test(after_a_start_all_that_resources_are_in_are_looked_at),
 		cmocka_unit_test(nothing_is_held_while_nobody_may_write_or_nothing_is_heard),
+		cmocka_unit_test(
+			in_a_cluster_that_may_not_be_ours_a_namespace_never_seen_is_not_held),
+		cmocka_unit_test(one_that_was_seen_active_is_held_and_released_in_any_cluster),
 	};
 
 	digest_setup();

@@ -25,9 +25,7 @@ static void world_init(struct world *w)
 /* Answers what is under way, so that nothing leaks. */
 static void world_done(struct world *w)
 {
-	for (size_t i = 0; i < w->kube.n; i++)
-		if (w->kube.patches[i].done != NULL)
-			fake_kube_answer(&w->kube, i, ERROR_NONE);
+	fake_kube_answer_all(&w->kube);
 	flux_done(&w->flux);
 }
 
@@ -249,6 +247,110 @@ static void a_failure_of_an_older_wake_does_not_end_the_one_that_is_outstanding(
 	assert_int_equal(w.kube.n, 2);
 }
 
+/* ---- children that somebody took away ---- */
+
+/* All catalogs are there, and applied as they are in the state; b's goes on to be looked at. */
+static struct flux_catalog *apply(struct world *w, const struct state *state)
+{
+	add(w, ROOT);
+	for (size_t i = 0; i < state_n_partitions(state); i++)
+		add(w, state_partition(state, i)->repository)->kustomization.is_there = true;
+	fetch(w, state);
+	w->flux.sees_sources = w->flux.sees_kustomizations = true;
+	flux_catalog(&w->flux, ROOT)->kustomization.applied = *state_root(state);
+	return flux_catalog(&w->flux, "gitops-squared/catalogs/b/00");
+}
+
+static void sweep(struct world *w, const struct state *state)
+{
+	fake_clock_ms += LIMIT_WAKE_MS;
+	waker_tick(&w->w, state);
+}
+
+static void assert_root_retried(struct world *w, size_t i)
+{
+	fake_kube_assert_patch(
+		&w->kube, i, FLUX_KUSTOMIZATIONS, ROOT_KUSTOMIZATION, FLUX_REQUESTED);
+}
+
+static void a_child_that_somebody_took_away_comes_back_with_the_root(void **state UNUSED)
+{
+	struct publisher *p = new_publisher();
+	CLEANUP(world_done) struct world w;
+	struct flux_catalog *b, *root;
+
+	world_init(&w);
+	b = apply(&w, p->state);
+	root = flux_catalog(&w.flux, ROOT);
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 0);
+	b->kustomization.is_there = false;
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 1);
+	assert_root_retried(&w, 0);
+	b->kustomization.is_there = true;
+	fake_kube_token(&w.kube, 0, root->kustomization.handled);
+	waker_seen(&w.w, root);
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 1);
+	b->source.is_there = false;
+	sweep(&w, p->state);
+	assert_root_retried(&w, 1);
+	fake_publisher_free(p);
+}
+
+static void a_child_that_does_not_come_is_asked_for_again_but_not_twice_at_once(void **state UNUSED)
+{
+	struct publisher *p = new_publisher();
+	CLEANUP(world_done) struct world w;
+	struct flux_catalog *root;
+	size_t n;
+
+	world_init(&w);
+	apply(&w, p->state)->kustomization.is_there = false;
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 1);
+	sweep(&w, p->state); /* the first one is given up */
+	assert_int_equal(w.kube.n, 2);
+	root = flux_catalog(&w.flux, ROOT);
+	fake_kube_token(&w.kube, 1, root->kustomization.handled);
+	waker_seen(&w.w, root);
+	root->kustomization.failure.is_failing = true;
+	fake_clock_ms += LIMIT_WAKE_MS - 1;
+	waker_retry(&w.w, ROOT); /* that will bring it */
+	n = w.kube.n;
+	fake_clock_ms++;
+	waker_tick(&w.w, p->state);
+	assert_int_equal(w.kube.n, n);
+	assert_true(root->retry.outstanding);
+	assert_false(root->retry.wanted);
+	fake_publisher_free(p);
+}
+
+static void a_child_is_not_missed_before_flux_has_applied_the_current_root(void **state UNUSED)
+{
+	struct publisher *p = new_publisher();
+	CLEANUP(world_done) struct world w;
+	struct flux_catalog *root;
+
+	world_init(&w);
+	apply(&w, p->state)->kustomization.is_there = false;
+	root = flux_catalog(&w.flux, ROOT);
+	root->kustomization.applied = (struct digest){.algorithm = DIGEST_NONE};
+	sweep(&w, p->state);
+	root->kustomization.applied = digest_of(SLICE("earlier"));
+	sweep(&w, p->state);
+	root->kustomization.applied = *state_root(p->state);
+	w.flux.sees_kustomizations = false; /* it may be there */
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 0);
+	w.flux.sees_kustomizations = true;
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 1);
+	assert_root_retried(&w, 0);
+	fake_publisher_free(p);
+}
+
 /* ---- retries ---- */
 
 static void equal_intent_makes_flux_apply_again_what_it_refused(void **state UNUSED)
@@ -293,6 +395,10 @@ int main(void)
 		cmocka_unit_test(a_wake_that_failed_is_repeated_by_the_sweep),
 		cmocka_unit_test(
 			a_failure_of_an_older_wake_does_not_end_the_one_that_is_outstanding),
+		cmocka_unit_test(a_child_that_somebody_took_away_comes_back_with_the_root),
+		cmocka_unit_test(
+			a_child_that_does_not_come_is_asked_for_again_but_not_twice_at_once),
+		cmocka_unit_test(a_child_is_not_missed_before_flux_has_applied_the_current_root),
 		cmocka_unit_test(equal_intent_makes_flux_apply_again_what_it_refused),
 	};
 

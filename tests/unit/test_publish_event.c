@@ -23,10 +23,21 @@ static void add(struct log *log, const char *format, ...)
 	va_end(ap);
 }
 
+static bool readers_see(struct publisher *p, const struct state *state)
+{
+	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
+
+	return s == state;
+}
+
 static void on_restored(struct state *state, uint64_t version UNUSED,
 	const struct record_repartition *repartition, void *arg)
 {
-	add(arg, "restored %zu step %d; ", state_count(state), repartition->step);
+	struct log *log = arg;
+
+	add(log, "restored %zu step %d; ", state_count(state), repartition->step);
+	if (log->publisher != NULL)
+		log->reader_saw = readers_see(log->publisher, state);
 }
 
 static void on_committed(const struct publisher_event *event, void *arg)
@@ -45,11 +56,8 @@ static void on_committed(const struct publisher_event *event, void *arg)
 	for (size_t i = 0; i < event->n_catalogs; i++)
 		add(log, " %s", event->catalogs[i] + strlen("gitops-squared/"));
 	add(log, "; ");
-	if (log->publisher != NULL) {
-		CLEANUP(state_unrefp) struct state *s = publisher_state(log->publisher);
-
-		log->reader_saw = s == event->state;
-	}
+	if (log->publisher != NULL)
+		log->reader_saw = readers_see(log->publisher, event->state);
 }
 
 static void on_repeated(const char *repository, void *arg)
@@ -70,7 +78,6 @@ static struct publisher *start_listening(
 				     .listener = {on_restored, on_committed, on_repeated, log},
 			     });
 	wait_ready(p);
-	release(p, "none", HOLD_REFUSED); /* it has come after the restore was told */
 	log->publisher = p;
 	return p;
 }
@@ -152,6 +159,32 @@ static void a_commit_in_doubt_is_told_as_a_restore(void **state UNUSED)
 	fake_destroy(f);
 }
 
+/* Who reads at the start must find listeners that know; who is told to read again later, the state.
+ */
+static void the_first_restore_is_told_before_anybody_can_read_and_others_after(void **state UNUSED)
+{
+	struct fake *f = fake_new(false);
+	struct log log = {.reader_saw = true};
+	struct publisher *p;
+
+	AZ(pthread_mutex_lock(&f->lock));
+	p = start_options(f, (struct publisher_options){
+				     .init = true,
+				     .listener = {on_restored, on_committed, on_repeated, &log},
+			     });
+	log.publisher = p;
+	AZ(pthread_mutex_unlock(&f->lock));
+	wait_ready(p);
+	expect_told(&log, "restored 0 step 0; ");
+	assert_false(log.reader_saw);
+	fake_fail(f, 4, 1, FAKE_LOST_AFTER); /* the commit point */
+	assert_int_equal(put(p, "web", 1).err.code, ERROR_NONE);
+	expect_told(&log, "restored 1 step 0; ");
+	assert_true(log.reader_saw);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 static void a_failed_commit_is_not_told(void **state)
 {
 	struct fake *f = fake_new(*(bool *)*state);
@@ -191,6 +224,8 @@ int main(void)
 		ON_BOTH(commits_are_told_before_they_are_answered_and_after_readers_see_them),
 		ON_BOTH(a_catalog_is_told_once_for_a_batch_of_repeated_intents),
 		cmocka_unit_test(a_commit_in_doubt_is_told_as_a_restore),
+		cmocka_unit_test(
+			the_first_restore_is_told_before_anybody_can_read_and_others_after),
 		ON_BOTH(a_failed_commit_is_not_told),
 		ON_BOTH(a_step_of_a_repartition_is_told_with_all_catalogs_that_it_pushed),
 	};

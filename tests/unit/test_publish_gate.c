@@ -2,6 +2,9 @@
 /* Who may write: a gate that is closed lets nothing out, and reads go on. */
 #include "publisher_fixture.h"
 
+#include "publish/metrics.h"
+#include "publish/retention.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -257,6 +260,101 @@ static void with_hold_a_store_without_a_record_stays_not_ready(void **state)
 	fake_destroy(f);
 }
 
+/* ---- retention, which deletes tags ---- */
+
+#define SUPERSEDED (2 * RETENTION_CATALOGS) /* catalogs, besides the current one */
+
+/* All but the current one are so old that they may go. */
+static void fill(struct fake *f)
+{
+	publisher_free(start(f));
+	for (unsigned i = 0; i < SUPERSEDED; i++) {
+		struct digest digest;
+		char tag[32];
+
+		snprintf(tag, sizeof(tag), "c17000000000000%02u", i);
+		digest = digest_of(slice_of(tag));
+		fake_set_tag(f, CATALOG_REPOSITORY, tag, &digest);
+	}
+}
+
+static struct retention *start_retention(struct fake *f, struct publisher *p)
+{
+	const struct retention_options options = {
+		.registry = &f->registry,
+		.publisher = p,
+		.catalog_grace_s = 1,
+	};
+	struct retention *r;
+
+	assert_int_equal(retention_new(&r, &options, &err), 0);
+	return r;
+}
+
+static size_t count_expired(void)
+{
+	static const char before[] = "gsq_expired_tags_total{kind=\"catalogs\"} ";
+	CLEANUP(buf_done) struct buf text = BUF_INIT(64 * KIB);
+	const char *at;
+
+	metric_write(&publish_metric_expired, &text);
+	assert_int_equal(buf_check(&text, &err), 0);
+	at = strstr(text.data, before);
+	return at == NULL ? 0 : strtoul(at + strlen(before), NULL, 10);
+}
+
+/* Until catalogs were taken away from so many stores. */
+static void wait_swept(size_t stores)
+{
+	while (count_expired() < stores * (SUPERSEDED + 1 - RETENTION_CATALOGS))
+		usleep(1000);
+}
+
+static size_t count_catalogs(const struct fake *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_tags; i++)
+		n += strcmp(f->tags[i].repository, CATALOG_REPOSITORY) == 0 &&
+		     f->tags[i].tag[0] == 'c';
+	return n;
+}
+
+/* They begin before the one that is open, and so would have been swept before it. */
+static void where_nothing_may_be_written_retention_takes_nothing_away(void **state UNUSED)
+{
+	enum { HELD, CLOSED, ASKING, OPEN, STORES };
+	static const enum publisher_gate gates[STORES] = {
+		[HELD] = GATE_HOLD, [ASKING] = GATE_CLUSTER, [OPEN] = GATE_OPEN};
+	struct fake *fakes[STORES];
+	struct publisher *publishers[STORES];
+	struct retention *retentions[STORES];
+
+	for (size_t i = 0; i < STORES; i++) {
+		fakes[i] = fake_new(true);
+		fill(fakes[i]);
+		publishers[i] = start_gate(fakes[i], false, gates[i]);
+		wait_ready(publishers[i]);
+		if (i == CLOSED)
+			publisher_close(publishers[i], "the registry is an old backup");
+	}
+	for (size_t i = 0; i < STORES; i++)
+		retentions[i] = start_retention(fakes[i], publishers[i]);
+	wait_swept(1);
+	publisher_admit(publishers[ASKING], 0);
+	wait_swept(2);
+	for (size_t i = 0; i < STORES; i++) {
+		retention_free(retentions[i]);
+		publisher_free(publishers[i]);
+	}
+	assert_int_equal(count_catalogs(fakes[HELD]), SUPERSEDED + 1);
+	assert_int_equal(count_catalogs(fakes[CLOSED]), SUPERSEDED + 1);
+	assert_int_equal(count_catalogs(fakes[ASKING]), RETENTION_CATALOGS);
+	assert_int_equal(count_catalogs(fakes[OPEN]), RETENTION_CATALOGS);
+	for (size_t i = 0; i < STORES; i++)
+		fake_destroy(fakes[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +367,7 @@ int main(void)
 		ON_BOTH(a_record_that_is_older_than_the_cluster_is_read_and_nothing_is_pushed),
 		ON_BOTH(with_hold_all_is_read_and_nothing_is_pushed),
 		ON_BOTH(with_hold_a_store_without_a_record_stays_not_ready),
+		cmocka_unit_test(where_nothing_may_be_written_retention_takes_nothing_away),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_setup, NULL);

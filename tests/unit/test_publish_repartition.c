@@ -326,6 +326,94 @@ static void a_leftover_whose_tag_lags_behind_is_a_difference_and_rolled_forward(
 	fake_destroy(f);
 }
 
+/* ---- deletions that are refused for what the cluster has yet to do ---- */
+
+static void expect_refused(const struct outcome *o, const char *why)
+{
+	assert_int_equal(o->err.code, ERROR_UNAVAILABLE);
+	assert_string_equal(o->err.text, why);
+	assert_true(o->err.retry_after_s > 0);
+}
+
+static void deletions_are_refused_for_a_reason_until_they_are_taken_again(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	char reason[] = "Flux has yet to apply team-a";
+	struct outcome o;
+
+	put(p, "web", 1);
+	assert_true(publisher_may_delete(p));
+	publisher_refuse_deletes(p, reason);
+	memset(reason, 'x', strlen(reason));
+	while (publisher_may_delete(p)) /* until the thread is done with the last batch */
+		usleep(1000);
+	o = delete (p, "web");
+	expect_refused(&o, "Flux has yet to apply team-a");
+	o = delete (p, "nothing");
+	expect_refused(&o, "Flux has yet to apply team-a");
+	assert_int_equal(put(p, "web", 2).op, OUTCOME_UPDATED);
+	publisher_refuse_deletes(p, "another reason");
+	o = delete (p, "web");
+	expect_refused(&o, "another reason");
+	assert_int_equal(seen(p, "web"), 2);
+	publisher_refuse_deletes(p, NULL);
+	assert_true(publisher_may_delete(p));
+	assert_int_equal(delete (p, "web").op, OUTCOME_DELETED);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void they_are_refused_whatever_the_record_says_and_taken_after_a_restart(void **state)
+{
+	static const enum record_repartition_step steps[] = {RECORD_FREEZE, RECORD_SWITCH, THAW};
+	struct layout to = {LAYOUT_SPLIT, 3};
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start_layout(f, LAYOUT_SINGLE, 1);
+
+	put(p, "web", 1);
+	publisher_refuse_deletes(p, "not now");
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct outcome o;
+
+		take_step(p, steps[i], &to);
+		o = delete (p, "web");
+		expect_refused(&o, "not now");
+	}
+	p = restart(f, p);
+	assert_int_equal(delete (p, "web").op, OUTCOME_DELETED);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void a_deletion_in_line_is_refused_and_one_that_was_decided_is_not(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	struct waiter decided, waiting;
+
+	put(p, "web", 1);
+	put(p, "db", 1);
+	waiter_init(&decided, 1);
+	waiter_init(&waiting, 1);
+	AZ(pthread_mutex_lock(&f->lock)); /* so that its commit cannot begin */
+	publisher_delete(p, "default", "web", waiter_done, &decided);
+	wait_taken();
+	publisher_delete(p, "default", "db", waiter_done, &waiting);
+	publisher_refuse_deletes(p, "not now");
+	assert_true(publisher_may_delete(p));
+	AZ(pthread_mutex_unlock(&f->lock));
+	waiter_wait(&decided);
+	waiter_wait(&waiting);
+	assert_int_equal(decided.last.op, OUTCOME_DELETED);
+	expect_refused(&waiting.last, "not now");
+	assert_false(publisher_may_delete(p));
+	assert_int_equal(seen(p, "web"), 0);
+	assert_int_equal(seen(p, "db"), 1);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 /* ---- which steps may be taken ---- */
 
 static void steps_out_of_order_are_refused_and_change_nothing(void **state)
@@ -377,19 +465,46 @@ static void a_step_that_is_asked_for_again_is_no_change(void **state)
 	fake_destroy(f);
 }
 
-static void before_the_switch_it_can_be_given_up(void **state)
+/* The store is as if nobody had thought of another layout. */
+static void expect_given_up(struct fake *f, struct publisher *p, const struct way *way)
 {
-	struct layout here = {LAYOUT_SPLIT, 2}, to = {LAYOUT_SINGLE, 1};
-	struct fake *f = fake_new(*(bool *)*state);
-	struct publisher *p = start_layout(f, LAYOUT_SPLIT, 2);
+	CLEANUP(record_done) struct record record = {0};
+	struct outcome again;
 
-	put(p, "web", 1);
-	take_step(p, RECORD_FREEZE, &to);
-	take_step(p, THAW, &here);
-	assert_true(root_says(f, "prune: true"));
-	assert_int_equal(delete (p, "web").op, OUTCOME_DELETED);
-	publisher_free(p);
-	fake_destroy(f);
+	last_record(f, &record);
+	assert_int_equal(record.repartition.step, RECORD_SETTLED);
+	assert_true(layout_eq(&record.layout, &way->from));
+	if (way->from.kind == LAYOUT_SPLIT) {
+		assert_true(root_says(f, "prune: true"));
+		assert_false(root_says(f, "prune: false"));
+	}
+	again = step(p, THAW, &way->from);
+	assert_int_equal(again.err.code, ERROR_NONE);
+	assert_int_equal(again.op, OUTCOME_UNCHANGED);
+	assert_int_equal(step(p, RECORD_SWITCH, &way->to).err.code, ERROR_CONFLICT);
+	assert_int_equal(differences(f), 0);
+}
+
+static void before_the_switch_it_can_be_given_up_and_begun_anew(void **state)
+{
+	for (size_t w = 0; w < ARRAY_SIZE(ways); w++) {
+		struct fake *f = fake_new(*(bool *)*state);
+		struct publisher *p = make(f, &ways[w].from);
+
+		take_step(p, RECORD_FREEZE, &ways[w].to);
+		assert_int_equal(put_in(p, "new", "web", 1).op, OUTCOME_CREATED);
+		p = restart(f, p);
+		assert_int_equal(step(p, THAW, &ways[w].from).op, OUTCOME_UPDATED);
+		expect_given_up(f, p, &ways[w]);
+		p = restart(f, p);
+		expect_given_up(f, p, &ways[w]);
+		assert_int_equal(delete (p, "web-0").op, OUTCOME_DELETED);
+		take_step(p, RECORD_FREEZE, &ways[w].to);
+		take_step(p, RECORD_SWITCH, &ways[w].to);
+		assert_int_equal(step(p, THAW, &ways[w].from).err.code, ERROR_CONFLICT);
+		publisher_free(p);
+		fake_destroy(f);
+	}
 }
 
 static void a_layout_whose_catalog_would_be_too_large_is_refused(void **state UNUSED)
@@ -499,6 +614,47 @@ static void a_fault_at_any_call_of_a_step_loses_nothing_and_the_retry_succeeds(v
 	}
 }
 
+static bool one_fault_at_giving_up(
+	bool atomic, const struct way *way, size_t n, enum fake_fault fault)
+{
+	struct fake *f = fake_new(atomic);
+	struct publisher *p = make(f, &way->from);
+	struct outcome o;
+	bool reached;
+
+	take_step(p, RECORD_FREEZE, &way->to);
+	fake_fail(f, n, 1, fault);
+	o = step(p, THAW, &way->from);
+	wait_ready(p);
+	reached = f->n_calls > f->fault_at;
+	f->fault_at = SIZE_MAX;
+	if (o.err.code != ERROR_NONE)
+		assert_int_equal(o.err.code, ERROR_UNAVAILABLE);
+	p = restart(f, p);
+	take_step(p, THAW, &way->from);
+	expect_all_once(f, p);
+	expect_given_up(f, p, way);
+	publisher_free(p);
+	fake_destroy(f);
+	return reached;
+}
+
+static void a_fault_at_any_call_of_giving_up_loses_nothing_and_the_retry_succeeds(void **state)
+{
+	static const enum fake_fault faults[] = {
+		FAKE_UNAVAILABLE, FAKE_LOST_BEFORE, FAKE_LOST_AFTER};
+
+	for (size_t w = 0; w < DIFFERENT_WAYS; w++) {
+		for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+			size_t n = 0;
+
+			while (one_fault_at_giving_up(*(bool *)*state, &ways[w], n, faults[i]))
+				n++;
+			assert_true(n >= 3);
+		}
+	}
+}
+
 /* A process that ends between two pushes: all calls from the n-th on fail, until it is gone. */
 static void a_crash_between_any_two_pushes_restores_to_the_step_before_or_after(void **state UNUSED)
 {
@@ -546,16 +702,20 @@ int main(void)
 		ON_BOTH(while_it_is_under_way_no_catalog_may_prune_and_the_old_ones_stay_in_the_root),
 		ON_BOTH(changes_go_on_at_each_step_and_the_record_keeps_saying_so),
 		ON_BOTH(deletions_are_refused_until_its_end),
+		ON_BOTH(deletions_are_refused_for_a_reason_until_they_are_taken_again),
+		ON_BOTH(they_are_refused_whatever_the_record_says_and_taken_after_a_restart),
+		ON_BOTH(a_deletion_in_line_is_refused_and_one_that_was_decided_is_not),
 		ON_BOTH(held_resources_stay_held),
 		ON_BOTH(an_empty_store_can_change_its_layout_too),
 		cmocka_unit_test(
 			a_leftover_whose_tag_lags_behind_is_a_difference_and_rolled_forward),
 		ON_BOTH(steps_out_of_order_are_refused_and_change_nothing),
 		ON_BOTH(a_step_that_is_asked_for_again_is_no_change),
-		ON_BOTH(before_the_switch_it_can_be_given_up),
+		ON_BOTH(before_the_switch_it_can_be_given_up_and_begun_anew),
 		cmocka_unit_test(a_layout_whose_catalog_would_be_too_large_is_refused),
 		ON_BOTH(a_start_with_the_layout_of_before_is_refused_and_names_the_remedy),
 		ON_BOTH(a_fault_at_any_call_of_a_step_loses_nothing_and_the_retry_succeeds),
+		ON_BOTH(a_fault_at_any_call_of_giving_up_loses_nothing_and_the_retry_succeeds),
 		cmocka_unit_test(
 			a_crash_between_any_two_pushes_restores_to_the_step_before_or_after),
 	};

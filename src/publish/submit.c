@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes on their way into the line, and out of it where they are refused. */
+#include "publish/publisher_internal.h"
+
+#include "publish/metrics.h"
+
+#include <stdio.h>
+
+/* ---- refusing ---- */
+
+static void refuse(struct change *change, const struct error *err)
+{
+	struct outcome outcome = {.err = *err};
+
+	change->done(&outcome, change->arg);
+	change_free(change);
+}
+
+static void refuse_step(struct layout_step *step, const struct error *err)
+{
+	struct outcome outcome = {.err = *err};
+
+	step->done(&outcome, step->arg);
+	free(step);
+}
+
+static void refuse_without_memory(publisher_done *done, void *arg)
+{
+	struct outcome outcome = {.err = ERROR_INIT};
+
+	error_no_memory(&outcome.err);
+	done(&outcome, arg);
+}
+
+/* Why a change cannot be taken now; ERROR_NONE when it can. Under the lock. */
+static struct error refusal(const struct publisher *p)
+{
+	struct error err = ERROR_INIT;
+
+	if (p->stopping)
+		error_set(&err, ERROR_UNAVAILABLE, "the server is stopping; try again");
+	else if (p->phase != READY)
+		err = p->reason;
+	else if (p->closed || p->gate != GATE_OPEN)
+		err = publisher_why_closed(p);
+	else if (p->queue.n >= LIMIT_QUEUE)
+		error_set(&err, ERROR_TOO_MANY, "%d changes are waiting already; try again",
+			LIMIT_QUEUE);
+	if (err.retry_after_s == 0)
+		err.retry_after_s = PUBLISHER_RETRY_S;
+	return err;
+}
+
+void publisher_tell_depth(const struct publisher *p)
+{
+	metric_set(&publish_metric_queue_depth, METRIC_NO_LABELS, p->queue.n);
+}
+
+/* ---- lining up ---- */
+
+static void submit(struct publisher *p, struct change *change)
+{
+	struct error err;
+
+	AZ(pthread_mutex_lock(&p->lock));
+	err = refusal(p);
+	if (err.code == ERROR_NONE && change->kind == CHANGE_DELETE)
+		err = p->no_deletes;
+	if (err.code == ERROR_NONE) {
+		queue_add(&p->queue, change);
+		publisher_tell_depth(p);
+		if (p->queue.in_line == p->wake_at)
+			AZ(pthread_cond_signal(&p->wake));
+	}
+	AZ(pthread_mutex_unlock(&p->lock));
+	if (err.code != ERROR_NONE)
+		refuse(change, &err);
+}
+
+/* Submits a copy, with a reference to the intent. */
+static void submit_new(struct publisher *p, const struct change *template, const char *namespace,
+	const char *name, const char *message)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (change != NULL) {
+		*change = *template;
+		if (change->intent != NULL)
+			intent_ref(change->intent);
+		change->message = message == NULL ? NULL : strdup(message);
+	}
+	if (change == NULL || (message != NULL && change->message == NULL)) {
+		if (change != NULL)
+			change_free(change);
+		refuse_without_memory(template->done, template->arg);
+		return;
+	}
+	snprintf(change->namespace, sizeof(change->namespace), "%s", namespace);
+	snprintf(change->name, sizeof(change->name), "%s", name);
+	submit(p, change);
+}
+
+void publisher_put(struct publisher *p, struct intent *intent, publisher_done *done, void *arg)
+{
+	struct change change = {.kind = CHANGE_PUT, .intent = intent, .done = done, .arg = arg};
+
+	submit_new(p, &change, intent->namespace, intent->name, NULL);
+}
+
+void publisher_delete(struct publisher *p, const char *namespace, const char *name,
+	publisher_done *done, void *arg)
+{
+	struct change change = {.kind = CHANGE_DELETE, .done = done, .arg = arg};
+
+	submit_new(p, &change, namespace, name, NULL);
+}
+
+void publisher_hold(struct publisher *p, const char *namespace, const char *name, uint64_t version,
+	enum hold_reason reason, uint64_t instead, const char *message, publisher_done *done,
+	void *arg)
+{
+	struct change change = {
+		.kind = CHANGE_HOLD,
+		.reason = reason,
+		.version = version,
+		.instead = instead,
+		.done = done,
+		.arg = arg,
+	};
+
+	submit_new(p, &change, namespace, name, message);
+}
+
+void publisher_release(struct publisher *p, const char *namespace, const char *name,
+	enum hold_reason reason, publisher_done *done, void *arg)
+{
+	struct change change = {.kind = CHANGE_RELEASE, .reason = reason, .done = done, .arg = arg};
+
+	submit_new(p, &change, namespace, name, NULL);
+}
+
+void publisher_repartition(struct publisher *p, enum record_repartition_step step,
+	const struct layout *to, publisher_done *done, void *arg)
+{
+	struct layout_step *r = calloc(1, sizeof(*r));
+	struct error err;
+
+	if (r == NULL) {
+		refuse_without_memory(done, arg);
+		return;
+	}
+	*r = (struct layout_step){.step = step, .to = *to, .done = done, .arg = arg};
+	AZ(pthread_mutex_lock(&p->lock));
+	err = refusal(p);
+	if (err.code == ERROR_NONE) {
+		*p->last_step = r;
+		p->last_step = &r->next;
+		AZ(pthread_cond_signal(&p->wake));
+	}
+	AZ(pthread_mutex_unlock(&p->lock));
+	if (err.code != ERROR_NONE)
+		refuse_step(r, &err);
+}
+
+/* ---- what waits ---- */
+
+struct layout_step *publisher_take_step(struct publisher *p)
+{
+	struct layout_step *step = p->steps;
+
+	if (step == NULL)
+		return NULL;
+	p->steps = step->next;
+	if (p->steps == NULL)
+		p->last_step = &p->steps;
+	return step;
+}
+
+void publisher_refuse_waiting(struct publisher *p, const struct error *err)
+{
+	struct layout_step *step;
+	struct change *change;
+	size_t n;
+
+	do {
+		AZ(pthread_mutex_lock(&p->lock));
+		n = queue_take(&p->queue, &change, 1);
+		step = publisher_take_step(p);
+		publisher_tell_depth(p);
+		AZ(pthread_mutex_unlock(&p->lock));
+		if (n > 0)
+			refuse(change, err);
+		if (step != NULL)
+			refuse_step(step, err);
+	} while (n > 0 || step != NULL);
+}
