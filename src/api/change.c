@@ -132,7 +132,7 @@ static void answer_status_of(struct http_exchange *x, struct change *c)
 
 	buf_init(&status.object, LIMIT_STATUS_OBJECT);
 	tracker_status_waited(c->api->tracker, &c->wait, &status);
-	if (status.phase != PHASE_APPLIED && status.phase != PHASE_FAILED)
+	if (status.phase != PHASE_APPLIED)
 		c->reply.status = 202;
 	answer_add_status(&c->reply.body, &status);
 	buf_putc(&c->reply.body, '}');

@@ -362,7 +362,10 @@ static bool has_deleted(struct repartition *r, struct publisher *publisher)
 	n = tracker_deleting(r->options.tracker);
 	if (n == 0)
 		return true;
-	wait_for(r, "Flux to delete %zu resources", n);
+	if (n == SIZE_MAX)
+		wait_for(r, "the cluster to show its resources");
+	else
+		wait_for(r, "Flux to delete %zu resources", n);
 	return false;
 }
 

@@ -116,7 +116,7 @@ enum phase tracker_phase(struct tracker *t, const struct resource *r);
 /* {"phase":...,"version"?:"v1","revision"?,"reason"?,"message"?,"since","object"?} */
 void tracker_status_json(const struct tracker_status *status, struct buf *ret);
 
-/* Resources whose object Flux has yet to delete. */
+/* Resources whose object Flux has yet to delete; SIZE_MAX while nothing is heard of the cluster. */
 size_t tracker_deleting(struct tracker *t);
 /* The object in the cluster with the highest version of those that no commit which is known
  * accounts for, and what it is: "namespace/name". 0: there is none. */

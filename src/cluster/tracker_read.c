@@ -318,7 +318,7 @@ size_t tracker_deleting(struct tracker *t)
 	size_t n;
 
 	AZ(pthread_mutex_lock(&t->lock));
-	n = t->counts[VERDICT_DELETING];
+	n = tracker_is_known(t) ? t->counts[VERDICT_DELETING] : SIZE_MAX;
 	AZ(pthread_mutex_unlock(&t->lock));
 	return n;
 }

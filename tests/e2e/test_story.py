@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole chain on real parts: what is POSTed appears in Kubernetes through Flux, and is pruned when deleted."""
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.conftest import tools_or_skip
@@ -46,6 +48,10 @@ class Chain:
         assert answer.json["deleted"] is True
         return answer.json
 
+    def declare_all(self, resources):
+        """(name, namespace, spec) of each; many at a time, as each alone is a commit."""
+        at_once(lambda resource: self.declare(resource[0], resource[1], **resource[2]), resources)
+
     def settle(self):
         """Returns when Flux has applied the catalog that the registry has now."""
         digest = catalog_digest(self.registry_url)
@@ -57,6 +63,11 @@ class Chain:
         """{(namespace, name): object} of the cluster."""
         items = self.cluster.kubectl_json("get", "platformresources", "--all-namespaces")["items"]
         return {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in items}
+
+
+def at_once(call, items):
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(call, items))
 
 
 def path(namespace, name=None):
@@ -154,8 +165,7 @@ def test_equal_intent_changes_nothing(chain):
 
 
 def test_regions_are_read_back_unchanged(chain):
-    for i, region in enumerate(REGIONS):
-        chain.declare(f"region-{i}", region=region)
+    chain.declare_all((f"region-{i}", "default", {"region": region}) for i, region in enumerate(REGIONS))
     chain.settle()
     objects = chain.objects()
     assert [objects["default", f"region-{i}"]["spec"].get("region") for i in range(len(REGIONS))] == REGIONS
@@ -163,8 +173,7 @@ def test_regions_are_read_back_unchanged(chain):
 
 def test_names_that_yaml_or_kustomize_might_misread(chain):
     keys = {(namespace, name) for namespace in ("default", "team-a") for name in NAMES}
-    for namespace, name in keys:
-        chain.declare(name, namespace)
+    chain.declare_all((name, namespace, {}) for namespace, name in keys)
     chain.settle()
     assert keys <= chain.objects().keys()
 
@@ -203,8 +212,7 @@ def test_namespace_that_is_not_allowed_is_refused(chain):
 def test_deleting_the_last_resource_prunes_everything(chain):
     chain.declare("last")
     chain.settle()
-    for namespace, name in chain.objects():
-        chain.remove(name, namespace)
+    at_once(lambda key: chain.remove(key[1], key[0]), chain.objects())
     chain.settle()
     assert chain.objects() == {}
     chain.declare("again")

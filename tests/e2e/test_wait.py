@@ -70,7 +70,7 @@ def test_what_is_refused_is_answered_with_the_reason(made):
     install_policy(made.cluster)
     try:
         answer = made.post("refused", query=APPLIED, region=FORBIDDEN)
-        assert answer.json["status"]["phase"] == "failed", answer.json
+        assert (answer.status, answer.json["status"]["phase"]) == (202, "failed"), answer.body
         assert MESSAGE in answer.json["status"]["message"]
         made.remove("refused", query=APPLIED)
     finally:

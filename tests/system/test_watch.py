@@ -160,11 +160,12 @@ def test_an_id_that_is_not_known_is_told_to_list_again(server, last):
     with Events(server, headers={"Last-Event-ID": last}) as events:
         assert events.first.event == "reset"
         assert "list" in events.first.data["message"]
-        live = declare(server, f"after-{len(last)}")
+        live = declare(server, "after")
         assert told(events.next()) == change("created", live)
     with Events(server, headers={"Last-Event-ID": events.first.id}) as events:
         assert events.first.event == "hello"
         assert events.next().data["version"] == live["version"]
+    remove(server, "after")
 
 
 def test_an_id_of_another_process_is_told_to_list_again(tmp_path):
