@@ -196,7 +196,7 @@ def test_requests_are_counted_by_route_method_and_code(gsq):
     for _ in range(3):
         gsq.get("/api/v1/resources/web")
     gsq.request("HEAD", "/api/v1/resources/web")
-    gsq.get("/api/v1/namespaces/default/resources/web?x=1")
+    gsq.get("/api/v1/namespaces/default/resources/web")
     gsq.get("/api/v1/resources/missing")
     gsq.get("/api/v1/resources/No-Name")
     gsq.request("POST", "/api/v1/resources/web")
