@@ -319,7 +319,7 @@ static void a_token_that_is_refused_is_read_again_from_its_file(void **state UNU
 	struct fixture f;
 	char path[] = "/tmp/gsq-token-XXXXXX";
 
-	AUTO_CLOSE int fd = mkstemp(path);
+	assert_int_equal(close(mkstemp(path)), 0);
 	write_token(path, "  first\n");
 	fixture_init(&f, token_expires, path);
 	f.stub->arg = path;
