@@ -18,7 +18,7 @@ struct change;
 /* For publisher_put() and publisher_delete(), with change_decided(); NULL after answering that
  * memory is gone. */
 struct change *change_new(struct http_exchange *x, struct call *call, const char *name,
-	const struct wait_query *wait) MUST_CHECK;
+	const struct wait_query *query) MUST_CHECK;
 publisher_done change_decided;
 
 /* The exchange of a change that waits is gone. */

@@ -177,7 +177,7 @@ static int add_message(struct reader *r, const struct tar_file *file, struct err
 	if (last != NULL && last->hold != NULL && last->hold->message[0] == '\0')
 		page_held_path(last->hold->reason, last->intent->namespace, last->intent->name,
 			".txt", expected);
-	if (strcmp(file->path, expected) != 0)
+	if (last == NULL || last->hold == NULL || strcmp(file->path, expected) != 0)
 		return damaged(file->path, "is out of order", err);
 	if (slice_ends(text, SLICE("\n")) && text.n <= sizeof(message))
 		memcpy(message, text.p, text.n - 1);

@@ -34,15 +34,29 @@ struct resource *resource_ref(struct resource *r)
 	return r;
 }
 
-void resource_unref(struct resource *r)
+/* True: that was the last one. */
+static bool drop_reference(struct resource *r)
 {
-	if (r == NULL || __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) > 0)
-		return;
-	if (r->hold != NULL)
-		resource_unref(r->hold->instead);
+	return r != NULL && __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
+static void free_resource(struct resource *r)
+{
 	free(r->hold);
 	intent_unref(r->intent);
 	free(r);
+}
+
+void resource_unref(struct resource *r)
+{
+	struct resource *instead; /* which is not held itself */
+
+	if (!drop_reference(r))
+		return;
+	instead = r->hold == NULL ? NULL : r->hold->instead;
+	free_resource(r);
+	if (drop_reference(instead))
+		free_resource(instead);
 }
 
 /* ---- holds ---- */

@@ -659,10 +659,10 @@ static int fill_up(
 	struct fill *f, struct state_cursor *cursor, const struct layout *layout, struct error *err)
 {
 	const struct resource *r;
-	const char *namespace = NULL;
+	const char *namespace = "";
 
 	while ((r = state_cursor_at(cursor)) != NULL) {
-		bool is_other = namespace == NULL || strcmp(namespace, r->intent->namespace) != 0;
+		bool is_other = strcmp(namespace, r->intent->namespace) != 0;
 
 		namespace = r->intent->namespace;
 		if (is_other && layout->kind == LAYOUT_SPLIT)

@@ -110,6 +110,7 @@ static void explain_verdict(
 			"Flux applies it again when it is gone.");
 		break;
 	case VERDICT_BLOCKED:
+		ASSERT(c != NULL);
 		explain_blocked(ret, c, "applies nothing");
 		break;
 	case VERDICT_QUARANTINED:
@@ -120,6 +121,7 @@ static void explain_verdict(
 		break;
 	case VERDICT_WAITING:
 	case VERDICT_REFUSED:
+		ASSERT(c != NULL);
 		explain(ret, c->reason, "", c->message == NULL ? "" : c->message);
 		break;
 	case VERDICT_DELETING:

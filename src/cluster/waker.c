@@ -104,13 +104,10 @@ void waker_wake(struct waker *w, const char *repository)
 {
 	struct flux_catalog *c = flux_catalog(w->flux, repository);
 
-	if (c == NULL)
-		return;
-	if (!c->source.is_there && !is_root(c)) {
-		waker_wake(w, CATALOG_REPOSITORY);
-		return;
-	}
-	wake_once(w, c, &c->wake);
+	if (c != NULL && !c->source.is_there)
+		c = flux_catalog(w->flux, CATALOG_REPOSITORY);
+	if (c != NULL)
+		wake_once(w, c, &c->wake);
 }
 
 void waker_retry(struct waker *w, const char *repository)

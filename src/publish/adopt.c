@@ -262,7 +262,7 @@ static int leave_rest(struct adoption *ad, struct error *err)
 static int decide(struct adoption *ad, struct error *err)
 {
 	size_t before = ad->remains.state == NULL ? 0 : state_count(ad->remains.state);
-	size_t max = ad->n_objects + before;
+	size_t max = ad->n_objects + before + 1;
 	uint64_t highest = ad->remains.highest, now = clock_realtime_us();
 
 	if (highest < ad->result.highest)
