@@ -189,7 +189,8 @@ static bool enter_room(struct change *c)
 	struct wait_room *room = c->api->waits;
 
 	AZ(pthread_mutex_lock(&room->lock));
-	c->is_in_room = !room->stopping && tracker_wait(c->api->tracker, &c->wait);
+	c->is_in_room =
+		!room->stopping && room->n < LIMIT_WAITS && tracker_wait(c->api->tracker, &c->wait);
 	if (c->is_in_room) {
 		LIST_INSERT_HEAD(&room->changes, c, in_room);
 		metric_set(&api_metric_waiting, METRIC_NO_LABELS, ++room->n);

@@ -166,6 +166,23 @@ static void wake_all(struct watch_room *room)
 
 /* ---- coming and going: on the stream's loop ---- */
 
+/* A few that come at the same moment may be more. */
+static int check_room(struct watch_room *room, struct error *err)
+{
+	size_t n;
+
+	AZ(pthread_mutex_lock(&room->lock));
+	n = room->n;
+	AZ(pthread_mutex_unlock(&room->lock));
+	if (n < LIMIT_WATCHERS)
+		return 0;
+	error_set(err, ERROR_UNAVAILABLE,
+		"%d streams are open already, the most that there may be: try again later",
+		LIMIT_WATCHERS);
+	err->retry_after_s = LIMIT_WATCH_HEARTBEAT_S;
+	return -1;
+}
+
 static void enter_room(struct watcher *w, struct http_handle *handle)
 {
 	struct watch_room *room = w->room;
@@ -273,7 +290,7 @@ void watch_get(struct http_exchange *x, struct call *call)
 	struct watch_query query;
 	struct watcher *w;
 
-	if (read_query(&query, x, call, &err) != 0) {
+	if (read_query(&query, x, call, &err) != 0 || check_room(room, &err) != 0) {
 		answer_error(x, &err);
 		return;
 	}

@@ -116,10 +116,12 @@
 #define LIMIT_FEED_EVENTS 16384     /* that can be resumed from */
 #define LIMIT_FEED_BYTES (16 * MIB) /* all of them together */
 #define LIMIT_WAIT_S 300            /* ?timeout= of a request that waits */
-#define LIMIT_WATCH_HEARTBEAT_S 15  /* a watcher hears something at least so often */
-#define LIMIT_LAYOUT_POLL_MS 1000   /* between two looks at how far a repartition is */
-#define LIMIT_WATCH_ID 64           /* characters of an event's id, as a client gives it back */
-#define LIMIT_WATCH_GATHER_MS 5     /* pause after watchers were woken: events come in bursts */
+#define LIMIT_WATCHERS 4000 /* streams of events, which never end: others need connections too */
+#define LIMIT_WAITS 4000    /* requests that wait for the cluster; more are answered at once */
+#define LIMIT_WATCH_HEARTBEAT_S 15 /* a watcher hears something at least so often */
+#define LIMIT_LAYOUT_POLL_MS 1000  /* between two looks at how far a repartition is */
+#define LIMIT_WATCH_ID 64          /* characters of an event's id, as a client gives it back */
+#define LIMIT_WATCH_GATHER_MS 5    /* pause after watchers were woken: events come in bursts */
 
 /* Remote registry */
 #define LIMIT_PARALLEL_TRANSFERS 64 /* a registry that is far away is waited for, not busy */

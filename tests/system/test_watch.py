@@ -287,6 +287,22 @@ def test_a_thousand_clients_watch_at_once(tmp_path):
         wait_until(lambda: watchers(server) == 0, "no streams")
 
 
+def test_one_stream_too_many_is_told_to_come_later_and_nothing_else_is(tmp_path):
+    most = 4000  # LIMIT_WATCHERS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * most)), hard))
+    with Gsq(tmp_path / "gsq") as server:
+        with Many(server, most) as many:
+            many.read_until(1)
+            answer = server.get("/api/v1/watch")
+            assert (answer.status, answer.json["code"]) == (503, "unavailable"), answer.body
+            assert int(answer.headers["Retry-After"]) > 0
+            declare(server, "others-go-on")
+        wait_until(lambda: watchers(server) == 0, "no streams")
+        assert server.request("HEAD", WATCH).status == 200
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_clients_that_do_not_read_cost_a_bounded_buffer_and_miss_nothing(tmp_path):
     clients, changes = 100, 4000
     with Gsq(tmp_path / "gsq") as server:
