@@ -113,9 +113,15 @@ static void commit(struct world *w, enum record_op op, const char *namespace, co
 	commit_of(w, 1, op, namespace, name, r, version);
 }
 
+/* Flux may speak on a thread of its own meanwhile: see flux_says(). */
+static uint64_t next_version(struct world *w)
+{
+	return __atomic_add_fetch(&w->version, 1, __ATOMIC_RELAXED);
+}
+
 uint64_t put(struct world *w, const char *namespace, const char *name)
 {
-	uint64_t version = ++w->version;
+	uint64_t version = next_version(w);
 	CLEANUP(resource_unrefp) struct resource *r = make(namespace, name, version);
 	bool is_there = state_find(w->state, namespace, name) != NULL;
 
@@ -125,7 +131,7 @@ uint64_t put(struct world *w, const char *namespace, const char *name)
 
 uint64_t delete (struct world *w, const char *namespace, const char *name)
 {
-	uint64_t version = ++w->version;
+	uint64_t version = next_version(w);
 
 	commit(w, RECORD_DELETE, namespace, name, NULL, version);
 	return version;
@@ -133,7 +139,7 @@ uint64_t delete (struct world *w, const char *namespace, const char *name)
 
 uint64_t delete_held(struct world *w, const char *name)
 {
-	uint64_t version = ++w->version;
+	uint64_t version = next_version(w);
 
 	commit_of(w, 0, RECORD_DELETE, "default", name, NULL, version);
 	return version;
@@ -144,7 +150,7 @@ void hold(struct world *w, const char *name, enum hold_reason reason, const char
 	struct resource *accepted = state_find(w->state, "default", name);
 	CLEANUP(resource_unrefp) struct resource *r = NULL;
 
-	w->version++;
+	next_version(w);
 	assert_int_equal(resource_new_held(&r, accepted, reason, NULL, message, &err), 0);
 	commit(w, RECORD_HOLD, "default", name, r, accepted->version);
 }
@@ -154,7 +160,7 @@ void release(struct world *w, const char *name)
 	uint64_t version = state_find(w->state, "default", name)->version;
 	CLEANUP(resource_unrefp) struct resource *r = make("default", name, version);
 
-	w->version++;
+	next_version(w);
 	commit(w, RECORD_RELEASE, "default", name, r, version);
 }
 
@@ -178,7 +184,7 @@ void flux_says(struct world *w, uint64_t attempted, bool is_fetch, const char *m
 	struct tracker_flux flux = {
 		.is_failing = message != NULL,
 		.is_fetch = is_fetch,
-		.asked_us = w->version,
+		.asked_us = __atomic_load_n(&w->version, __ATOMIC_RELAXED),
 		.reason = message == NULL ? "" : "ReconciliationFailed",
 		.message = message == NULL ? "" : message,
 		.attempted = digest_at(attempted),
