@@ -97,18 +97,18 @@
 
 /* Cluster */
 #define LIMIT_KUBE_TICK_MS 50
-#define LIMIT_KUBE_BACKOFF_MS 10000u  /* longest pause before a watch is tried again */
-#define LIMIT_KUBE_PAGE 500           /* objects in one page of a list */
-#define LIMIT_KUBE_ANSWER (64 * MIB)  /* one answer; a page of large objects */
-#define LIMIT_KUBE_EVENT (4 * MIB)    /* one event of a watch; etcd holds objects of 1.5 MiB */
-#define LIMIT_KUBE_WATCH_S 300        /* one watch request; then the next goes on from there */
-#define LIMIT_KUBE_SILENCE_S 90       /* of a watch, then it is begun anew; most have bookmarks */
-#define LIMIT_KUBE_PARALLEL 32        /* requests at one time, watches included */
-#define LIMIT_CLUSTER_LOST_MS 10000   /* without a watch, then phases are unknown */
-#define LIMIT_CLUSTER_FIRST_MS 10000  /* start-up waits for the cluster's first answer */
-#define LIMIT_WAKE_MS 5000            /* Flux has not answered a wake by then: the next may go */
-#define LIMIT_TRACKED_COMMITS 64      /* of one catalog, that Flux may be at */
-#define LIMIT_FLUX_MESSAGE (32 * KIB) /* of a condition: as long as Kubernetes lets it be */
+#define LIMIT_KUBE_BACKOFF_MS 10000u /* longest pause before a watch is tried again */
+#define LIMIT_KUBE_PAGE 500          /* objects in one page of a list */
+#define LIMIT_KUBE_ANSWER (64 * MIB) /* one answer; a page of large objects */
+#define LIMIT_KUBE_EVENT (4 * MIB)   /* one event of a watch; etcd holds objects of 1.5 MiB */
+#define LIMIT_KUBE_WATCH_S 300       /* one watch request; then the next goes on from there */
+#define LIMIT_KUBE_SILENCE_S 90      /* of a watch, then it is begun anew; most have bookmarks */
+#define LIMIT_KUBE_PARALLEL 32       /* requests at one time, watches included */
+#define LIMIT_CLUSTER_LOST_MS 10000  /* without a watch, then phases are unknown */
+#define LIMIT_CLUSTER_FIRST_MS 10000 /* start-up waits for the cluster's first answer */
+#define LIMIT_WAKE_MS 5000           /* Flux has not answered a wake by then: the next may go */
+#define LIMIT_TRACKED_COMMITS 64     /* of one catalog, that Flux may be at */
+#define LIMIT_FLUX_MESSAGE 1023      /* of a condition; the rest is cut off */
 #define LIMIT_TRACKER_EVENT (16 * KIB)
 #define LIMIT_STATUS_OBJECT \
 	(16 * KIB)                  /* .status of an object in the cluster; larger is left out \

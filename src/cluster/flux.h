@@ -26,7 +26,7 @@
 struct flux_failure {
 	bool is_failing;
 	char reason[64];
-	char message[1024];
+	char message[LIMIT_FLUX_MESSAGE + 1];
 };
 
 struct flux_source {

@@ -101,7 +101,7 @@ struct tracker_status {
 	uint64_t version;                /* in the cluster; 0: none */
 	char revision[DIGEST_TEXT_SIZE]; /* of the catalog that Flux applied last, or "" */
 	char reason[64];                 /* "" where there is none */
-	char message[1024];
+	char message[LIMIT_FLUX_MESSAGE + 1];
 	uint64_t since_us; /* realtime; of the phase */
 	struct buf object; /* .status of the object, JSON; empty: none. Only where asked for */
 };
