@@ -333,9 +333,12 @@ struct flux_catalog *flux_see_kustomization(struct flux *f, const json_t *object
 	return c;
 }
 
-/* ---- what a message is about ---- */
+void flux_add_request(struct buf *b, const char *token)
+{
+	buf_printf(b, "{\"metadata\":{\"annotations\":{\"" FLUX_REQUESTED "\":\"%s\"}}}", token);
+}
 
-#define KIND "PlatformResource/"
+/* ---- what a message is about ---- */
 
 static bool read_name(const char **at, char ret[LIMIT_NAME + 1])
 {
@@ -351,9 +354,10 @@ static bool read_name(const char **at, char ret[LIMIT_NAME + 1])
 bool flux_message_object(const char *message, char namespace[LIMIT_NAME + 1],
 	char name[LIMIT_NAME + 1], const char **rest)
 {
-	const char *at = message + strlen(KIND);
+	const char *at = message + strlen(FLUX_OBJECT);
 
-	if (strncmp(message, KIND, strlen(KIND)) != 0 || !read_name(&at, namespace) || *at++ != '/')
+	if (strncmp(message, FLUX_OBJECT, strlen(FLUX_OBJECT)) != 0 || !read_name(&at, namespace) ||
+		*at++ != '/')
 		return false;
 	*rest = at;
 	return read_name(rest, name);

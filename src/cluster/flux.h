@@ -83,6 +83,7 @@ void flux_done(struct flux *f);
 /* Adds it where it is not known; NULL without memory. Stays where it is until flux_done(). */
 struct flux_catalog *flux_catalog(struct flux *f, const char *repository) MUST_CHECK;
 
+#define FLUX_OBJECT "PlatformResource/"
 /* The object that a message of Flux is about, which it begins with:
  * "PlatformResource/<namespace>/<name> dry-run failed ...". Nothing further on is looked at, for
  * there users are quoted. rest: what follows the name. False: it is about none of ours. */
@@ -104,5 +105,8 @@ void flux_synced_kustomizations(struct flux *f);
 /* "gitops-squared-catalog" and "gitops-squared-resources" for the root, else the same name. */
 void flux_source_path(const char *repository, char ret[256]);
 void flux_kustomization_path(const char *repository, char ret[256]);
+
+/* Appends the merge patch that has an object of Flux reconciled now. */
+void flux_add_request(struct buf *b, const char *token);
 
 #endif

@@ -297,13 +297,13 @@ static bool sees_patch(struct repartition *r)
 	return true;
 }
 
-static void patch_root(struct repartition *r, const char *body)
+static void patch_root(struct repartition *r, struct slice body)
 {
 	char path[256];
 
 	flux_kustomization_path(CATALOG_REPOSITORY, path);
 	r->patching = true;
-	kube_patch(r->options.kube, path, slice_of(body), patched, r);
+	kube_patch(r->options.kube, path, body, patched, r);
 	r->next_ms = clock_monotonic_ms() + RETRY_MS;
 }
 
@@ -313,8 +313,8 @@ static bool set_root(struct repartition *r, bool prunes)
 	const struct flux_catalog *root = flux_catalog(r->options.flux, CATALOG_REPOSITORY);
 
 	if (root != NULL && root->kustomization.is_there && root->kustomization.prunes != prunes)
-		patch_root(
-			r, prunes ? "{\"spec\":{\"prune\":true}}" : "{\"spec\":{\"prune\":false}}");
+		patch_root(r, slice_of(prunes ? "{\"spec\":{\"prune\":true}}"
+					      : "{\"spec\":{\"prune\":false}}"));
 	return is_set(r, CATALOG_REPOSITORY, prunes);
 }
 
@@ -322,7 +322,7 @@ static bool set_root(struct repartition *r, bool prunes)
 static bool root_came_again(struct repartition *r)
 {
 	const struct flux_catalog *root = flux_catalog(r->options.flux, CATALOG_REPOSITORY);
-	char body[160];
+	CLEANUP(buf_done) struct buf body = BUF_INIT(KIB);
 
 	if (root != NULL && r->token[0] != '\0' &&
 		strcmp(root->kustomization.handled, r->token) == 0)
@@ -331,9 +331,8 @@ static bool root_came_again(struct repartition *r)
 	if (r->token[0] == '\0')
 		snprintf(r->token, sizeof(r->token), "%llu",
 			(unsigned long long)clock_realtime_us());
-	snprintf(body, sizeof(body),
-		"{\"metadata\":{\"annotations\":{\"" FLUX_REQUESTED "\":\"%s\"}}}", r->token);
-	patch_root(r, body);
+	flux_add_request(&body, r->token);
+	patch_root(r, buf_slice(&body));
 	return false;
 }
 
@@ -385,7 +384,7 @@ static void keep_root_frozen(struct repartition *r)
 	const struct flux_catalog *root = flux_catalog(r->options.flux, CATALOG_REPOSITORY);
 
 	if (root != NULL && root->kustomization.is_there && root->kustomization.prunes)
-		patch_root(r, "{\"spec\":{\"prune\":false}}");
+		patch_root(r, SLICE("{\"spec\":{\"prune\":false}}"));
 }
 
 /* Has Flux moved everything, and may catalogs prune again? */

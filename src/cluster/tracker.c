@@ -68,15 +68,15 @@ void tracker_unlock_and_tell(struct tracker *t)
 
 /* ---- what follows from what is known ---- */
 
-/* Flux's message begins with the object that it is about; what follows quotes users. */
 static bool is_named(const struct tracked *e, const char *message)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-	const char *name = message + strlen(OBJECT_PREFIX);
-	size_t n = strlen(e->key);
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+	const char *rest;
 
-	return strncmp(name, e->key, n) == 0 &&
-	       (name[n] == '\0' || strchr(letters, name[n]) == NULL);
+	return flux_message_object(message, namespace, name, &rest) &&
+	       strncmp(e->key, namespace, e->namespace_len) == 0 &&
+	       namespace[e->namespace_len] == '\0' &&
+	       strcmp(e->key + e->namespace_len + 1, name) == 0;
 }
 
 /* What a failure of the catalog means for something of it that is not yet there. A failed attempt
@@ -541,12 +541,14 @@ void tracker_lost(struct tracker *t, const char *why)
 /* Flux's message, of which only the beginning may be kept. */
 static void set_message(struct tracked_catalog *c, const char *message)
 {
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
 	size_t n = strnlen(message, LIMIT_FLUX_MESSAGE);
+	const char *rest;
 
 	free(c->message);
 	c->message = n == 0 ? NULL : slice_dup((struct slice){message, n});
-	c->names_objects = c->message != NULL &&
-			   strncmp(c->message, OBJECT_PREFIX, strlen(OBJECT_PREFIX)) == 0;
+	c->names_objects =
+		c->message != NULL && flux_message_object(c->message, namespace, name, &rest);
 }
 
 /* True where that is news to those that have failed. Flux says of a catalog that it cannot build

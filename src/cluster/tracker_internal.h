@@ -4,6 +4,7 @@
 #define CLUSTER_TRACKER_INTERNAL_H
 
 #include "base/siphash.h"
+#include "cluster/flux.h"
 #include "cluster/tracker.h"
 
 #include <pthread.h>
@@ -128,8 +129,6 @@ void tracked_place(struct tracker *t, struct tracked *e);
 void tracked_each(
 	struct tracker *t, void (*fn)(struct tracker *t, struct tracked *e, void *arg), void *arg);
 void tracked_free_all(struct tracker *t);
-/* "PlatformResource/", with which Flux's messages name our objects. */
-#define OBJECT_PREFIX "PlatformResource/"
 void tracked_namespace(const struct tracked *e, char ret[LIMIT_NAME + 1]);
 
 /* Finds or adds; NULL without memory. */

@@ -67,28 +67,17 @@ static void explain(
 	utf8_make_printable(ret->reason, true);
 }
 
-/* The first object that Flux's message names: "PlatformResource/<namespace>/<name>". */
-static struct slice first_object(const char *message)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-/";
-	const char *at = strstr(message, OBJECT_PREFIX);
-
-	if (at == NULL)
-		return SLICE("another object");
-	return (struct slice){
-		at, strlen(OBJECT_PREFIX) + strspn(at + strlen(OBJECT_PREFIX), letters)};
-}
-
 static void explain_blocked(
 	struct tracker_status *ret, const struct tracked_catalog *c, const char *what)
 {
 	const char *message = c->message == NULL ? "" : c->message;
-	struct slice object = first_object(message);
-	char before[256];
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1], before[256];
+	const char *rest;
 
-	if (c->names_objects)
+	if (flux_message_object(message, namespace, name, &rest))
 		snprintf(before, sizeof(before),
-			"Flux %s of this catalog until it accepts %.*s: ", what, SLICE_ARG(object));
+			"Flux %s of this catalog until it accepts " FLUX_OBJECT "%s/%s: ", what,
+			namespace, name);
 	else
 		snprintf(before, sizeof(before), "Flux %s of this catalog: ", what);
 	explain(ret, "Blocked", before, message);

@@ -54,11 +54,6 @@ static void sent_done(int status UNUSED, json_t *object UNUSED, const struct err
 			LOG_STR("reason", err->text));
 }
 
-static void add_body(struct buf *b, const char *token)
-{
-	buf_printf(b, "{\"metadata\":{\"annotations\":{\"" FLUX_REQUESTED "\":\"%s\"}}}", token);
-}
-
 /* Never the same twice, or a wake that is handled would seem to be the next one too. */
 static uint64_t next_token(struct waker *w)
 {
@@ -82,7 +77,7 @@ static void send_wake(struct waker *w, struct flux_catalog *c, struct flux_wake 
 	snprintf(wake->token, sizeof(wake->token), "%llu", (unsigned long long)next_token(w));
 	*sent = (struct sent){.waker = w, .catalog = c, .wake = wake};
 	memcpy(sent->token, wake->token, sizeof(sent->token));
-	add_body(&body, wake->token);
+	flux_add_request(&body, wake->token);
 	if (wake == &c->retry)
 		flux_kustomization_path(c->repository, path);
 	else
