@@ -28,6 +28,8 @@ void answer_error_init(struct http_reply *reply, const struct error *err)
 	answer_json_init(reply, error_status(err->code));
 	if (retry_after_s > 0)
 		http_reply_header(reply, "Retry-After", "%u", retry_after_s);
+	if (err->code == ERROR_UNAUTHORIZED)
+		http_reply_header(reply, "WWW-Authenticate", "Bearer realm=\"gitops-squared\"");
 	answer_error_body(err, &reply->body);
 }
 

@@ -3,62 +3,14 @@
 
 #include "api/answer.h"
 #include "api/change.h"
+#include "api/list.h"
+#include "api/routes.h"
 #include "api/watch.h"
+#include "auth/gate.h"
 #include "http/access.h"
 #include "http/uri.h"
 
 #include <stdio.h>
-
-/* ---- routes ---- */
-
-static void get_health(struct http_exchange *x, struct call *call UNUSED)
-{
-	answer_ok(x);
-}
-
-static void get_ready(struct http_exchange *x, struct call *call)
-{
-	struct error err = ERROR_INIT;
-
-	if (publisher_ready(call->api->publisher, &err) != 0)
-		answer_error(x, &err);
-	else if (publisher_writable(call->api->publisher, &err) != 0)
-		answer_ok_but(x, err.text);
-	else
-		answer_ok(x);
-}
-
-struct route {
-	const char *path; /* {namespace} and {name} stand for one segment */
-	bool probe;       /* asked over and over */
-	struct {
-		const char *method; /* GET serves HEAD too */
-		void (*handle)(struct http_exchange *x, struct call *call);
-	} methods[3];
-};
-
-#define ON_A_RESOURCE \
-	{"GET", resource_get}, {"PUT", resource_put}, \
-	{ \
-		"DELETE", resource_delete \
-	}
-
-static const struct route routes[] = {
-	{"/healthz", true, {{"GET", get_health}}},
-	{"/readyz", true, {{"GET", get_ready}}},
-	{"/metrics", true, {{"GET", get_metrics}}},
-	{"/api/v1/resources", false, {{"GET", resources_list}, {"POST", resources_post}}},
-	{"/api/v1/resources/{name}", false, {ON_A_RESOURCE}},
-	{"/api/v1/resources/{name}/status", false, {{"GET", resource_get_status}}},
-	{"/api/v1/namespaces/{namespace}/resources", false,
-		{{"GET", resources_list}, {"POST", resources_post}}},
-	{"/api/v1/namespaces/{namespace}/resources/{name}", false, {ON_A_RESOURCE}},
-	{"/api/v1/namespaces/{namespace}/resources/{name}/status", false,
-		{{"GET", resource_get_status}}},
-	{"/api/v1/watch", false, {{"GET", watch_get}}},
-	{"/api/v1/namespaces/{namespace}/watch", false, {{"GET", watch_get}}},
-	{"/api/v1/layout", false, {{"GET", layout_get}, {"PUT", layout_put}}},
-};
 
 /* ---- matching ---- */
 
@@ -108,34 +60,16 @@ static void answer_method(struct http_exchange *x, const struct route *route)
 	struct http_reply reply;
 	char allow[64] = "";
 
-	for (size_t i = 0; i < ARRAY_SIZE(route->methods) && route->methods[i].method != NULL;
-		i++) {
+	for (const struct route_method *m = route->methods; m->method != NULL; m++) {
 		size_t len = strlen(allow);
-		const char *method = route->methods[i].method;
 
-		snprintf(allow + len, sizeof(allow) - len, "%s%s%s", len > 0 ? ", " : "", method,
-			strcmp(method, "GET") == 0 ? ", HEAD" : "");
+		snprintf(allow + len, sizeof(allow) - len, "%s%s%s", len > 0 ? ", " : "", m->method,
+			strcmp(m->method, "GET") == 0 ? ", HEAD" : "");
 	}
 	error_set(&err, ERROR_METHOD, "this path answers to %s", allow);
 	answer_error_init(&reply, &err);
 	http_reply_header(&reply, "Allow", "%s", allow);
 	http_exchange_reply(x, &reply);
-}
-
-static void dispatch(struct http_exchange *x, const struct route *route, struct call *call)
-{
-	struct slice method = http_exchange_head(x)->method;
-
-	if (slice_eq(method, SLICE("HEAD")))
-		method = SLICE("GET");
-	for (size_t i = 0; i < ARRAY_SIZE(route->methods) && route->methods[i].method != NULL;
-		i++) {
-		if (slice_eq(method, slice_of(route->methods[i].method))) {
-			route->methods[i].handle(x, call);
-			return;
-		}
-	}
-	answer_method(x, route);
 }
 
 static void answer_no_route(struct http_exchange *x, bool bad_name)
@@ -155,12 +89,66 @@ static void answer_no_route(struct http_exchange *x, bool bad_name)
 	answer_error(x, &err);
 }
 
+/* ---- the gate ---- */
+
+/* The namespace that the rule is about. Where the query cannot be read it is the path's, and the
+ * handler says what is wrong with it. */
+static const char *scope_of(
+	const struct route_method *method, const struct http_exchange *x, struct call *call)
+{
+	const char *path = call_path_namespace(x, call);
+	struct slice query = http_exchange_query(x);
+
+	snprintf(call->scope, sizeof(call->scope), "%s", call->namespace);
+	if (method->scope == SCOPE_EVERYWHERE)
+		snprintf(call->scope, sizeof(call->scope), AUTH_EVERYWHERE);
+	else if (method->scope == SCOPE_LIST)
+		list_query_scope(call->scope, path, query);
+	else if (method->scope == SCOPE_WATCH)
+		watch_query_scope(call->scope, path, query);
+	return call->scope;
+}
+
+static void passed(
+	struct http_exchange *x, struct subject *subject, const struct error *err, void *arg)
+{
+	struct call *call = arg;
+
+	if (x == NULL)
+		return;
+	if (err->code != ERROR_NONE) {
+		answer_error(x, err);
+		return;
+	}
+	call->subject = subject_ref(subject);
+	call->method->handle(x, call);
+}
+
+static void dispatch(struct http_exchange *x, const struct route *route, struct call *call)
+{
+	struct slice method = http_exchange_head(x)->method;
+	const struct route_method *m = route->methods;
+
+	if (slice_eq(method, SLICE("HEAD")))
+		method = SLICE("GET");
+	while (m->method != NULL && !slice_eq(method, slice_of(m->method)))
+		m++;
+	call->method = m;
+	if (m->method == NULL)
+		answer_method(x, route);
+	else if (m->scope == SCOPE_OPEN)
+		m->handle(x, call);
+	else
+		gate_ask(x, call->api->auth, m->action, scope_of(m, x, call), passed, call);
+}
+
 static void call_free(void *arg)
 {
 	struct call *call = arg;
 
 	if (call->waiting != NULL)
 		change_left(call->waiting);
+	subject_unref(call->subject);
 	free(call);
 }
 
@@ -178,15 +166,15 @@ static void handle(struct http_exchange *x, void *arg)
 	}
 	http_exchange_set_data(x, call, call_free);
 	call->api = arg;
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+	for (const struct route *route = api_routes; route->path != NULL; route++) {
 		int matched;
 
 		snprintf(call->namespace, sizeof(call->namespace), "default");
-		matched = match(routes[i].path, http_exchange_path(x), call);
+		matched = match(route->path, http_exchange_path(x), call);
 		if (matched != 0)
-			http_exchange_set_route(x, routes[i].path, routes[i].probe);
+			http_exchange_set_route(x, route->path, route->probe);
 		if (matched == 1) {
-			dispatch(x, &routes[i], call);
+			dispatch(x, route, call);
 			return;
 		}
 		bad_name = bad_name || matched == -1;
@@ -242,6 +230,7 @@ int api_new(struct api **ret, const struct api_options *options, struct error *e
 	if (api == NULL)
 		return error_no_memory(err);
 	api->publisher = options->publisher;
+	api->auth = options->auth;
 	api->cluster = options->cluster;
 	api->tracker = cluster_tracker(api->cluster);
 	api->embedded = options->embedded;
@@ -250,7 +239,7 @@ int api_new(struct api **ret, const struct api_options *options, struct error *e
 		embedded_measure(api->embedded);
 	if (add_namespaces(api, slice_of(options->namespaces), err) != 0 ||
 		wait_room_new(&api->waits, err) != 0 ||
-		watch_room_new(&api->watches, cluster_feed(api->cluster), err) != 0) {
+		watch_room_new(&api->watches, cluster_feed(api->cluster), api->auth, err) != 0) {
 		api_free(api);
 		return -1;
 	}

@@ -3,6 +3,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "auth/auth.h"
 #include "cluster/cluster.h"
 #include "http/server.h"
 #include "publish/publisher.h"
@@ -12,6 +13,7 @@ struct api;
 
 struct api_options {
 	struct publisher *publisher; /* borrowed */
+	struct auth *auth;           /* borrowed: who may do what */
 	struct cluster *cluster;     /* borrowed; with or without a cluster to watch */
 	const char *namespaces;      /* comma-separated; those known to exist in the cluster */
 	struct embedded *embedded;   /* borrowed, for its metrics; NULL with a remote registry */

@@ -10,8 +10,11 @@ struct wait_room;
 struct watch_room;
 struct change;
 
+struct route_method;
+
 struct api {
 	struct publisher *publisher;
+	struct auth *auth;
 	struct cluster *cluster;
 	struct tracker *tracker;   /* the cluster's */
 	struct embedded *embedded; /* NULL with a remote registry */
@@ -32,6 +35,9 @@ struct call {
 	struct api *api;
 	char namespace[LIMIT_NAME + 1]; /* "default" where the path names none */
 	char name[LIMIT_NAME + 1];
+	const struct route_method *method;
+	char scope[LIMIT_NAME + 1]; /* the namespace that was asked about, or AUTH_EVERYWHERE */
+	struct subject *subject;    /* who may do this, as was found; NULL on an open route */
 	struct wait_query wait;
 	struct change *waiting; /* for the cluster (api/change.h); NULL: it does not */
 };
@@ -39,7 +45,13 @@ struct call {
 /* The namespace, where it is the path that says it, or NULL. */
 const char *call_path_namespace(const struct http_exchange *x, const struct call *call);
 
+/* Who makes the change, and why they say so; ERROR_INVALID: X-Change-Reason is no text. */
+int call_author(struct author **ret, const struct http_exchange *x, const struct call *call,
+	struct error *err) MUST_CHECK;
+
 /* Handlers; call is the exchange's data. */
+void get_health(struct http_exchange *x, struct call *call);
+void get_ready(struct http_exchange *x, struct call *call);
 void resources_list(struct http_exchange *x, struct call *call);
 void resources_post(struct http_exchange *x, struct call *call);
 void resource_get(struct http_exchange *x, struct call *call);
@@ -48,6 +60,9 @@ void resource_delete(struct http_exchange *x, struct call *call);
 void resource_get_status(struct http_exchange *x, struct call *call);
 void layout_get(struct http_exchange *x, struct call *call);
 void layout_put(struct http_exchange *x, struct call *call);
+void freeze_get(struct http_exchange *x, struct call *call);
+void freeze_put(struct http_exchange *x, struct call *call);
+void freeze_delete(struct http_exchange *x, struct call *call);
 void watch_get(struct http_exchange *x, struct call *call);
 void get_metrics(struct http_exchange *x, struct call *call);
 

@@ -114,12 +114,13 @@ static int read_layout(struct layout *ret, struct slice body, struct error *err)
 
 static void put_body(struct http_exchange *x, struct slice body, void *arg)
 {
+	CLEANUP(author_unrefp) struct author *author = NULL;
 	struct call *call = arg;
 	struct error err = ERROR_INIT;
 	struct layout to;
 
-	if (read_layout(&to, body, &err) != 0 ||
-		cluster_repartition(call->api->cluster, &to, &err) != 0)
+	if (read_layout(&to, body, &err) != 0 || call_author(&author, x, call, &err) != 0 ||
+		cluster_repartition(call->api->cluster, &to, author, &err) != 0)
 		answer_error(x, &err);
 	else
 		answer_layout(x, call, 202);

@@ -10,6 +10,7 @@
 #ifndef API_LIST_H
 #define API_LIST_H
 
+#include "auth/action.h"
 #include "catalog/state.h"
 #include "cluster/tracker.h"
 #include "http/server.h"
@@ -34,6 +35,10 @@ struct list_query {
 int list_query_parse(struct list_query *ret, const char *path_namespace, struct slice query,
 	struct error *err) MUST_CHECK;
 void list_query_done(struct list_query *q);
+
+/* The namespace that such a query lists, or AUTH_EVERYWHERE; as it is where it cannot be read. */
+void list_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, struct slice query);
+
 /* Appends what goes on with the list after this resource, as "continue": no character of it needs
  * an escape in JSON or in a query. */
 void list_query_add_token(const struct list_query *q, const struct resource *last, struct buf *ret);

@@ -159,6 +159,15 @@ int list_query_parse(
 	return 0;
 }
 
+void list_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, struct slice query)
+{
+	CLEANUP(list_query_done) struct list_query q = {0};
+	struct error ignored = ERROR_INIT;
+
+	if (list_query_parse(&q, path_namespace, query, &ignored) == 0)
+		snprintf(scope, LIMIT_NAME + 1, "%s", q.all ? AUTH_EVERYWHERE : q.namespace);
+}
+
 void list_query_done(struct list_query *q)
 {
 	free(q->region);

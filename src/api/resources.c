@@ -133,12 +133,29 @@ static int check_namespace(const struct call *call, struct error *err)
 	return -1;
 }
 
+int call_author(struct author **ret, const struct http_exchange *x, const struct call *call,
+	struct error *err)
+{
+	struct slice why = http_head_get(http_exchange_head(x), "x-change-reason");
+
+	if (author_new(ret, call->subject->name, http_exchange_peer(x), why, err) == 0)
+		return 0;
+	return error_wrap(err, "X-Change-Reason");
+}
+
 static void put(struct http_exchange *x, struct call *call, struct intent *intent)
 {
-	struct change *change = change_new(x, call, intent->name, &call->wait);
+	CLEANUP(author_unrefp) struct author *author = NULL;
+	struct error err = ERROR_INIT;
+	struct change *change;
 
+	if (call_author(&author, x, call, &err) != 0) {
+		answer_error(x, &err);
+		return;
+	}
+	change = change_new(x, call, intent->name, &call->wait);
 	if (change != NULL)
-		publisher_put(call->api->publisher, intent, change_decided, change);
+		publisher_put(call->api->publisher, intent, author, change_decided, change);
 }
 
 static void post_body(struct http_exchange *x, struct slice body, void *arg)
@@ -189,15 +206,17 @@ void resource_put(struct http_exchange *x, struct call *call)
 
 void resource_delete(struct http_exchange *x, struct call *call)
 {
+	CLEANUP(author_unrefp) struct author *author = NULL;
 	struct error err = ERROR_INIT;
 	struct change *change;
 
-	if (wait_query_parse(&call->wait, http_exchange_query(x), &err) != 0) {
+	if (wait_query_parse(&call->wait, http_exchange_query(x), &err) != 0 ||
+		call_author(&author, x, call, &err) != 0) {
 		answer_error(x, &err);
 		return;
 	}
 	change = change_new(x, call, call->name, &call->wait);
 	if (change != NULL)
-		publisher_delete(
-			call->api->publisher, call->namespace, call->name, change_decided, change);
+		publisher_delete(call->api->publisher, call->namespace, call->name, author,
+			change_decided, change);
 }

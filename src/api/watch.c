@@ -22,6 +22,7 @@ METRIC_GAUGE(api_metric_watchers, 1, "gsq_api_watchers", "Streams of events that
 
 struct watch_room {
 	struct feed *feed;
+	struct auth *auth;
 	pthread_t thread;
 	sem_t wake; /* there are events, or the end */
 	atomic_bool stopping;
@@ -36,6 +37,9 @@ struct watch_room {
 struct watcher {
 	struct watch_room *room;
 	struct feed_position position;
+	struct subject *subject;    /* who watches; */
+	char scope[LIMIT_NAME + 1]; /* the namespace that they were allowed, or AUTH_EVERYWHERE */
+	unsigned generation;        /* of auth_still() */
 	bool begun;
 	bool gone;      /* what the client has seen last is not known any more */
 	bool broken;    /* it cannot be woken */
@@ -82,6 +86,15 @@ static void add_begin(struct watcher *w, struct buf *piece)
 	w->begun = true;
 }
 
+/* Whoever comes again is asked who they are, and told. */
+static void add_end(struct buf *piece)
+{
+	buf_puts(piece,
+		"event: end\ndata: {\"message\":\"what this stream was opened with does not "
+		"count any more: the token has expired or was revoked, or the role was "
+		"taken away\"}\n\n");
+}
+
 static int next(void *arg, struct buf *piece)
 {
 	struct watcher *w = arg;
@@ -91,6 +104,10 @@ static int next(void *arg, struct buf *piece)
 		return 0;
 	if (w->broken)
 		return -1;
+	if (!auth_still(w->room->auth, w->subject, ACTION_WATCH, w->scope, &w->generation)) {
+		add_end(piece);
+		return 0;
+	}
 	if (!w->begun) {
 		add_begin(w, piece);
 		return 1;
@@ -115,6 +132,7 @@ static int next(void *arg, struct buf *piece)
 
 static void watcher_free(struct watcher *w)
 {
+	subject_unref(w->subject);
 	free(w);
 }
 
@@ -248,32 +266,54 @@ static const struct param parameters[] = {
 	{"lastEventId", read_id},
 };
 
+static int read_params(
+	struct watch_query *ret, const char *path_namespace, struct slice query, struct error *err)
+{
+	struct watch_query q = {.path_namespace = path_namespace};
+
+	if (path_namespace != NULL)
+		snprintf(q.namespace, sizeof(q.namespace), "%s", path_namespace);
+	if (params_read(query, parameters, ARRAY_SIZE(parameters),
+		    "a watch takes the parameters namespace and lastEventId", &q, err) != 0)
+		return -1;
+	*ret = q;
+	return 0;
+}
+
 /* The header is what a browser sends when it comes back, and says more than the URL of the first
  * time. */
 static int read_query(struct watch_query *ret, const struct http_exchange *x, struct call *call,
 	struct error *err)
 {
 	struct slice id = http_head_get(http_exchange_head(x), "last-event-id");
-	struct watch_query q = {.path_namespace = call_path_namespace(x, call)};
 
-	if (q.path_namespace != NULL)
-		snprintf(q.namespace, sizeof(q.namespace), "%s", q.path_namespace);
-	if (params_read(http_exchange_query(x), parameters, ARRAY_SIZE(parameters),
-		    "a watch takes the parameters namespace and lastEventId", &q, err) != 0)
+	if (read_params(ret, call_path_namespace(x, call), http_exchange_query(x), err) != 0)
 		return -1;
 	if (id.n > 0)
-		set_id(&q, id);
-	*ret = q;
+		set_id(ret, id);
 	return 0;
 }
 
-static struct watcher *watcher_new(struct watch_room *room, const struct watch_query *q)
+void watch_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, struct slice query)
 {
+	struct error ignored = ERROR_INIT;
+	struct watch_query q;
+
+	if (read_params(&q, path_namespace, query, &ignored) == 0)
+		snprintf(scope, LIMIT_NAME + 1, "%s",
+			q.namespace[0] == '\0' ? AUTH_EVERYWHERE : q.namespace);
+}
+
+static struct watcher *watcher_new(const struct call *call, const struct watch_query *q)
+{
+	struct watch_room *room = call->api->watches;
 	struct watcher *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return NULL;
 	w->room = room;
+	w->subject = subject_ref(call->subject);
+	snprintf(w->scope, sizeof(w->scope), "%s", call->scope);
 	w->beats = atomic_load(&room->beats);
 	w->gone = q->by_id && !feed_position_after(&w->position, room->feed, slice_of(q->id));
 	if (w->gone || !q->by_id)
@@ -294,7 +334,7 @@ void watch_get(struct http_exchange *x, struct call *call)
 		answer_error(x, &err);
 		return;
 	}
-	w = watcher_new(room, &query);
+	w = watcher_new(call, &query);
 	if (w == NULL) {
 		error_no_memory(&err);
 		answer_error(x, &err);
@@ -376,7 +416,7 @@ static void *run(void *arg)
 
 /* ---- life ---- */
 
-int watch_room_new(struct watch_room **ret, struct feed *feed, struct error *err)
+int watch_room_new(struct watch_room **ret, struct feed *feed, struct auth *auth, struct error *err)
 {
 	struct watch_room *room = calloc(1, sizeof(*room));
 	int rc;
@@ -384,6 +424,7 @@ int watch_room_new(struct watch_room **ret, struct feed *feed, struct error *err
 	if (room == NULL)
 		return error_no_memory(err);
 	room->feed = feed;
+	room->auth = auth;
 	LIST_INIT(&room->watchers);
 	metric_set(&api_metric_watchers, METRIC_NO_LABELS, 0);
 	AZ(sem_init(&room->wake, 0, 0));

@@ -9,12 +9,17 @@
 #ifndef API_WATCH_H
 #define API_WATCH_H
 
+#include "auth/auth.h"
 #include "cluster/feed.h"
 
 struct watch_room;
 
-/* Starts the thread. The feed is borrowed. */
-int watch_room_new(struct watch_room **ret, struct feed *feed, struct error *err) MUST_CHECK;
+/* The namespace that such a query watches, or AUTH_EVERYWHERE; as it is where it cannot be read. */
+void watch_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, struct slice query);
+
+/* Starts the thread. The feed is borrowed, and auth, which says whether a stream may go on. */
+int watch_room_new(struct watch_room **ret, struct feed *feed, struct auth *auth,
+	struct error *err) MUST_CHECK;
 void watch_room_stop(struct watch_room *room); /* ends the thread and all streams */
 void watch_room_free(struct watch_room *room); /* stopped; no stream is left */
 

@@ -29,8 +29,9 @@
 #define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
 #define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
 #define LIMIT_HTTP_REQUEST_ID 128
-#define LIMIT_HTTP_LOOPS 64  /* event loops, one per core */
-#define LIMIT_DRAIN_MS 20000 /* SIGTERM: open requests get this long */
+#define LIMIT_TLS_PEM (256 * KIB) /* a certificate with those in between, or a key */
+#define LIMIT_HTTP_LOOPS 64       /* event loops, one per core */
+#define LIMIT_DRAIN_MS 20000      /* SIGTERM: open requests get this long */
 
 /* API */
 #define LIMIT_API_BODY (1 * MIB)
@@ -50,15 +51,56 @@
 #define LIMIT_NAMESPACES 1000
 #define LIMIT_INTENT_YAML (64 * KIB) /* one rendered PlatformResource */
 
+/* Identity and permission */
+#define LIMIT_SUBJECT 384           /* a name or group, with the prefix of its method */
+#define LIMIT_GROUPS 200            /* of one subject */
+#define LIMIT_CREDENTIAL (16 * KIB) /* a token, as it comes */
+#define LIMIT_TOKEN_ROWS 10000      /* API tokens in the file */
+#define LIMIT_TOKEN_FILE (8 * MIB)
+#define LIMIT_POLICY_RULES 10000
+#define LIMIT_CLOCK_SKEW_S 60  /* between an issuer's clock and ours */
+#define LIMIT_JWKS (256 * KIB) /* one document of keys */
+#define LIMIT_JWKS_KEYS 100
+#define LIMIT_JWKS_MS 5000       /* each of the two requests for them */
+#define LIMIT_JWKS_AGAIN_S 10    /* between two fetches because of an unknown kid */
+#define LIMIT_JWKS_FRESH_S 300   /* then keys are fetched again */
+#define LIMIT_JWKS_STALE_S 86400 /* without an answer, then they count no more */
+#define LIMIT_JWKS_WAITING 1024  /* tokens that wait for keys */
+#define LIMIT_REVIEW_S 30        /* how long an answer of Kubernetes counts: a revoked token, too */
+#define LIMIT_REVIEW_NO_S 5      /* likewise, a refusal */
+#define LIMIT_REVIEWS 8192       /* of them in memory */
+#define LIMIT_REVIEWS_WAITING 1024   /* questions to Kubernetes, */
+#define LIMIT_REVIEWS_PARALLEL 16    /* and those sent: Flux's wakes go the same way */
+#define LIMIT_REVIEW_MS 10000        /* for an answer of Kubernetes, or of who it asks */
+#define LIMIT_REVIEWED_S 600         /* how long its word on who it is holds for a stream */
+#define LIMIT_RATE 1000000           /* requests a second of one subject */
+#define LIMIT_LOGIN_BURST 20         /* credentials of one address that may fail at once, */
+#define LIMIT_LOGIN_PER_MINUTE 20    /* and then so many a minute */
+#define LIMIT_REGISTRY_TOKEN_S 300   /* a token of the registry's /token */
+#define LIMIT_REGISTRY_SUBJECTS 4096 /* that have one */
+#define LIMIT_REGISTRY_SCOPES 32     /* in one of them */
+#define LIMIT_TOKEN_FORM (64 * KIB)  /* a request for one */
+#define LIMIT_CATALOG_STEPS 4096     /* queries for a page of _catalog, where most is hidden */
+#define LIMIT_AUDIT_LINE (16 * KIB) /* one change, as JSON */
+#define LIMIT_REASON 1000            /* X-Change-Reason, and why a store is frozen */
+
+/* Signatures */
+#define LIMIT_KEY_FILE (64 * KIB)  /* PEM */
+#define LIMIT_SIGN_KEYS 16         /* public keys that count at one time */
+#define LIMIT_SIGNATURE (16 * KIB) /* each blob and manifest of one, as we write it, */
+#define LIMIT_SIGNATURE_LAYERS 100 /* and signatures in one manifest, as we read it */
+
 /* Catalog: Flux stores the inventory of one catalog in one etcd object */
 #define LIMIT_CATALOG_RESOURCES 5000
 #define LIMIT_CATALOG_WARN 1000
 #define LIMIT_CATALOG_LAYER (64 * MIB)
 #define LIMIT_CATALOG_TAR (256 * MIB)
 #define LIMIT_PAGE 24 /* intents in one page: pages average 15 */
-/* Two objects each: the root holds as many as any other catalog may, and Flux applies them all
- * again, at 4-7 ms an object, whenever a catalog is added. */
-#define LIMIT_ROOT_CATALOGS (LIMIT_CATALOG_RESOURCES / 2)
+/* The root holds as many objects as any other catalog may, and Flux applies them all again, at
+ * 4-7 ms an object, whenever a catalog is added: two for each catalog, and with accounts two for
+ * each namespace. */
+#define LIMIT_ROOT_OBJECTS LIMIT_CATALOG_RESOURCES
+#define LIMIT_ROOT_CATALOGS (LIMIT_ROOT_OBJECTS / 2)
 #define LIMIT_LAYOUT_CATALOGS LIMIT_ROOT_CATALOGS /* of one namespace */
 #define LIMIT_SECRET_NAME 253
 #define LIMIT_ROOT_FILE (4 * KIB) /* the objects of one catalog in the root */
@@ -87,6 +129,7 @@
 #define LIMIT_KEEP_DAYS 36500
 #define LIMIT_RETENTION_REQUEST_MS 5000 /* to a remote registry: a stop waits for it */
 #define LIMIT_PULLS 256            /* catalogs or artifacts held in memory as they were pulled */
+#define LIMIT_CHAIN_PULLS 64       /* likewise, commit records */
 #define LIMIT_TRACE 100000         /* records read back to find what a catalog's tag should name */
 #define LIMIT_FINDING (2 * KIB)    /* text of one difference */
 #define LIMIT_FSCK_ROUNDS 5        /* how often a difference is looked at again */

@@ -23,10 +23,20 @@ static const char *const step_names[] = {
 	[RECORD_SWITCH] = "switch",
 };
 
+const char *record_op_name(enum record_op op)
+{
+	ASSERT(op < RECORD_OPS_);
+	return op_names[op];
+}
+
 void record_done(struct record *r)
 {
 	free(r->who);
+	free(r->from);
 	free(r->why);
+	author_unref(r->frozen.by);
+	for (size_t i = 0; i < r->n_changes; i++)
+		author_unref(r->changes[i].author);
 	free(r->changes);
 	free(r->catalogs);
 	*r = (struct record){0};
@@ -35,6 +45,11 @@ void record_done(struct record *r)
 void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE])
 {
 	snprintf(ret, RECORD_TAG_SIZE, "c%" PRIu64, version);
+}
+
+struct record_freeze record_freeze_copy(const struct record_freeze *f)
+{
+	return (struct record_freeze){f->by == NULL ? NULL : author_ref(f->by), f->since};
 }
 
 /* ---- writing ---- */
@@ -46,17 +61,40 @@ static void member_digest(struct buf *b, const char *key, const struct digest *d
 	json_member_cstr(b, key, digest_format(d, text));
 }
 
+/* from and why may be NULL. */
+static void add_author(struct buf *b, const char *who, const char *from, const char *why)
+{
+	json_member_cstr(b, "who", who);
+	if (from != NULL)
+		json_member_cstr(b, "from", from);
+	if (why != NULL)
+		json_member_cstr(b, "why", why);
+}
+
 static void add_change(struct buf *b, const struct record_change *change)
 {
 	char tag[RESOURCE_TAG_SIZE];
 
 	resource_tag(change->version, tag);
 	json_begin_object(b);
-	json_member_cstr(b, "op", op_names[change->op]);
+	json_member_cstr(b, "op", record_op_name(change->op));
 	json_member_cstr(b, "namespace", change->namespace);
 	json_member_cstr(b, "name", change->name);
 	json_member_cstr(b, "version", tag);
 	member_digest(b, "digest", &change->digest);
+	if (change->author != NULL)
+		add_author(b, change->author->who, change->author->from, change->author->why);
+	json_end_object(b);
+}
+
+static void add_freeze(struct buf *b, const struct record_freeze *frozen)
+{
+	if (frozen->by == NULL)
+		return;
+	json_key(b, "frozen");
+	json_begin_object(b);
+	add_author(b, frozen->by->who, frozen->by->from, frozen->by->why);
+	json_member_u64(b, "since", frozen->since);
 	json_end_object(b);
 }
 
@@ -80,6 +118,13 @@ static void add_root(struct buf *b, const struct root_options *root)
 	if (root->woken) {
 		json_member_bool(b, "catalogsWoken", true);
 	}
+	if (root->accounts) {
+		json_member_bool(b, "catalogAccounts", true);
+	}
+	if (root->verify[0] != '\0')
+		json_member_cstr(b, "catalogVerify", root->verify);
+	if (root->ca[0] != '\0')
+		json_member_cstr(b, "catalogCa", root->ca);
 }
 
 static void add_repartition(struct buf *b, const struct record_repartition *repartition)
@@ -102,15 +147,14 @@ void record_write(const struct record *r, struct buf *ret)
 	json_member_u64(ret, "format", RECORD_FORMAT);
 	json_member_u64(ret, "version", r->version);
 	json_member_cstr(ret, "when", when);
-	json_member_cstr(ret, "who", r->who);
-	if (r->why != NULL)
-		json_member_cstr(ret, "why", r->why);
+	add_author(ret, r->who, r->from, r->why);
 	if (r->has_parent)
 		member_digest(ret, "parent", &r->parent);
 	add_layout(ret, &r->layout);
 	if (r->layout.kind == LAYOUT_SPLIT)
 		add_root(ret, &r->root);
 	add_repartition(ret, &r->repartition);
+	add_freeze(ret, &r->frozen);
 	json_key(ret, "changes");
 	json_begin_array(ret);
 	for (size_t i = 0; i < r->n_changes; i++)
@@ -187,17 +231,36 @@ static bool read_op(struct slice name, enum record_op *ret)
 	return false;
 }
 
-static bool read_change(const json_t *object, struct record_change *ret)
+/* Where nobody is named *ret stays as it is. */
+static int read_author(struct author **ret, const json_t *object, struct error *err)
+{
+	struct slice who = get_string(object, "who"), from = get_string(object, "from");
+	AUTO_FREE char *who_text = slice_dup(who), *from_text = slice_dup(from);
+
+	if (json_object_get(object, "who") == NULL)
+		return 0;
+	if (who.n == 0)
+		return malformed("an author", err);
+	if (who_text == NULL || from_text == NULL)
+		return error_no_memory(err);
+	if (author_new(ret, who_text, from_text, get_string(object, "why"), err) == 0)
+		return 0;
+	return err->code == ERROR_INVALID ? malformed("a reason", err) : -1;
+}
+
+static int read_change(struct record_change *ret, const json_t *object, struct error *err)
 {
 	struct slice namespace = get_string(object, "namespace"), name = get_string(object, "name");
 
 	if (!intent_name_ok(namespace) || !intent_name_ok(name))
-		return false;
+		return malformed("a change", err);
 	snprintf(ret->namespace, sizeof(ret->namespace), "%.*s", SLICE_ARG(namespace));
 	snprintf(ret->name, sizeof(ret->name), "%.*s", SLICE_ARG(name));
-	return read_op(get_string(object, "op"), &ret->op) &&
-	       resource_tag_parse(get_string(object, "version"), &ret->version) &&
-	       ret->version <= LIMIT_VERSION && get_digest(object, "digest", &ret->digest);
+	if (!read_op(get_string(object, "op"), &ret->op) ||
+		!resource_tag_parse(get_string(object, "version"), &ret->version) ||
+		ret->version > LIMIT_VERSION || !get_digest(object, "digest", &ret->digest))
+		return malformed("a change", err);
+	return read_author(&ret->author, object, err);
 }
 
 static bool read_catalog(const json_t *object, struct record_catalog *ret)
@@ -247,8 +310,9 @@ static int read_lists(struct record *r, const json_t *root, struct error *err)
 	if (r->changes == NULL || r->catalogs == NULL)
 		return error_no_memory(err);
 	for (; r->n_changes < json_array_size(changes); r->n_changes++)
-		if (!read_change(json_array_get(changes, r->n_changes), &r->changes[r->n_changes]))
-			return malformed("a change", err);
+		if (read_change(&r->changes[r->n_changes], json_array_get(changes, r->n_changes),
+			    err) != 0)
+			return -1;
 	for (; r->n_catalogs < json_array_size(catalogs); r->n_catalogs++)
 		if (!read_catalog(
 			    json_array_get(catalogs, r->n_catalogs), &r->catalogs[r->n_catalogs]))
@@ -278,23 +342,40 @@ static int read_layout(struct layout *ret, const json_t *root, struct error *err
 	return 0;
 }
 
+/* The name of a Secret; may be left out. */
+static int read_secret(
+	char ret[LIMIT_SECRET_NAME + 1], const json_t *root, const char *member, struct error *err)
+{
+	const json_t *secret = json_object_get(root, member);
+	struct error why = ERROR_INIT;
+
+	if (secret == NULL || (json_is_string(secret) &&
+				      root_secret_parse(ret, json_string_value(secret), &why) == 0))
+		return 0;
+	return malformed("a Secret of the catalogs", err);
+}
+
 /* Each may be left out. */
 static int read_root(struct root_options *ret, const json_t *root, struct error *err)
 {
 	const json_t *url = json_object_get(root, "catalogUrl");
-	const json_t *secret = json_object_get(root, "catalogSecret");
 	const json_t *woken = json_object_get(root, "catalogsWoken");
+	const json_t *accounts = json_object_get(root, "catalogAccounts");
 	struct error why = ERROR_INIT;
 
 	if (url != NULL &&
 		(!json_is_string(url) || root_url_parse(ret, json_string_value(url), &why) != 0))
 		return malformed("the address of the catalogs", err);
-	if (secret != NULL && (!json_is_string(secret) ||
-				      root_secret_parse(ret, json_string_value(secret), &why) != 0))
-		return malformed("the Secret of the catalogs", err);
+	if (read_secret(ret->secret, root, "catalogSecret", err) != 0 ||
+		read_secret(ret->verify, root, "catalogVerify", err) != 0 ||
+		read_secret(ret->ca, root, "catalogCa", err) != 0)
+		return -1;
 	if (woken != NULL && !json_is_boolean(woken))
 		return malformed("the waking of the catalogs", err);
+	if (accounts != NULL && !json_is_boolean(accounts))
+		return malformed("the accounts of the catalogs", err);
 	ret->woken = json_is_true(woken);
+	ret->accounts = json_is_true(accounts);
 	return 0;
 }
 
@@ -313,11 +394,43 @@ static int read_repartition(struct record_repartition *ret, const json_t *root, 
 	return read_layout(&ret->other, object, err);
 }
 
+static int read_freeze(struct record_freeze *ret, const json_t *root, struct error *err)
+{
+	const json_t *object = json_object_get(root, "frozen");
+	const json_t *since = json_object_get(object, "since");
+
+	if (object == NULL)
+		return 0;
+	if (read_author(&ret->by, object, err) != 0)
+		return -1;
+	if (ret->by == NULL || ret->by->why == NULL || !json_is_integer(since) ||
+		json_integer_value(since) <= 0 ||
+		(uint64_t)json_integer_value(since) > LIMIT_VERSION)
+		return malformed("who froze the store, and why", err);
+	ret->since = (uint64_t)json_integer_value(since);
+	return 0;
+}
+
+/* Who is in every record; the others may be left out. */
+static int read_own_author(struct record *r, const json_t *root, struct error *err)
+{
+	struct slice who = get_string(root, "who"), from = get_string(root, "from");
+	struct slice why = get_string(root, "why");
+
+	if (who.n == 0)
+		return malformed("no author", err);
+	r->who = slice_dup(who);
+	r->from = from.n > 0 ? slice_dup(from) : NULL;
+	r->why = why.n > 0 ? slice_dup(why) : NULL;
+	if (r->who == NULL || (from.n > 0 && r->from == NULL) || (why.n > 0 && r->why == NULL))
+		return error_no_memory(err);
+	return 0;
+}
+
 static int read_record(struct record *r, const json_t *root, struct error *err)
 {
 	const json_t *format = json_object_get(root, "format");
 	const json_t *version = json_object_get(root, "version");
-	struct slice who = get_string(root, "who"), why = get_string(root, "why");
 
 	if (!json_is_integer(format) || json_integer_value(format) < 1)
 		return malformed("no format", err);
@@ -336,12 +449,8 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 		return -1;
 	if (read_repartition(&r->repartition, root, err) != 0)
 		return -1;
-	if (who.n == 0)
-		return malformed("no author", err);
-	r->who = slice_dup(who);
-	r->why = why.n > 0 ? slice_dup(why) : NULL;
-	if (r->who == NULL || (why.n > 0 && r->why == NULL))
-		return error_no_memory(err);
+	if (read_own_author(r, root, err) != 0 || read_freeze(&r->frozen, root, err) != 0)
+		return -1;
 	r->has_parent = json_object_get(root, "parent") != NULL;
 	if (r->has_parent && !get_digest(root, "parent", &r->parent))
 		return malformed("the parent", err);

@@ -7,6 +7,7 @@
 #ifndef CATALOG_RECORD_H
 #define CATALOG_RECORD_H
 
+#include "catalog/author.h"
 #include "catalog/layout.h"
 #include "catalog/resource.h"
 #include "catalog/root.h"
@@ -15,6 +16,7 @@
 #define RECORD_MEDIA "application/vnd.gitops-squared.commit.v1+json"
 #define RECORD_ARTIFACT_TYPE "application/vnd.gitops-squared.commit.v1"
 #define RECORD_FORMAT 1
+#define RECORD_SEVERAL "several"
 #define RECORD_TAG_SIZE 22 /* "c" and a 64-bit number */
 
 /* A hold or a release names the accepted version, which stays what it is. */
@@ -36,12 +38,22 @@ struct record_repartition {
 	struct layout other; /* FREEZE: where it goes; SWITCH: where it came from */
 };
 
+/* Frozen: put, delete and repartition are refused (publish/publisher.h). */
+struct record_freeze {
+	struct author *by; /* a reference; its why is the reason. NULL: it is not frozen */
+	uint64_t since;    /* version of the commit that froze it */
+};
+
+struct record_freeze record_freeze_copy(const struct record_freeze *f); /* with a reference */
+
 struct record_change {
 	enum record_op op;
 	char namespace[LIMIT_NAME + 1];
 	char name[LIMIT_NAME + 1];
 	uint64_t version;
 	struct digest digest; /* of the artifact's manifest */
+	struct author
+		*author; /* a reference; NULL: the record is of a time before there were any */
 };
 
 struct record_catalog {
@@ -56,17 +68,22 @@ struct record {
 	struct layout layout;
 	struct root_options root; /* of a split layout; location "": the record does not say */
 	struct record_repartition repartition;
-	struct digest state; /* over all catalogs' names and digests: state_digest() */
-	char *who;           /* who asked for it; "anonymous" until there are identities */
-	char *why;           /* "init", "rebuild", or NULL */
+	struct digest state;         /* over all catalogs' names and digests: state_digest() */
+	struct record_freeze frozen; /* from this commit on */
+	/* Of the commit: of all its changes, or RECORD_SEVERAL where they have different ones. */
+	char *who;
+	char *from; /* NULL: not said, or not from outside */
+	char *why;  /* as they said, or "init", "rebuild"; NULL: nothing */
 	size_t n_changes;
 	struct record_change *changes;
 	size_t n_catalogs; /* those that changed */
 	struct record_catalog *catalogs;
 };
 
-/* Frees who, why, changes and catalogs. */
+/* Frees what the record holds. */
 void record_done(struct record *r);
+
+const char *record_op_name(enum record_op op); /* "create" */
 
 void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE]);
 

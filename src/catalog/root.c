@@ -12,12 +12,19 @@
 #define OBJECT_NAME_MAX 63
 #define OBJECT_PREFIX "gitops-squared-"
 
+/* Of accounts: the role that each has in its namespace, and files beside those of catalogs. */
+#define ROLE "gitops-squared-tenant"
+#define ROLE_PATH CATALOG_FOLDER "tenant-role.yaml"
+#define ACCOUNT_FILE "account"
+
 /* ---- options ---- */
 
 bool root_options_eq(const struct root_options *a, const struct root_options *b)
 {
 	return strcmp(a->location, b->location) == 0 && a->insecure == b->insecure &&
-	       strcmp(a->secret, b->secret) == 0 && a->woken == b->woken;
+	       strcmp(a->secret, b->secret) == 0 && a->woken == b->woken &&
+	       a->accounts == b->accounts && strcmp(a->verify, b->verify) == 0 &&
+	       strcmp(a->ca, b->ca) == 0;
 }
 
 int root_url_parse(struct root_options *ret, const char *text, struct error *err)
@@ -52,25 +59,42 @@ static bool secret_name_ok(struct slice s)
 	return true;
 }
 
-int root_secret_parse(struct root_options *ret, const char *text, struct error *err)
+int root_secret_parse(char ret[LIMIT_SECRET_NAME + 1], const char *text, struct error *err)
 {
 	if (*text != '\0' && !secret_name_ok(slice_of(text)))
 		return error_set(err, ERROR_INVALID,
 			"the name of a Secret is lower-case letters, digits, - and . between them");
-	snprintf(ret->secret, sizeof(ret->secret), "%s", text);
+	snprintf(ret, LIMIT_SECRET_NAME + 1, "%s", text);
 	return 0;
+}
+
+static void copy_secret(char ret[LIMIT_SECRET_NAME + 1], const char *secret)
+{
+	memcpy(ret, secret, LIMIT_SECRET_NAME + 1);
 }
 
 void root_choose(struct root_options *ret, const struct root_request *request,
 	const struct root_options *recorded)
 {
 	const struct root_options *asked = &request->options;
-	bool is_new = recorded->location[0] == '\0';
-	const struct root_options *url = is_new || request->url_given ? asked : recorded;
-	const struct root_options *secret = is_new || request->secret_given ? asked : recorded;
-	struct root_options chosen = *url;
+	struct root_options chosen = *recorded;
 
-	memcpy(chosen.secret, secret->secret, sizeof(chosen.secret));
+	if (recorded->location[0] == '\0') {
+		*ret = *asked;
+		return;
+	}
+	if (request->url_given) {
+		memcpy(chosen.location, asked->location, sizeof(chosen.location));
+		chosen.insecure = asked->insecure;
+	}
+	if (request->secret_given)
+		copy_secret(chosen.secret, asked->secret);
+	if (request->accounts_given)
+		chosen.accounts = asked->accounts;
+	if (request->verify_given)
+		copy_secret(chosen.verify, asked->verify);
+	if (request->ca_given)
+		copy_secret(chosen.ca, asked->ca);
 	chosen.woken = asked->woken;
 	*ret = chosen;
 }
@@ -105,8 +129,30 @@ static const char *interval(const struct root_options *options)
 	return options->woken ? "10m" : "60s";
 }
 
-static void add_source(
-	struct buf *b, const struct root_options *options, const char *repository, const char *name)
+/* What a catalog's two objects are made of. */
+struct entry {
+	const char *repository;
+	char name[ROOT_OBJECT_SIZE];
+	char namespace[LIMIT_NAME + 1];
+};
+
+static void entry_init(struct entry *e, const char *repository)
+{
+	struct slice rest = slice_of(after_prefix(repository)), namespace = slice_cut(&rest, '/');
+
+	e->repository = repository;
+	root_object_name(repository, e->name);
+	snprintf(e->namespace, sizeof(e->namespace), "%.*s", SLICE_ARG(namespace));
+}
+
+/* A member with the name of a Secret, which is quoted since it may look like a number. */
+static void add_secret(struct buf *b, const char *member, const char *indent, const char *secret)
+{
+	if (secret[0] != '\0')
+		buf_printf(b, "%s%s:\n%s  name: \"%s\"\n", indent, member, indent, secret);
+}
+
+static void add_source(struct buf *b, const struct root_options *options, const struct entry *e)
 {
 	buf_printf(b,
 		"apiVersion: source.toolkit.fluxcd.io/v1\n"
@@ -114,19 +160,24 @@ static void add_source(
 		"metadata:\n"
 		"  name: %s\n"
 		"  namespace: flux-system\n"
-		"spec:\n"
+		"spec:\n",
+		e->name);
+	add_secret(b, "certSecretRef", "  ", options->ca);
+	buf_printf(b,
 		"  insecure: %s\n"
 		"  interval: %s\n"
 		"  ref:\n"
 		"    tag: latest\n",
-		name, options->insecure ? "true" : "false", interval(options));
-	if (options->secret[0] != '\0') /* quoted: it may look like a number */
-		buf_printf(b, "  secretRef:\n    name: \"%s\"\n", options->secret);
-	buf_printf(b, "  url: \"oci://%s%s\"\n", options->location, repository);
+		options->insecure ? "true" : "false", interval(options));
+	add_secret(b, "secretRef", "  ", options->secret);
+	buf_printf(b, "  url: \"oci://%s%s\"\n", options->location, e->repository);
+	if (options->verify[0] != '\0')
+		buf_puts(b, "  verify:\n    provider: cosign\n");
+	add_secret(b, "secretRef", "    ", options->verify);
 }
 
 static void add_kustomization(
-	struct buf *b, const struct root_options *options, bool frozen, const char *name)
+	struct buf *b, const struct root_options *options, bool frozen, const struct entry *e)
 {
 	buf_printf(b,
 		"apiVersion: kustomize.toolkit.fluxcd.io/v1\n"
@@ -139,13 +190,65 @@ static void add_kustomization(
 		"  interval: %s\n"
 		"  path: ./manifests\n"
 		"  prune: %s\n"
-		"%s"
+		"%s",
+		e->name, interval(options), frozen ? "false" : "true",
+		options->woken ? "  retryInterval: 30s\n" : "");
+	if (options->accounts)
+		buf_printf(b, "  serviceAccountName: " OBJECT_PREFIX "%s\n", e->namespace);
+	buf_printf(b,
 		"  sourceRef:\n"
 		"    kind: OCIRepository\n"
 		"    name: %s\n"
 		"  wait: false\n",
-		name, interval(options), frozen ? "false" : "true",
-		options->woken ? "  retryInterval: 30s\n" : "", name);
+		e->name);
+}
+
+/* The namespace is quoted: it may look like a number, or like true. */
+static void add_account_objects(struct buf *b, const char *namespace)
+{
+	buf_printf(b,
+		"apiVersion: v1\n"
+		"automountServiceAccountToken: false\n"
+		"kind: ServiceAccount\n"
+		"metadata:\n"
+		"  name: " OBJECT_PREFIX "%s\n"
+		"  namespace: flux-system\n"
+		"---\n"
+		"apiVersion: rbac.authorization.k8s.io/v1\n"
+		"kind: RoleBinding\n"
+		"metadata:\n"
+		"  name: gitops-squared\n"
+		"  namespace: \"%s\"\n"
+		"roleRef:\n"
+		"  apiGroup: rbac.authorization.k8s.io\n"
+		"  kind: ClusterRole\n"
+		"  name: " ROLE "\n"
+		"subjects:\n"
+		"- kind: ServiceAccount\n"
+		"  name: " OBJECT_PREFIX "%s\n"
+		"  namespace: flux-system\n",
+		namespace, namespace, namespace);
+}
+
+static void add_role_object(struct buf *b)
+{
+	buf_puts(b, "apiVersion: rbac.authorization.k8s.io/v1\n"
+		    "kind: ClusterRole\n"
+		    "metadata:\n"
+		    "  name: " ROLE "\n"
+		    "rules:\n"
+		    "- apiGroups:\n"
+		    "  - gitops-squared.io\n"
+		    "  resources:\n"
+		    "  - platformresources\n"
+		    "  verbs:\n"
+		    "  - get\n"
+		    "  - list\n"
+		    "  - watch\n"
+		    "  - create\n"
+		    "  - update\n"
+		    "  - patch\n"
+		    "  - delete\n");
 }
 
 static void add_file(struct buf *tar, struct slice path, const struct buf *content)
@@ -158,10 +261,11 @@ static void add_file(struct buf *tar, struct slice path, const struct buf *conte
 /* What is written of a root: its files, and the last of them, which lists the others. */
 struct writer {
 	const struct root_options *options;
-	bool frozen;
+	const struct root_catalogs *catalogs;
 	struct buf tar;
 	struct buf kustomization;
-	struct buf objects; /* of one catalog */
+	struct buf objects;             /* of one file */
+	char namespace[LIMIT_NAME + 1]; /* of the catalog before; "": none */
 };
 
 static void writer_done(struct writer *w)
@@ -171,26 +275,59 @@ static void writer_done(struct writer *w)
 	buf_done(&w->objects);
 }
 
-static int add_catalog(struct writer *w, const char *repository, struct error *err)
+/* The objects that were put down are a file of this path. */
+static int end_file(struct writer *w, const char *path, struct error *err)
 {
-	char path[TAR_PATH_MAX + 1], name[ROOT_OBJECT_SIZE];
-
-	root_object_name(repository, name);
-	snprintf(path, sizeof(path), CATALOG_FOLDER "%s.yaml", after_prefix(repository));
-	buf_reset(&w->objects);
-	add_source(&w->objects, w->options, repository, name);
-	buf_puts(&w->objects, "---\n");
-	add_kustomization(&w->objects, w->options, w->frozen, name);
 	if (buf_check(&w->objects, err) != 0)
 		return -1;
 	add_file(&w->tar, slice_of(path), &w->objects);
 	buf_printf(&w->kustomization, "- %s\n", path + strlen(CATALOG_FOLDER));
+	buf_reset(&w->objects);
 	return 0;
 }
 
-/* Places and leftovers are merged by their repositories, whose order is that of their files. */
-static int add_catalogs(struct writer *w, const struct root_catalogs *catalogs, struct error *err)
+/* Behind the catalogs of that namespace. */
+static int add_account(struct writer *w, struct error *err)
 {
+	const struct root_catalogs *c = w->catalogs;
+	char path[TAR_PATH_MAX + 1];
+
+	if (!w->options->accounts || w->namespace[0] == '\0' ||
+		(c->lacks.ask != NULL && c->lacks.ask(w->namespace, c->lacks.arg)))
+		return 0;
+	snprintf(path, sizeof(path), CATALOG_FOLDER "%s/" ACCOUNT_FILE ".yaml", w->namespace);
+	add_account_objects(&w->objects, w->namespace);
+	return end_file(w, path, err);
+}
+
+static int add_catalog(struct writer *w, const char *repository, struct error *err)
+{
+	char path[TAR_PATH_MAX + 1];
+	struct entry e;
+
+	entry_init(&e, repository);
+	if (strcmp(w->namespace, e.namespace) != 0 && add_account(w, err) != 0)
+		return -1;
+	memcpy(w->namespace, e.namespace, sizeof(w->namespace));
+	snprintf(path, sizeof(path), CATALOG_FOLDER "%s.yaml", after_prefix(repository));
+	add_source(&w->objects, w->options, &e);
+	buf_puts(&w->objects, "---\n");
+	add_kustomization(&w->objects, w->options, w->catalogs->frozen, &e);
+	return end_file(w, path, err);
+}
+
+static int add_role(struct writer *w, struct error *err)
+{
+	if (!w->options->accounts)
+		return 0;
+	add_role_object(&w->objects);
+	return end_file(w, ROLE_PATH, err);
+}
+
+/* Places and leftovers are merged by their repositories, whose order is that of their files. */
+static int add_catalogs(struct writer *w, struct error *err)
+{
+	const struct root_catalogs *catalogs = w->catalogs;
 	size_t i = 0, j = 0;
 
 	while (i < catalogs->n || j < catalogs->n_leftovers) {
@@ -211,7 +348,15 @@ static int add_catalogs(struct writer *w, const struct root_catalogs *catalogs, 
 		if (add_catalog(w, repository, err) != 0)
 			return -1;
 	}
-	return 0;
+	return add_account(w, err);
+}
+
+size_t root_count_objects(
+	const struct root_options *options, size_t n_catalogs, size_t n_namespaces)
+{
+	size_t n = 2 * n_catalogs;
+
+	return options->accounts ? n + 2 * n_namespaces + 1 : n;
 }
 
 int root_layer(const struct root_options *options, const struct root_catalogs *catalogs,
@@ -220,15 +365,16 @@ int root_layer(const struct root_options *options, const struct root_catalogs *c
 	CLEANUP(writer_done)
 	struct writer w = {
 		.options = options,
-		.frozen = catalogs->frozen,
+		.catalogs = catalogs,
 		.tar = BUF_INIT(LIMIT_CATALOG_TAR),
 		.kustomization = BUF_INIT(LIMIT_CATALOG_TAR),
 		.objects = BUF_INIT(LIMIT_ROOT_FILE),
 	};
-	bool empty = catalogs->n + catalogs->n_leftovers == 0;
+	bool empty = catalogs->n + catalogs->n_leftovers == 0 && !options->accounts;
 
 	buf_puts(&w.kustomization, empty ? KUSTOMIZATION_HEAD " []\n" : KUSTOMIZATION_HEAD "\n");
-	if (add_catalogs(&w, catalogs, err) != 0 || buf_check(&w.kustomization, err) != 0)
+	if (add_catalogs(&w, err) != 0 || add_role(&w, err) != 0 ||
+		buf_check(&w.kustomization, err) != 0)
 		return -1;
 	add_file(&w.tar, SLICE(KUSTOMIZATION_PATH), &w.kustomization);
 	tar_add_end(&w.tar);
@@ -269,6 +415,23 @@ static int add_place(struct place **places, size_t *n, const struct place *place
 	return 0;
 }
 
+/* "gitops-squared/catalogs/team-a/account", right behind a catalog of that namespace. */
+static bool is_account(const char *repository, const char *last)
+{
+	const char *file = strrchr(repository, '/') + 1;
+
+	return strcmp(file, ACCOUNT_FILE) == 0 &&
+	       strncmp(last, repository, (size_t)(file - repository)) == 0;
+}
+
+static bool is_leftover(const struct layout *leftovers, const char *repository)
+{
+	struct place place;
+
+	return leftovers != NULL &&
+	       layout_repository_parse(leftovers, slice_of(repository), &place);
+}
+
 /* What both layouts could have named is a place of the first. */
 static int read_places(struct place **places, size_t *n, const struct layout *layout,
 	const struct layout *leftovers, struct slice tar, struct error *err)
@@ -282,13 +445,13 @@ static int read_places(struct place **places, size_t *n, const struct layout *la
 	while ((rc = tar_next(tar, &at, &file, err)) == 1) {
 		bool is_path = parse_path(file.path, repository);
 
-		if (strcmp(file.path, KUSTOMIZATION_PATH) == 0)
+		if (strcmp(file.path, KUSTOMIZATION_PATH) == 0 || strcmp(file.path, ROLE_PATH) == 0)
 			continue;
 		if (is_path && layout_repository_parse(layout, slice_of(repository), &place)) {
 			if (add_place(places, n, &place, err) != 0)
 				return -1;
-		} else if (!is_path || leftovers == NULL ||
-			   !layout_repository_parse(leftovers, slice_of(repository), &place)) {
+		} else if (!is_path ||
+			   (!is_account(repository, last) && !is_leftover(leftovers, repository))) {
 			return error_set(err, ERROR_INTERNAL,
 				"the root catalog holds %s, which is no catalog of this layout",
 				file.path);

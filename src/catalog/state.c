@@ -326,13 +326,20 @@ static bool advance_run(struct run *run)
 	return true;
 }
 
+/* Index after the last resource of the namespace. */
+static size_t end_of_namespace(
+	const struct state *s, const struct catalog *catalog, const char *namespace)
+{
+	if (s->layout.kind == LAYOUT_SPLIT)
+		return catalog_count(catalog);
+	/* Names are ASCII letters, digits and dashes: DEL is after all of them. */
+	return catalog_lower_bound(catalog, namespace, "\x7f");
+}
+
 /* Index after the last resource that is wanted. */
 static size_t end_of(const struct state_cursor *c, const struct catalog *catalog)
 {
-	if (c->all || c->state->layout.kind == LAYOUT_SPLIT)
-		return catalog_count(catalog);
-	/* Names are ASCII letters, digits and dashes: DEL is after all of them. */
-	return catalog_lower_bound(catalog, c->namespace, "\x7f");
+	return c->all ? catalog_count(catalog) : end_of_namespace(c->state, catalog, c->namespace);
 }
 
 static void add_run(struct state_cursor *c, const struct catalog *catalog)
@@ -353,6 +360,18 @@ static void add_run(struct state_cursor *c, const struct catalog *catalog)
 	c->n++;
 }
 
+/* Index of the first partition that may have resources of the namespace; false: there is none. */
+static bool find_group(const struct state *s, const char *namespace, size_t *ret)
+{
+	struct place first = {.number = 0};
+
+	if (s->layout.kind == LAYOUT_SPLIT)
+		snprintf(first.namespace, sizeof(first.namespace), "%s", namespace);
+	*ret = lower_bound(s, &first);
+	return *ret < s->n_partitions &&
+	       strcmp(s->partitions[*ret]->place.namespace, first.namespace) == 0;
+}
+
 /* Index of the first partition that is not of this one's namespace. */
 static size_t end_of_group(const struct state *s, size_t first)
 {
@@ -360,6 +379,20 @@ static size_t end_of_group(const struct state *s, size_t first)
 
 	last.number = UINT_MAX;
 	return lower_bound(s, &last);
+}
+
+size_t state_count_namespace(const struct state *s, const char *namespace)
+{
+	size_t first, n = 0;
+
+	if (!find_group(s, namespace, &first))
+		return 0;
+	for (size_t i = first; i < end_of_group(s, first); i++) {
+		const struct catalog *c = s->partitions[i]->catalog;
+
+		n += end_of_namespace(s, c, namespace) - catalog_lower_bound(c, namespace, "");
+	}
+	return n;
 }
 
 static const char *group_namespace(const struct state_cursor *c, size_t group)
@@ -397,7 +430,6 @@ static void sort_groups(struct state_cursor *c)
 static void find_groups(struct state_cursor *c)
 {
 	const struct state *s = c->state;
-	struct place first = {.number = 0};
 
 	if (c->all) {
 		for (size_t i = 0; i < s->n_partitions; i = end_of_group(s, i))
@@ -408,11 +440,7 @@ static void find_groups(struct state_cursor *c)
 			c->group++;
 		return;
 	}
-	if (s->layout.kind == LAYOUT_SPLIT)
-		snprintf(first.namespace, sizeof(first.namespace), "%s", c->namespace);
-	c->groups[0] = lower_bound(s, &first);
-	c->n_groups = c->groups[0] < s->n_partitions &&
-		      strcmp(group_namespace(c, 0), first.namespace) == 0;
+	c->n_groups = find_group(s, c->namespace, &c->groups[0]);
 }
 
 /* At most one run for each catalog of a namespace, and one group for each namespace. */

@@ -74,6 +74,9 @@ DEFINE_CLEANUP(struct state_cursor, state_cursor_free);
 const struct resource *state_cursor_at(const struct state_cursor *c);
 void state_cursor_advance(struct state_cursor *c);
 
+/* Resources of one namespace; takes two binary searches in each catalog that it may be in. */
+size_t state_count_namespace(const struct state *s, const char *namespace);
+
 /* Could all resources be in catalogs of that layout? ERROR_UNPROCESSABLE, and why not. */
 int state_fits(struct state *s, const struct layout *layout, struct error *err) MUST_CHECK;
 

@@ -3,6 +3,9 @@
 
 #include "registry/remote.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 int backend_open(struct backend *ret, const char *location, const char *data_dir,
 	const char *ca_file, struct error *err)
 {
@@ -24,6 +27,26 @@ int backend_open(struct backend *ret, const char *location, const char *data_dir
 	}
 	*ret = s;
 	return 0;
+}
+
+int backend_open_existing(struct backend *ret, const char *location, const char *data_dir,
+	const char *ca_file, const char *verb, struct error *err)
+{
+	AUTO_FREE char *database = str_printf("%s/registry.db", data_dir);
+
+	if (database == NULL)
+		return error_no_memory(err);
+	if (location == NULL && access(database, F_OK) != 0)
+		return error_set_errno(
+			err, errno, "there is no registry in the data folder %s", data_dir);
+	if (backend_open(ret, location, data_dir, ca_file, err) == 0)
+		return 0;
+	if (err->code == ERROR_CONFLICT)
+		error_set(err, ERROR_CONFLICT,
+			"another process has the data folder %s: stop it, or look through the "
+			"server that it is: gsq %s --registry http://HOST:5000",
+			data_dir, verb);
+	return -1;
 }
 
 int backend_another_registry(struct registry **ret, const struct backend *s, struct error *err)

@@ -15,6 +15,10 @@ struct backend {
 /* location NULL: embedded in data_dir. */
 int backend_open(struct backend *ret, const char *location, const char *data_dir,
 	const char *ca_file, struct error *err) MUST_CHECK;
+/* What there is: a verb that only looks makes no registry. verb: for the error where another
+ * process has the folder. */
+int backend_open_existing(struct backend *ret, const char *location, const char *data_dir,
+	const char *ca_file, const char *verb, struct error *err) MUST_CHECK;
 void backend_close(struct backend *s);
 
 /* Another registry on the same backend, for another thread and for work in the background: what

@@ -15,12 +15,15 @@ struct verb {
 	const char *summary;
 	const char *argument;             /* name of the one it takes beside options; NULL: none */
 	const struct cli_option *options; /* NULL flag ends; NULL: none */
-	const struct verb *const *verbs; /* NULL ends; a group of verbs has these in place of run */
+	/* NULL ends; a group of verbs has these in place of run, or beside it for when none is
+	 * named */
+	const struct verb *const *verbs;
 	int (*run)(const struct verb *verb, int argc, char **argv);
 };
 
 extern const struct verb verb_serve, verb_fsck, verb_rebuild, verb_adopt, verb_repartition,
-	verb_registry, verb_version;
+	verb_audit, verb_freeze, verb_thaw,
+	verb_registry, verb_token, verb_version;
 
 /* Runs the verb, or that one of its group that argv[0] names. Returns the exit status. */
 int cli_run(const struct verb *verb, int argc, char **argv);
@@ -35,7 +38,7 @@ struct cli_option {
 	const char *help;
 };
 
-#define CLI_OPTIONS_MAX 32
+#define CLI_OPTIONS_MAX 64
 
 /* Values by the order of the table: from the command line, else from the environment, else the
  * initial one. A switch is "1" or NULL. Borrowed from argv, environ and the table. */

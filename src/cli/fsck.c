@@ -41,27 +41,6 @@ static void summarize(const struct fsck_result *r)
 		r->catalogs, r->resources, r->unfinished, r->differences, r->repaired);
 }
 
-static int open_backend(struct backend *ret, const struct cli_values *v, struct error *err)
-{
-	const char *data_dir = v->at[OPT_DATA_DIR];
-	AUTO_FREE char *database = str_printf("%s/registry.db", data_dir);
-
-	if (database == NULL)
-		return error_no_memory(err);
-	if (v->at[OPT_REGISTRY] == NULL && access(database, F_OK) != 0)
-		return error_set_errno(
-			err, errno, "there is no registry in the data folder %s", data_dir);
-	if (backend_open(ret, v->at[OPT_REGISTRY], data_dir, v->at[OPT_CA], err) == 0)
-		return 0;
-	if (err->code == ERROR_CONFLICT)
-		error_set(err, ERROR_CONFLICT,
-			"another process has the data folder %s: stop it, or look through the "
-			"server that it is, without --repair: gsq fsck --registry "
-			"http://HOST:5000",
-			data_dir);
-	return -1;
-}
-
 static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
@@ -79,7 +58,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 	}
 	what.repair = v.at[OPT_REPAIR] != NULL;
 	digest_setup();
-	if (open_backend(&backend, &v, &err) != 0)
+	if (backend_open_existing(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA],
+		    "fsck", &err) != 0)
 		return cli_failed(verb, &err);
 	rc = fsck_run(backend.registry, &what, &result, &err);
 	backend_close(&backend);

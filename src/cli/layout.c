@@ -23,21 +23,45 @@ static int read_catalogs(struct layout_options *ret, const char *value, struct e
 	return 0;
 }
 
+static int read_accounts(struct layout_options *ret, const char *value, struct error *err)
+{
+	bool is_on = value == NULL || strcmp(value, "on") == 0;
+
+	ret->root.accounts_given = value != NULL;
+	ret->root.options.accounts = is_on;
+	if (is_on || strcmp(value, "off") == 0)
+		return 0;
+	return error_set(err, ERROR_INVALID, "--catalog-accounts is on or off, not %s", value);
+}
+
+static int read_secret(char ret[LIMIT_SECRET_NAME + 1], bool *ret_given, const char *value,
+	const char *flag, struct error *err)
+{
+	*ret_given = value != NULL;
+	if (root_secret_parse(ret, value != NULL ? value : "", err) != 0)
+		return error_wrap(err, "%s", flag);
+	return 0;
+}
+
 static int read_root(
 	struct layout_options *ret, const struct layout_values *values, struct error *err)
 {
 	const char *url = values->catalog_url != NULL ? values->catalog_url
 			  : values->registry != NULL  ? values->registry
 						      : LAYOUT_DEFAULT_URL;
-	const char *secret = values->catalog_secret != NULL ? values->catalog_secret : "";
+	struct root_request *root = &ret->root;
+	struct root_options *o = &root->options;
 
-	ret->root.url_given = values->catalog_url != NULL;
-	ret->root.secret_given = values->catalog_secret != NULL;
-	if (root_url_parse(&ret->root.options, url, err) != 0)
+	root->url_given = values->catalog_url != NULL;
+	if (root_url_parse(o, url, err) != 0)
 		return error_wrap(err, "--catalog-url");
-	if (root_secret_parse(&ret->root.options, secret, err) != 0)
-		return error_wrap(err, "--catalog-secret");
-	return 0;
+	if (read_accounts(ret, values->catalog_accounts, err) != 0 ||
+		read_secret(o->secret, &root->secret_given, values->catalog_secret,
+			"--catalog-secret", err) != 0 ||
+		read_secret(o->verify, &root->verify_given, values->catalog_verify,
+			"--catalog-verify-secret", err) != 0)
+		return -1;
+	return read_secret(o->ca, &root->ca_given, values->catalog_ca, "--catalog-ca-secret", err);
 }
 
 int layout_options(
@@ -71,6 +95,9 @@ int layout_options_read(struct layout_options *ret, const struct cli_option *opt
 		.catalogs = value_of("catalogs", options, v),
 		.catalog_url = value_of("catalog-url", options, v),
 		.catalog_secret = value_of("catalog-secret", options, v),
+		.catalog_accounts = value_of("catalog-accounts", options, v),
+		.catalog_verify = value_of("catalog-verify-secret", options, v),
+		.catalog_ca = value_of("catalog-ca-secret", options, v),
 		.registry = value_of("registry", options, v),
 	};
 

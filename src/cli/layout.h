@@ -14,7 +14,8 @@ struct layout_options {
 
 /* The values of the options below and of --registry; NULL where there is none. */
 struct layout_values {
-	const char *layout, *catalogs, *catalog_url, *catalog_secret, *registry;
+	const char *layout, *catalogs, *catalog_url, *catalog_secret, *catalog_accounts,
+		*catalog_verify, *catalog_ca, *registry;
 };
 
 /* ERROR_INVALID names the flag. */
@@ -52,6 +53,28 @@ int layout_options_read(struct layout_options *ret, const struct cli_option *opt
 			"of the layout split: the Secret of type dockerconfigjson in " \
 			"flux-system with Flux's credentials for the registry; default what the " \
 			"store has, and for a new one none" \
+	}
+#define LAYOUT_OPTION_CATALOG_ACCOUNTS \
+	{ \
+		"catalog-accounts", "CATALOG_ACCOUNTS", "on|off", NULL, \
+			"of the layout split: whether Flux applies each catalog by a service " \
+			"account that may touch the resources of its namespace only; default " \
+			"what " \
+			"the store has, and for a new one on" \
+	}
+#define LAYOUT_OPTION_CATALOG_VERIFY \
+	{ \
+		"catalog-verify-secret", "CATALOG_VERIFY_SECRET", "NAME", NULL, \
+			"of the layout split: the Secret in flux-system with the public keys " \
+			"(*.pub) by one of which a catalog has to be signed, or Flux does not " \
+			"apply it; default what the store has, and for a new one none" \
+	}
+#define LAYOUT_OPTION_CATALOG_CA \
+	{ \
+		"catalog-ca-secret", "CATALOG_CA_SECRET", "NAME", NULL, \
+			"of the layout split: the Secret in flux-system with the authority " \
+			"(ca.crt) of the registry's certificate; default what the store has, and " \
+			"for a new one none" \
 	}
 
 #endif

@@ -208,9 +208,15 @@ static int run_group(const struct verb *group, const char *word)
 	return EXIT_USAGE;
 }
 
+/* Options, or nothing at all, are not of one of its verbs. */
+static bool runs_itself(const struct verb *group, int argc, char **argv)
+{
+	return group->run != NULL && (argc == 0 || argv[0][0] == '-');
+}
+
 int cli_run(const struct verb *verb, int argc, char **argv)
 {
-	while (verb->verbs != NULL) {
+	while (verb->verbs != NULL && !runs_itself(verb, argc, argv)) {
 		const char *word = argc > 0 ? argv[0] : "";
 		const struct verb *one = find_verb(verb, word);
 

@@ -3,9 +3,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/layout.h"
-#include "http/client.h"
-#include "http/uri.h"
-#include "oci/json_read.h"
+#include "cli/remote_server.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,11 +11,12 @@
 
 #define ROUTE "/api/v1/layout"
 
-enum { OPT_SERVER, OPT_LAYOUT, OPT_CATALOGS, OPT_NO_WAIT, OPT_TIMEOUT };
+enum { OPT_SERVER, OPT_TOKEN, OPT_CA, OPT_LAYOUT, OPT_CATALOGS, OPT_NO_WAIT, OPT_TIMEOUT };
 
 static const struct cli_option options[] = {
-	[OPT_SERVER] = {"server", "GSQ_SERVER", "URL", "http://127.0.0.1:8080",
-		"of the API of the server that has the store"},
+	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
+	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
+	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
 	[OPT_LAYOUT] = {"layout", NULL, "single|split", NULL, "the layout to go to"},
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_NO_WAIT] = {"no-wait", NULL, NULL, NULL, "begin, and let the server go on by itself"},
@@ -28,8 +27,7 @@ static const struct cli_option options[] = {
 
 struct asking {
 	const struct verb *verb;
-	struct http_client *client;
-	struct buf url;
+	struct remote_server *server;
 	struct layout to;
 	uint64_t timeout_s;
 	bool waits;
@@ -55,26 +53,16 @@ static const struct {
 
 /* ---- the server's answer ---- */
 
-static int not_understood(const struct http_call *call, struct error *err)
+static int read_progress(struct progress *ret, json_t *root, struct error *err)
 {
-	return error_set(err, ERROR_INTERNAL,
-		"the server gave an answer that this program does not understand (status %d): is "
-		"--server the API of gsq, of the same version?",
-		call->status);
-}
-
-static int read_progress(struct progress *ret, const struct http_call *call, struct error *err)
-{
-	CLEANUP(json_decrefp) json_t *root = NULL;
 	const char *layout, *step = "none", *waits_for = "";
 	struct progress p = {.layout = {.catalogs = 1}};
 	int catalogs = 1;
 
-	if (json_read_object(&root, buf_slice(&call->response_body), err) != 0 ||
-		json_unpack(root, "{s:s, s?i, s?{s?s, s?s}}", "layout", &layout, "catalogs",
-			&catalogs, "repartition", "step", &step, "waitsFor", &waits_for) != 0 ||
+	if (json_unpack(root, "{s:s, s?i, s?{s?s, s?s}}", "layout", &layout, "catalogs", &catalogs,
+		    "repartition", "step", &step, "waitsFor", &waits_for) != 0 ||
 		!layout_kind_parse(slice_of(layout), &p.layout.kind) || catalogs < 1)
-		return not_understood(call, err);
+		return remote_server_not_understood(err);
 	p.layout.catalogs = (unsigned)catalogs;
 	snprintf(p.step, sizeof(p.step), "%s", step);
 	snprintf(p.waits_for, sizeof(p.waits_for), "%s", waits_for);
@@ -82,52 +70,28 @@ static int read_progress(struct progress *ret, const struct http_call *call, str
 	return 0;
 }
 
-/* The server's own sentence. ERROR_UNAVAILABLE: it may pass. */
-static int refused(const struct http_call *call, struct error *err)
+static int ask(struct asking *a, const char *method, struct slice body, struct progress *ret,
+	struct error *err)
 {
 	CLEANUP(json_decrefp) json_t *root = NULL;
-	const char *text = NULL;
 
-	if (json_read_object(&root, buf_slice(&call->response_body), err) != 0 ||
-		json_unpack(root, "{s:s}", "error", &text) != 0)
-		return not_understood(call, err);
-	return error_set(err, call->status == 503 ? ERROR_UNAVAILABLE : ERROR_CONFLICT, "%s", text);
-}
-
-static int ask(struct asking *a, struct http_call *call, struct progress *ret, struct error *err)
-{
-	call->url = a->url.data;
-	http_client_run(a->client, call, 1);
-	if (call->status == 0) {
-		*err = call->err;
+	if (remote_server_call(a->server, method, ROUTE, body, &root, err) != 0)
 		return -1;
-	}
-	if (call->status >= 300)
-		return refused(call, err);
-	return read_progress(ret, call, err);
+	return read_progress(ret, root, err);
 }
 
 static int ask_to_begin(struct asking *a, struct progress *ret, struct error *err)
 {
-	static const char *const headers[] = {"Content-Type: application/json", NULL};
-	CLEANUP(http_call_done) struct http_call call;
 	char body[128];
 	int n = snprintf(body, sizeof(body), "{\"layout\":\"%s\",\"catalogs\":%u}",
 		layout_kind_name(a->to.kind), a->to.catalogs);
 
-	http_call_init(&call, "PUT", NULL, LIMIT_API_ANSWER);
-	call.headers = headers;
-	call.body = (struct slice){body, (size_t)n};
-	call.send_body = true;
-	return ask(a, &call, ret, err);
+	return ask(a, "PUT", (struct slice){body, (size_t)n}, ret, err);
 }
 
 static int ask_how_far(struct asking *a, struct progress *ret, struct error *err)
 {
-	CLEANUP(http_call_done) struct http_call call;
-
-	http_call_init(&call, "GET", NULL, LIMIT_API_ANSWER);
-	return ask(a, &call, ret, err);
+	return ask(a, "GET", SLICE_NONE, ret, err);
 }
 
 /* ---- following it ---- */
@@ -205,10 +169,9 @@ static int follow(struct asking *a, struct progress *p, struct error *err)
 
 static int repartition(struct asking *a, struct error *err)
 {
-	struct http_client_options client = {.parallel = 1};
 	struct progress p;
 
-	if (http_client_new(&a->client, &client, err) != 0 || ask_to_begin(a, &p, err) != 0)
+	if (ask_to_begin(a, &p, err) != 0)
 		return -1;
 	if (!a->waits) {
 		say_step(a, &p);
@@ -227,10 +190,8 @@ static int read_options(struct asking *a, const struct cli_values *v, struct err
 {
 	struct layout_values values = {
 		.layout = v->at[OPT_LAYOUT], .catalogs = v->at[OPT_CATALOGS]};
-	const char *server = v->at[OPT_SERVER];
+	struct remote_server_options server = {v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA]};
 	struct layout_options layout;
-	struct http_url url;
-	size_t n = strlen(server);
 
 	if (values.layout == NULL)
 		return error_set(err, ERROR_INVALID,
@@ -242,20 +203,14 @@ static int read_options(struct asking *a, const struct cli_values *v, struct err
 	if (layout_options(&layout, &values, err) != 0 ||
 		cli_duration("timeout", v->at[OPT_TIMEOUT], &a->timeout_s, err) != 0)
 		return -1;
-	if (http_url_parse(&url, server, err) != 0)
-		return error_wrap(err, "--server");
-	while (n > 0 && server[n - 1] == '/')
-		n--;
-	buf_append(&a->url, server, n);
-	buf_puts(&a->url, ROUTE);
 	a->to = layout.layout;
 	a->waits = v->at[OPT_NO_WAIT] == NULL;
-	return buf_check(&a->url, err);
+	return remote_server_new(&a->server, &server, err);
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-	struct asking a = {.verb = verb, .url = BUF_INIT(LIMIT_HTTP_HEAD)};
+	struct asking a = {.verb = verb};
 	struct error err = ERROR_INIT;
 	struct cli_values v;
 	int status = EXIT_OK;
@@ -271,8 +226,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		status = cli_usage(verb, &err);
 	else if (repartition(&a, &err) != 0)
 		status = cli_failed(verb, &err);
-	http_client_free(a.client);
-	buf_done(&a.url);
+	remote_server_free(a.server);
 	return status;
 }
 

@@ -14,6 +14,8 @@
 /* All that runs, in the order of its start. */
 struct serving {
 	struct backend backend;
+	struct trust trust;
+	struct signing_files signing;
 	struct cluster *cluster;
 	struct publisher *publisher;
 	struct registry *retention_registry;
@@ -28,13 +30,15 @@ struct serving {
 static int start_registry(struct serving *s, const struct serve_options *options, struct error *err)
 {
 	struct embedded *embedded = s->backend.embedded;
-	struct http_service service = embedded_service(embedded);
+	struct http_service service =
+		embedded_service(embedded, s->trust.auth, options->registry_url);
+	const struct http_server_options server = {
+		.address = options->registry_listen, .tls = s->trust.tls};
 
 	/* First: requests read the grace that it sets. */
 	if (embedded_start_upkeep(embedded, &options->upkeep, err) != 0)
 		return -1;
-	if (http_server_new(&s->registry_server, s->loops, options->registry_listen, &service, NULL,
-		    err) != 0 ||
+	if (http_server_new(&s->registry_server, s->loops, &server, &service, err) != 0 ||
 		admin_listen(&s->admin_server, s->loops, embedded, err) != 0)
 		return -1;
 	log_info("registry listens", LOG_STR("address", options->registry_listen),
@@ -50,25 +54,51 @@ static enum publisher_gate gate(const struct serve_options *options)
 	return options->has_cluster ? GATE_CLUSTER : GATE_OPEN;
 }
 
-/* The cluster hears of every commit from the first on, and may change what it has heard of. */
-static int start_publisher(struct serving *s, struct serve_options *options, struct error *err)
+/* It may be asked who somebody is before it watches anything. */
+static int start_trust(struct serving *s, struct serve_options *options, struct error *err)
 {
 	struct cluster_options cluster = {
 		.config = options->has_cluster ? &options->kube : NULL,
 		.quarantine = options->quarantine,
 		.trust_registry = options->trust_registry,
 	};
+	struct reviewer reviewer;
+
+	if (cluster_new(&s->cluster, &cluster, err) != 0)
+		return -1;
+	reviewer = cluster_reviewer(s->cluster);
+	return trust_start(&s->trust, options,
+		options->auth_kubernetes || options->auth.reviewer_authorizes ? &reviewer : NULL,
+		err);
+}
+
+static uint64_t quota(const char *namespace, void *arg)
+{
+	return auth_quota(arg, namespace);
+}
+
+static bool lacks_namespace(const char *namespace, void *arg)
+{
+	return cluster_lacks_namespace(arg, namespace);
+}
+
+/* The cluster hears of every commit from the first on, and may change what it has heard of. */
+static int start_publisher(
+	struct serving *s, const struct serve_options *options, struct error *err)
+{
 	struct publisher_options publisher = {
 		.registry = s->backend.registry,
 		.init = options->init,
 		.layout = options->layout.given ? &options->layout.layout : NULL,
 		.root = options->layout.root,
 		.gate = gate(options),
+		.listener = cluster_listener(s->cluster),
+		.quota = quota,
+		.quota_arg = s->trust.auth,
+		.lacks = {lacks_namespace, s->cluster},
+		.signing = s->signing.signing,
 	};
 
-	if (cluster_new(&s->cluster, &cluster, err) != 0)
-		return -1;
-	publisher.listener = cluster_listener(s->cluster);
 	if (publisher_new(&s->publisher, &publisher, err) != 0)
 		return -1;
 	return cluster_start(s->cluster, s->publisher, err);
@@ -90,17 +120,19 @@ static int start_api(struct serving *s, const struct serve_options *options, str
 {
 	struct api_options api = {
 		.publisher = s->publisher,
+		.auth = s->trust.auth,
 		.cluster = s->cluster,
 		.namespaces = options->namespaces,
 		.embedded = s->backend.embedded,
 		.version = GSQ_VERSION,
 	};
+	const struct http_server_options server = {.address = options->listen, .tls = s->trust.tls};
 	struct http_service service;
 
 	if (api_new(&s->api, &api, err) != 0)
 		return -1;
 	service = api_service(s->api);
-	if (http_server_new(&s->api_server, s->loops, options->listen, &service, NULL, err) != 0)
+	if (http_server_new(&s->api_server, s->loops, &server, &service, err) != 0)
 		return -1;
 	log_info("api listens", LOG_STR("address", options->listen),
 		LOG_NUM("port", http_server_port(s->api_server)), LOG_STR("version", GSQ_VERSION));
@@ -114,7 +146,9 @@ static int start(struct serving *s, struct serve_options *options, struct error 
 	if (backend_open(&s->backend, options->registry, options->data_dir, options->registry_ca,
 		    err) != 0)
 		return -1;
-	if (http_loops_new(&s->loops, cores < 1 ? 1 : (size_t)cores, err) != 0)
+	if (http_loops_new(&s->loops, cores < 1 ? 1 : (size_t)cores, err) != 0 ||
+		start_trust(s, options, err) != 0 ||
+		signing_files_load(&s->signing, &options->signing, options->registry, err) != 0)
 		return -1;
 	if (s->backend.embedded != NULL && start_registry(s, options, err) != 0)
 		return -1;
@@ -138,6 +172,7 @@ static void stop(struct serving *s)
 	if (s->cluster != NULL)
 		cluster_stop(s->cluster);
 	publisher_free(s->publisher);
+	signing_files_done(&s->signing);
 	http_server_free(s->api_server);
 	if (s->registry_server != NULL)
 		http_server_drain(s->registry_server, LIMIT_DRAIN_MS);
@@ -147,9 +182,11 @@ static void stop(struct serving *s)
 		http_server_drain(s->admin_server, LIMIT_DRAIN_MS);
 	}
 	http_server_free(s->admin_server);
-	backend_close(&s->backend);
+	trust_stop(&s->trust);
+	backend_close(&s->backend); /* some of its work may ask who may see what */
 	http_loops_free(s->loops); /* last of those that post to it */
 	api_free(s->api);
+	trust_done(&s->trust);
 	cluster_free(s->cluster);
 }
 
@@ -164,13 +201,14 @@ static void raise_file_limit(void)
 }
 
 /* Before any thread starts, so that all inherit the mask and only sigwait sees them. */
-static void block_signals(sigset_t *ret_ends)
+static void block_signals(sigset_t *ret)
 {
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(ret_ends);
-	sigaddset(ret_ends, SIGTERM);
-	sigaddset(ret_ends, SIGINT);
-	AZ(pthread_sigmask(SIG_BLOCK, ret_ends, NULL));
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	AZ(pthread_sigmask(SIG_BLOCK, ret, NULL));
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
@@ -179,7 +217,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	struct serve_options options;
 	struct serving serving = {0};
 	struct cli_values v;
-	sigset_t ends;
+	sigset_t signals;
 	int number, rc;
 
 	if (cli_parse(&v, verb, argc, argv, &err) != 0)
@@ -192,12 +230,16 @@ static int run(const struct verb *verb, int argc, char **argv)
 		return cli_usage(verb, &err);
 	log_set_format(options.log_format);
 	http_access_set_log(options.log_requests);
-	block_signals(&ends);
+	block_signals(&signals);
 	raise_file_limit();
 	digest_setup();
 	rc = start(&serving, &options, &err);
 	if (rc == 0) {
-		AZ(sigwait(&ends, &number));
+		AZ(sigwait(&signals, &number));
+		while (number == SIGHUP) {
+			trust_reload(&serving.trust);
+			AZ(sigwait(&signals, &number));
+		}
 		log_info("stopping", LOG_STR("signal", strsignal(number)));
 	}
 	stop(&serving);

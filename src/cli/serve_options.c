@@ -2,6 +2,9 @@
 #include "cli/serve.h"
 
 #include "cli/backend.h"
+#include "http/uri.h"
+
+#include <stdio.h>
 
 enum {
 	OPT_LISTEN,
@@ -14,6 +17,9 @@ enum {
 	OPT_CATALOGS,
 	OPT_CATALOG_URL,
 	OPT_CATALOG_SECRET,
+	OPT_CATALOG_ACCOUNTS,
+	OPT_CATALOG_VERIFY,
+	OPT_CATALOG_CA,
 	OPT_NAMESPACES,
 	OPT_CATALOG_GRACE,
 	OPT_KEEP_VERSIONS,
@@ -28,6 +34,25 @@ enum {
 	OPT_QUARANTINE,
 	OPT_HOLD,
 	OPT_TRUST_REGISTRY,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_INSECURE,
+	OPT_TOKEN_FILE,
+	OPT_POLICY,
+	OPT_ANONYMOUS,
+	OPT_OIDC_ISSUER,
+	OPT_OIDC_AUDIENCE,
+	OPT_OIDC_USERNAME,
+	OPT_OIDC_GROUPS,
+	OPT_OIDC_CA,
+	OPT_AUTH_KUBERNETES,
+	OPT_AUTHZ,
+	OPT_RATE_LIMIT,
+	OPT_REGISTRY_URL,
+	OPT_SIGN_KEY,
+	OPT_SIGN_PASSWORD,
+	OPT_SIGN_RESOURCES,
+	OPT_VERIFY,
 };
 
 const struct cli_option serve_options[] = {
@@ -45,6 +70,9 @@ const struct cli_option serve_options[] = {
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
 	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET,
+	[OPT_CATALOG_ACCOUNTS] = LAYOUT_OPTION_CATALOG_ACCOUNTS,
+	[OPT_CATALOG_VERIFY] = LAYOUT_OPTION_CATALOG_VERIFY,
+	[OPT_CATALOG_CA] = LAYOUT_OPTION_CATALOG_CA,
 	[OPT_NAMESPACES] = {"namespaces", "NAMESPACES", "NAME[,NAME]...", "default",
 		"namespaces that exist in the cluster; no others are written to. Where a cluster "
 		"is "
@@ -79,6 +107,41 @@ const struct cli_option serve_options[] = {
 		"take changes although the cluster shows newer versions than the registry, which "
 		"is what a restored backup looks like; the registry's are then the ones that "
 		"count"},
+	[OPT_TLS_CERT] = {"tls-cert", "TLS_CERT", "FILE", NULL,
+		"PEM file with the certificate of both listeners, and those between it and its "
+		"authority; read again when it changes. Without TLS they listen on loopback only"},
+	[OPT_TLS_KEY] = {"tls-key", "TLS_KEY", "FILE", NULL, "PEM file with its key"},
+	[OPT_INSECURE] = {"insecure", "GSQ_INSECURE", NULL, NULL,
+		"listen on other addresses than loopback without TLS: whoever is on the way reads "
+		"the tokens"},
+	[OPT_TOKEN_FILE] = TOKEN_OPTION_FILE,
+	[OPT_POLICY] = {"policy", "POLICY_FILE", "FILE", NULL,
+		"YAML file of roles, quotas and rates; read again when it changes"},
+	[OPT_ANONYMOUS] = {"anonymous", "GSQ_ANONYMOUS", "read|write", NULL,
+		"for demos: who does not say who it is may read, or do, everything"},
+	[OPT_OIDC_ISSUER] = {"oidc-issuer", "OIDC_ISSUER", "URL", NULL,
+		"OpenID Connect issuer whose JSON Web Tokens say who somebody is"},
+	[OPT_OIDC_AUDIENCE] = {"oidc-audience", "OIDC_AUDIENCE", "NAME", NULL,
+		"audience that they must be meant for"},
+	[OPT_OIDC_USERNAME] = {"oidc-username-claim", "OIDC_USERNAME_CLAIM", "CLAIM", "sub",
+		"their claim with the user's name, as in oidc:NAME"},
+	[OPT_OIDC_GROUPS] = {"oidc-groups-claim", "OIDC_GROUPS_CLAIM", "CLAIM", "groups",
+		"their claim with the user's groups"},
+	[OPT_OIDC_CA] = {"oidc-ca", "OIDC_CA", "FILE", NULL,
+		"PEM file of the authority that signed the issuer's certificate"},
+	[OPT_AUTH_KUBERNETES] = {"auth-kubernetes", "AUTH_KUBERNETES", NULL, NULL,
+		"the cluster says whose a token is (TokenReview): users, service accounts"},
+	[OPT_AUTHZ] = {"authz", "AUTHZ", "policy|kubernetes", "policy",
+		"who says what users may do: the policy file, or the cluster's RBAC on "
+		"platformresources (SubjectAccessReview); API tokens have roles of their own"},
+	[OPT_RATE_LIMIT] = {"rate-limit", "RATE_LIMIT", "NUMBER", "0",
+		"requests a second of each user that the policy has no rate for; 0: any number"},
+	[OPT_REGISTRY_URL] = {"registry-url", "REGISTRY_URL", "URL", NULL,
+		"how clients reach the embedded registry, where a proxy is before it"},
+	[OPT_SIGN_KEY] = SIGNING_OPTION_KEY,
+	[OPT_SIGN_PASSWORD] = SIGNING_OPTION_PASSWORD,
+	[OPT_SIGN_RESOURCES] = SIGNING_OPTION_RESOURCES,
+	[OPT_VERIFY] = SIGNING_OPTION_VERIFY,
 	{NULL},
 };
 
@@ -169,6 +232,103 @@ static int read_cluster(struct serve_options *ret, const struct cli_values *v, s
 	return 0;
 }
 
+/* ---- listening ---- */
+
+static bool is_loopback(const char *host)
+{
+	return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+	       strcmp(host, "::1") == 0;
+}
+
+/* Tokens must not travel in the clear: without TLS ":8080" is an address of this machine alone. */
+static int read_address(char ret[SERVE_ADDRESS_SIZE], const struct cli_values *v, size_t option,
+	bool exposed, struct error *err)
+{
+	const char *flag = serve_options[option].flag, *address = v->at[option];
+	char host[SERVE_ADDRESS_SIZE];
+	uint16_t port;
+
+	if (http_address_parse(address, host, sizeof(host), &port, err) != 0)
+		return error_wrap(err, "--%s", flag);
+	if (!exposed && host[0] != '\0' && !is_loopback(host))
+		return error_set(err, ERROR_INVALID,
+			"--%s: without TLS the server listens on loopback only, and %s is not: "
+			"give "
+			"--tls-cert and --tls-key, or --insecure",
+			flag, address);
+	snprintf(ret, SERVE_ADDRESS_SIZE, "%s%.*s", exposed || host[0] != '\0' ? "" : "127.0.0.1",
+		SERVE_ADDRESS_SIZE - 20, address);
+	return 0;
+}
+
+static int read_listeners(struct serve_options *ret, const struct cli_values *v, struct error *err)
+{
+	bool has_tls = v->at[OPT_TLS_CERT] != NULL;
+	bool exposed = has_tls || v->at[OPT_INSECURE] != NULL;
+	struct http_url ignored;
+
+	if (has_tls != (v->at[OPT_TLS_KEY] != NULL))
+		return error_set(err, ERROR_INVALID, "--%s is missing: TLS needs both files",
+			has_tls ? "tls-key" : "tls-cert");
+	ret->insecure = v->at[OPT_INSECURE] != NULL;
+	ret->tls_certificate = v->at[OPT_TLS_CERT];
+	ret->tls_key = v->at[OPT_TLS_KEY];
+	ret->registry_url = v->at[OPT_REGISTRY_URL];
+	if (ret->registry_url != NULL && http_url_parse(&ignored, ret->registry_url, err) != 0)
+		return error_wrap(err, "--registry-url");
+	if (read_address(ret->listen, v, OPT_LISTEN, exposed, err) != 0)
+		return -1;
+	return read_address(ret->registry_listen, v, OPT_REGISTRY_LISTEN, exposed, err);
+}
+
+/* ---- identities ---- */
+
+static int read_oidc(struct serve_options *ret, const struct cli_values *v, struct error *err)
+{
+	ret->oidc = (struct oidc_options){
+		.issuer = v->at[OPT_OIDC_ISSUER],
+		.audience = v->at[OPT_OIDC_AUDIENCE],
+		.username_claim = v->at[OPT_OIDC_USERNAME],
+		.groups_claim = v->at[OPT_OIDC_GROUPS],
+		.ca_file = v->at[OPT_OIDC_CA],
+	};
+	if (ret->oidc.issuer == NULL && ret->oidc.audience == NULL)
+		return 0;
+	if (ret->oidc.issuer == NULL || ret->oidc.audience == NULL)
+		return error_set(err, ERROR_INVALID,
+			"--oidc-issuer and --oidc-audience go together: a token for somebody else "
+			"must not count here");
+	return 0;
+}
+
+static int read_auth(struct serve_options *ret, const struct cli_values *v, struct error *err)
+{
+	static const char *const anonymous[] = {"read", "write"};
+	static const char *const authz[] = {"policy", "kubernetes"};
+	unsigned who = 0, how = 0;
+	uint64_t rate;
+
+	if (v->at[OPT_ANONYMOUS] != NULL &&
+		choose(v, OPT_ANONYMOUS, anonymous, ARRAY_SIZE(anonymous), &who, err) != 0)
+		return -1;
+	if (choose(v, OPT_AUTHZ, authz, ARRAY_SIZE(authz), &how, err) != 0 ||
+		number(v, OPT_RATE_LIMIT, LIMIT_RATE, &rate, err) != 0 ||
+		read_oidc(ret, v, err) != 0)
+		return -1;
+	if (token_file_path(ret->token_file, v->at[OPT_TOKEN_FILE], ret->data_dir, err) != 0)
+		return -1;
+	ret->auth_kubernetes = v->at[OPT_AUTH_KUBERNETES] != NULL;
+	if (v->at[OPT_ANONYMOUS] != NULL)
+		ret->auth.anonymous = who == 0 ? ANONYMOUS_READ : ANONYMOUS_WRITE;
+	ret->auth.policy_file = v->at[OPT_POLICY];
+	ret->auth.reviewer_authorizes = how == 1;
+	ret->auth.rate = (unsigned)rate;
+	if ((ret->auth_kubernetes || how == 1) && !ret->has_cluster)
+		return error_set(err, ERROR_INVALID, "--%s goes with --kubeconfig or --in-cluster",
+			ret->auth_kubernetes ? "auth-kubernetes" : "authz kubernetes");
+	return 0;
+}
+
 /* Without a cluster they would do nothing, and somebody would count on them. */
 static int check_cluster(
 	const struct serve_options *o, const struct cli_values *v, struct error *err)
@@ -184,24 +344,25 @@ static int check_cluster(
 int serve_options_read(struct serve_options *ret, const struct cli_values *v, struct error *err)
 {
 	struct serve_options o = {
-		.listen = v->at[OPT_LISTEN],
 		.registry = v->at[OPT_REGISTRY],
 		.registry_ca = v->at[OPT_CA],
-		.registry_listen = v->at[OPT_REGISTRY_LISTEN],
 		.data_dir = v->at[OPT_DATA_DIR],
 		.namespaces = v->at[OPT_NAMESPACES],
 		.init = v->at[OPT_INIT] != NULL,
 		.hold = v->at[OPT_HOLD] != NULL,
+		.signing = {v->at[OPT_SIGN_KEY], v->at[OPT_SIGN_PASSWORD],
+			v->at[OPT_SIGN_RESOURCES] != NULL, v->at[OPT_VERIFY]},
 		.quarantine = v->at[OPT_QUARANTINE] != NULL,
 		.trust_registry = v->at[OPT_TRUST_REGISTRY] != NULL,
 	};
 
-	if (read_log(&o, v, err) != 0 ||
+	if (read_log(&o, v, err) != 0 || read_listeners(&o, v, err) != 0 ||
 		layout_options_read(&o.layout, serve_options, v, err) != 0 ||
 		read_upkeep(&o.upkeep, v, err) != 0 || read_retention(&o.retention, v, err) != 0 ||
 		read_cluster(&o, v, err) != 0)
 		return -1;
-	if (check_cluster(&o, v, err) != 0) {
+	if (check_cluster(&o, v, err) != 0 || read_auth(&o, v, err) != 0 ||
+		signing_options_check(&o.signing, o.hold, err) != 0) {
 		serve_options_done(&o);
 		return -1;
 	}

@@ -10,6 +10,7 @@
 #include "cluster/quarantine.h"
 #include "cluster/repartition.h"
 #include "cluster/resources.h"
+#include "cluster/review.h"
 #include "cluster/waker.h"
 
 #include <pthread.h>
@@ -24,7 +25,8 @@ struct cluster {
 	struct tracker *tracker;
 	struct namespaces *namespaces;
 	struct repartition *repartition;
-	struct kube *kube; /* NULL: there is no cluster to watch */
+	struct kube *kube;     /* NULL: there is no cluster to watch */
+	struct review *review; /* likewise */
 
 	/* kube's thread's own */
 	struct flux flux;
@@ -509,7 +511,8 @@ static int make(struct cluster *c, const struct cluster_options *options, struct
 		tracker_new(&c->tracker, c->feed, options->config != NULL, err) != 0 ||
 		namespaces_new(&c->namespaces, err) != 0)
 		return -1;
-	if (options->config != NULL && kube_new(&c->kube, options->config, err) != 0)
+	if (options->config != NULL && (kube_new(&c->kube, options->config, err) != 0 ||
+					       review_new(&c->review, c->kube, NULL, err) != 0))
 		return -1;
 	repartition.kube = c->kube;
 	repartition.tracker = c->tracker;
@@ -561,6 +564,7 @@ void cluster_free(struct cluster *c)
 	if (c == NULL)
 		return;
 	kube_free(c->kube);
+	review_free(c->review);
 	repartition_free(c->repartition);
 	namespaces_free(c->namespaces);
 	tracker_free(c->tracker);
@@ -587,19 +591,30 @@ struct feed *cluster_feed(struct cluster *c)
 	return c->feed;
 }
 
+struct reviewer cluster_reviewer(struct cluster *c)
+{
+	return c->review == NULL ? (struct reviewer){.arg = NULL} : review_reviewer(c->review);
+}
+
 int cluster_namespace(struct cluster *c, const char *namespace, struct error *err)
 {
 	return c->kube == NULL ? -1 : namespaces_check(c->namespaces, namespace, err);
 }
 
-int cluster_repartition(struct cluster *c, const struct layout *to, struct error *err)
+bool cluster_lacks_namespace(struct cluster *c, const char *namespace)
+{
+	return c->kube != NULL && namespaces_lacks(c->namespaces, namespace);
+}
+
+int cluster_repartition(
+	struct cluster *c, const struct layout *to, struct author *author, struct error *err)
 {
 	if (c->kube == NULL)
 		return error_set(err, ERROR_UNPROCESSABLE,
 			"the layout changes step by step, as Flux follows, so the server has to "
 			"see "
 			"the cluster: start it with --kubeconfig or --in-cluster");
-	return repartition_begin(c->repartition, c->publisher, to, err);
+	return repartition_begin(c->repartition, c->publisher, to, author, err);
 }
 
 void cluster_repartition_progress(struct cluster *c, struct repartition_progress *ret)

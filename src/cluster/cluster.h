@@ -13,10 +13,12 @@
  *   namespaces.c   which namespaces there are
  *   quarantine.c   holds what Flux refuses
  *   repartition.c  from one layout to another, step by step
+ *   review.c       who a token is of, and who may do what
  */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H
 
+#include "auth/reviewer.h"
 #include "cluster/feed.h"
 #include "cluster/kube_config.h"
 #include "cluster/tracker.h"
@@ -44,10 +46,17 @@ bool cluster_is_watched(const struct cluster *c);
 struct tracker *cluster_tracker(struct cluster *c);
 struct feed *cluster_feed(struct cluster *c);
 
+/* TokenReview and SubjectAccessReview (cluster/review.h), until cluster_free(); after
+ * cluster_stop() all is ERROR_UNAVAILABLE. Without a cluster its functions are NULL. */
+struct reviewer cluster_reviewer(struct cluster *c);
+
 /* Is the namespace one that can be written to? 1: it is Active in the cluster; 0: it is not, and
  * err says why (ERROR_UNPROCESSABLE); -1: not known, for there is no cluster, nothing is heard from
  * it, or it does not let us see. Any thread. */
 int cluster_namespace(struct cluster *c, const char *namespace, struct error *err);
+
+/* As struct root_lacks asks; false where it is not known. Any thread. */
+bool cluster_lacks_namespace(struct cluster *c, const char *namespace);
 
 /* ---- repartition: any thread ---- */
 
@@ -70,7 +79,8 @@ struct repartition_progress {
 /* Begins, or goes on: ERROR_CONFLICT while another is under way, or where the store has that layout
  * already; ERROR_UNPROCESSABLE where it cannot be (no cluster, too many resources for one catalog,
  * too many catalogs). What was begun goes on by itself after a restart. */
-int cluster_repartition(struct cluster *c, const struct layout *to, struct error *err) MUST_CHECK;
+int cluster_repartition(struct cluster *c, const struct layout *to, struct author *author,
+	struct error *err) MUST_CHECK;
 void cluster_repartition_progress(struct cluster *c, struct repartition_progress *ret);
 
 #endif

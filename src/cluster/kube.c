@@ -6,6 +6,7 @@
 
 #define FIELD_MANAGER "fieldManager=gitops-squared"
 #define MERGE_PATCH "Content-Type: application/merge-patch+json"
+#define JSON "Content-Type: application/json"
 
 struct kube_call {
 	struct kube *kube;
@@ -25,6 +26,8 @@ static void call_free(struct kube_call *c)
 	if (c == NULL)
 		return;
 	kube_request_done(&c->request);
+	if (c->body.data != NULL)
+		explicit_bzero(c->body.data, c->body.cap);
 	buf_done(&c->body);
 	free(c->target);
 	free(c);
@@ -92,23 +95,48 @@ void kube_get(struct kube *kube, const char *path, kube_done *done, void *arg)
 		call_add(c, done, arg);
 }
 
+/* One with a body, that is not begun yet; target is taken over. NULL without memory. */
+static struct kube_call *call_with_body(
+	struct kube *kube, const char *method, char *target, struct slice body)
+{
+	CLEANUP(call_freep) struct kube_call *c = call_new(kube, method, target);
+
+	if (c == NULL)
+		return NULL;
+	buf_init(&c->body, body.n);
+	buf_add(&c->body, body);
+	if (c->body.failed != ERROR_NONE)
+		return NULL;
+	c->request.call.body = buf_slice(&c->body);
+	c->request.call.send_body = true;
+	return TAKE_PTR(c);
+}
+
 void kube_patch(struct kube *kube, const char *path, struct slice body, kube_done *done, void *arg)
 {
 	char *target = str_printf("%s%c" FIELD_MANAGER, path, strchr(path, '?') ? '&' : '?');
-	CLEANUP(call_freep) struct kube_call *c = call_new(kube, "PATCH", target);
+	struct kube_call *c = call_with_body(kube, "PATCH", target, body);
 
-	if (c != NULL) {
-		buf_init(&c->body, body.n);
-		buf_add(&c->body, body);
-	}
-	if (c == NULL || c->body.failed != ERROR_NONE) {
+	if (c == NULL) {
 		no_memory(done, arg);
 		return;
 	}
-	c->request.call.body = buf_slice(&c->body);
-	c->request.call.send_body = true;
 	c->content_type = MERGE_PATCH;
-	call_add(TAKE_PTR(c), done, arg);
+	call_add(c, done, arg);
+}
+
+void kube_create(struct kube *kube, const char *path, struct slice body, unsigned timeout_ms,
+	kube_done *done, void *arg)
+{
+	struct kube_call *c = call_with_body(kube, "POST", strdup(path), body);
+
+	if (c == NULL) {
+		no_memory(done, arg);
+		return;
+	}
+	c->content_type = JSON;
+	c->request.call.timeout_ms = timeout_ms;
+	call_add(c, done, arg);
 }
 
 static int call_send(struct kube_call *c, struct error *err)

@@ -34,7 +34,7 @@ void kube_on_tick(struct kube *kube, void (*fn)(void *arg), void *arg);
 
 /* ---- calls: on kube's thread ---- */
 
-/* done() is called once, and not before kube_get() or kube_patch() has returned, but for want of
+/* done() is called once, and not before the function that takes it has returned, but for want of
  * memory. It may begin other calls. */
 
 /* status: 0 when no whole answer came. object: of an answer below 300, borrowed; else NULL. err:
@@ -45,6 +45,10 @@ typedef void kube_done(int status, json_t *object, const struct error *err, void
 void kube_get(struct kube *kube, const char *path, kube_done *done, void *arg);
 /* JSON merge patch (RFC 7396); body is copied. fieldManager is gitops-squared. */
 void kube_patch(struct kube *kube, const char *path, struct slice body, kube_done *done, void *arg);
+/* POST of JSON, of which nothing is kept there: a review. body is copied, and the copy is wiped
+ * when the call has ended. */
+void kube_create(struct kube *kube, const char *path, struct slice body, unsigned timeout_ms,
+	kube_done *done, void *arg);
 
 /* ---- watches ---- */
 

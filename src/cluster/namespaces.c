@@ -16,12 +16,15 @@ struct one {
 	char name[LIMIT_NAME + 1];
 	bool is_listed, is_there, is_active;
 	bool was_active;  /* seen so by this process: that it is gone is then no mistake */
+	bool is_lacking;  /* gone, and no mistake: as the root is to have it */
 	bool look;        /* its resources are to be looked at */
 	uint64_t look_ms; /* not before; clock_monotonic_ms() */
 };
 
 struct namespaces {
-	atomic_size_t under_way; /* holds and releases that are not answered */
+	atomic_size_t under_way; /* holds, releases and roots that are not answered */
+	atomic_bool root_due;    /* it is to be rendered again, */
+	atomic_ullong root_ms;   /* not before */
 
 	pthread_mutex_t lock; /* guards the rest, for a few instructions */
 	bool look_at_all;
@@ -175,7 +178,7 @@ void namespaces_lost(struct namespaces *n, bool denied)
 
 int namespaces_check(struct namespaces *n, const char *namespace, struct error *err)
 {
-	bool known, is_there = false, is_active = false;
+	bool known, is_there = false, is_active = false, is_lacking = false;
 	const struct one *one;
 
 	AZ(pthread_mutex_lock(&n->lock));
@@ -184,19 +187,33 @@ int namespaces_check(struct namespaces *n, const char *namespace, struct error *
 	if (one != NULL) {
 		is_there = one->is_there;
 		is_active = one->is_active;
+		is_lacking = one->is_lacking;
 	}
 	AZ(pthread_mutex_unlock(&n->lock));
 	if (!known)
 		return -1;
-	if (is_active)
+	if (is_active && !is_lacking)
 		return 1;
 	error_set(err, ERROR_UNPROCESSABLE,
-		is_there ? "namespace %s is being deleted in the cluster: wait until it is there "
-			   "again, or use another"
-			 : "namespace %s does not exist in the cluster: create it first",
+		is_active  ? "namespace %s is back, and not prepared yet: try again"
+		: is_there ? "namespace %s is being deleted in the cluster: wait until it is there "
+			     "again, or use another"
+			   : "namespace %s does not exist in the cluster: create it first",
 		namespace);
 	snprintf(err->field, sizeof(err->field), "namespace");
 	return 0;
+}
+
+bool namespaces_lacks(struct namespaces *n, const char *namespace)
+{
+	const struct one *one;
+	bool is_lacking;
+
+	AZ(pthread_mutex_lock(&n->lock));
+	one = find(n, namespace);
+	is_lacking = one != NULL && one->is_lacking;
+	AZ(pthread_mutex_unlock(&n->lock));
+	return is_lacking;
 }
 
 void namespaces_look(struct namespaces *n, const char *namespace)
@@ -280,6 +297,20 @@ static void look_at(struct namespaces *n, const char *name)
 	AZ(pthread_mutex_unlock(&n->lock));
 }
 
+/* Every namespace that catalogs are in. */
+static void look_at_catalogs_of(struct namespaces *n, const struct state *state)
+{
+	const char *last = "";
+
+	for (size_t i = 0; i < state_n_partitions(state); i++) {
+		const char *namespace = state_partition(state, i)->place.namespace;
+
+		if (strcmp(last, namespace) != 0)
+			look_at(n, namespace);
+		last = namespace;
+	}
+}
+
 /* Every namespace that resources are in. */
 static void look_at_those_of(struct namespaces *n, struct state *state)
 {
@@ -298,6 +329,55 @@ static void look_at_those_of(struct namespaces *n, struct state *state)
 		last = r->intent->namespace;
 		state_cursor_advance(cursor);
 	}
+}
+
+/* ---- the root ---- */
+
+static void root_answered(const struct outcome *outcome, void *arg)
+{
+	struct namespaces *n = arg;
+
+	if (outcome->err.code != ERROR_NONE) {
+		atomic_store(&n->root_ms, clock_monotonic_ms() + LOOK_AGAIN_MS);
+		atomic_store(&n->root_due, true);
+	}
+	atomic_fetch_sub(&n->under_way, 1);
+}
+
+/* False: it is not due. */
+static bool render_root(struct namespaces *n, struct publisher *publisher)
+{
+	if (clock_monotonic_ms() < atomic_load(&n->root_ms) ||
+		!atomic_exchange(&n->root_due, false))
+		return false;
+	atomic_fetch_add(&n->under_way, 1);
+	publisher_render_root(publisher, root_answered, n);
+	return true;
+}
+
+static bool has_catalog(const struct state *state, const char *namespace)
+{
+	for (size_t i = 0; i < state_n_partitions(state); i++)
+		if (strcmp(state_partition(state, i)->place.namespace, namespace) == 0)
+			return true;
+	return false;
+}
+
+/* The root has no account of a namespace that is gone, and has it again of one that is back. */
+static void settle_account(struct namespaces *n, const struct state *state, const struct one *seen)
+{
+	bool changes = false;
+	struct one *one;
+
+	AZ(pthread_mutex_lock(&n->lock));
+	one = find(n, seen->name);
+	if (one != NULL) {
+		changes = one->is_lacking == seen->is_active;
+		one->is_lacking = !seen->is_active;
+	}
+	AZ(pthread_mutex_unlock(&n->lock));
+	if (changes && has_catalog(state, seen->name))
+		atomic_store(&n->root_due, true);
 }
 
 /* Whether that was asked for; it is not any more. */
@@ -340,23 +420,33 @@ void namespaces_tick(struct namespaces *n, struct publisher *publisher, bool is_
 	struct error ignored = ERROR_INIT;
 	struct one one;
 	size_t touched;
+	bool told;
 
-	if (atomic_load(&n->under_way) > 0 || publisher_writable(publisher, &ignored) != 0)
+	if (atomic_load(&n->under_way) > 0 || publisher_open(publisher, &ignored) != 0)
 		return;
 	state = publisher_state(publisher);
 	if (state == NULL)
 		return;
-	if (take_look_at_all(n))
+	if (take_look_at_all(n)) {
 		look_at_those_of(n, state);
+		look_at_catalogs_of(n, state);
+	}
+	if (render_root(n, publisher))
+		return;
 	do {
 		if (!next_look(n, &one))
 			return;
 		touched = 0;
-		if (one.is_active || one.was_active || is_ours)
+		told = false;
+		if (one.is_active || one.was_active || is_ours) {
+			/* The account first: what is released needs it. */
+			settle_account(n, state, &one);
+			told = render_root(n, publisher);
 			touched = settle_all(n, publisher, state, &one);
-		else
+		} else {
 			look_at(n, one.name); /* later: it may turn out to be ours */
-	} while (touched == 0);
+		}
+	} while (touched == 0 && !told);
 	look_at(n, one.name); /* until nothing is left to do */
 	log_info(one.is_active ? "a namespace is there: its resources are published again"
 			       : "a namespace is gone: its resources are held",

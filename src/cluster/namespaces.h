@@ -3,7 +3,7 @@
  * Private to cluster. Which namespaces there are. One object in a namespace that is not there stops
  * Flux from applying the whole catalog (DESIGN invariant 11): so resources of a namespace that goes
  * away are held, which takes them off what Flux applies but not out of the index, and released when
- * it is back.
+ * it is back; and so is its account in the root (catalog/root.h).
  *
  * On kube's thread, but for what is said to be for any.
  */
@@ -31,9 +31,12 @@ void namespaces_lost(struct namespaces *n, bool denied);
 /* As cluster_namespace(). Any thread. */
 int namespaces_check(struct namespaces *n, const char *namespace, struct error *err);
 
+/* As struct root_lacks asks. Any thread. */
+bool namespaces_lacks(struct namespaces *n, const char *namespace);
+
 /* Resources of it have changed: the next tick looks, where it is not there. Any thread. */
 void namespaces_look(struct namespaces *n, const char *namespace);
-/* The next tick looks at all that resources are in. Any thread. */
+/* The next tick looks at all that resources or catalogs are in. Any thread. */
 void namespaces_look_at_all(struct namespaces *n);
 
 /* Holds and releases what has to be. is_ours: this is the cluster whose Flux applies what is held,

@@ -45,6 +45,7 @@ struct repartition {
 
 	pthread_mutex_t lock; /* guards the rest, for a few instructions */
 	struct at at;
+	struct author *author; /* who asked for it; NULL: not known, the server goes on */
 	bool busy; /* a commit is under way: */
 	enum repartition_step next;
 	bool failed; /* the last one has */
@@ -69,6 +70,7 @@ void repartition_free(struct repartition *r)
 	if (r == NULL)
 		return;
 	AZ(pthread_mutex_destroy(&r->lock));
+	author_unref(r->author);
 	free(r);
 }
 
@@ -131,8 +133,15 @@ static bool may_give_up(const struct repartition *r)
 	return r->at.step == REPARTITION_FREEZE && !(r->busy && r->next == REPARTITION_SWITCH);
 }
 
+/* Under the lock. */
+static void set_author(struct repartition *r, struct author *author)
+{
+	author_unref(r->author);
+	r->author = author == NULL ? NULL : author_ref(author);
+}
+
 int repartition_begin(struct repartition *r, struct publisher *publisher, const struct layout *to,
-	struct error *err)
+	struct author *author, struct error *err)
 {
 	CLEANUP(state_unrefp) struct state *state = publisher_state(publisher);
 	int rc = 0;
@@ -145,9 +154,10 @@ int repartition_begin(struct repartition *r, struct publisher *publisher, const 
 	AZ(pthread_mutex_lock(&r->lock));
 	if (is_under_way(r->at.step) && layout_eq(&r->at.to, to))
 		;
-	else if (may_give_up(r) && layout_eq(&r->at.from, to))
+	else if (may_give_up(r) && layout_eq(&r->at.from, to)) {
 		r->at.to = *to;
-	else if (is_under_way(r->at.step))
+		set_author(r, author);
+	} else if (is_under_way(r->at.step))
 		rc = error_set(err, ERROR_CONFLICT,
 			"a repartition to %s with %u catalogs for a namespace is under way: wait "
 			"until it is done, or, while it is at the freeze, ask for the layout that "
@@ -157,6 +167,7 @@ int repartition_begin(struct repartition *r, struct publisher *publisher, const 
 		rc = error_set(err, ERROR_CONFLICT, "the store has that layout already");
 	else {
 		r->at = (struct at){*state_layout(state), *to, REPARTITION_FREEZE, false, 0};
+		set_author(r, author);
 		snprintf(r->waits_for, sizeof(r->waits_for), "the first commit");
 	}
 	AZ(pthread_mutex_unlock(&r->lock));
@@ -459,6 +470,7 @@ static void commit(struct repartition *r, struct publisher *publisher, const str
 		[REPARTITION_SWITCH] = RECORD_SWITCH,
 		[REPARTITION_THAW] = RECORD_SETTLED,
 	};
+	CLEANUP(author_unrefp) struct author *author = NULL;
 	bool is_still;
 
 	if (step == REPARTITION_SWITCH)
@@ -468,10 +480,11 @@ static void commit(struct repartition *r, struct publisher *publisher, const str
 	if (is_still) {
 		r->next = step;
 		r->busy = true;
+		author = r->author == NULL ? NULL : author_ref(r->author);
 	}
 	AZ(pthread_mutex_unlock(&r->lock));
 	if (is_still)
-		publisher_repartition(publisher, recorded[step], &at->to, step_done, r);
+		publisher_repartition(publisher, recorded[step], &at->to, author, step_done, r);
 }
 
 /* Likewise. */

@@ -50,7 +50,7 @@ void repartition_restored(struct repartition *r, const struct record_repartition
 
 /* As cluster_repartition() and cluster_repartition_progress(). Any thread. */
 int repartition_begin(struct repartition *r, struct publisher *publisher, const struct layout *to,
-	struct error *err) MUST_CHECK;
+	struct author *author, struct error *err) MUST_CHECK;
 void repartition_progress(struct repartition *r, struct repartition_progress *ret);
 
 /* Looks whether the next step can be taken, and takes it. */

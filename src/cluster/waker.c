@@ -184,6 +184,32 @@ static void restore_children(struct waker *w, const struct state *state)
 		wake_once(w, root, &root->retry);
 }
 
+/* The account of a namespace that is back comes with the root, and what is released for it with the
+ * namespace's catalog: which one Flux applies first is chance. An attempt that was under way says
+ * so only later, hence the second look. */
+#define ROOT_LOOKS 2
+
+static void retry_forbidden(struct waker *w, const struct state *state)
+{
+	const struct flux_catalog *root = flux_catalog(w->flux, CATALOG_REPOSITORY);
+
+	if (root != NULL && !digest_eq(&root->kustomization.applied, &w->root)) {
+		w->root = root->kustomization.applied;
+		w->root_looks = ROOT_LOOKS;
+	}
+	if (w->root_looks == 0)
+		return;
+	w->root_looks--;
+	for (size_t i = 0; i < state_n_partitions(state); i++) {
+		struct flux_catalog *c =
+			flux_catalog(w->flux, state_partition(state, i)->repository);
+
+		if (c != NULL && !c->retry.outstanding && c->kustomization.failure.is_failing &&
+			strstr(c->kustomization.failure.message, "forbidden") != NULL)
+			wake_once(w, c, &c->retry);
+	}
+}
+
 void waker_tick(struct waker *w, const struct state *state)
 {
 	uint64_t now = clock_monotonic_ms();
@@ -203,4 +229,6 @@ void waker_tick(struct waker *w, const struct state *state)
 		wake_if_behind(w, p->repository, &p->digest);
 	}
 	restore_children(w, state);
+	if (state_root(state) != NULL)
+		retry_forbidden(w, state);
 }

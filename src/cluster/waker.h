@@ -21,7 +21,9 @@ struct waker {
 	struct kube *kube;
 	struct flux *flux;
 	uint64_t swept_ms;
-	uint64_t token; /* the last one */
+	uint64_t token;      /* the last one */
+	struct digest root;  /* as Flux had applied it at the last look, */
+	unsigned root_looks; /* and how many more are to follow upon that change */
 };
 
 /* The catalog of this repository has changed. One that Flux does not know yet comes with the root,
@@ -39,7 +41,8 @@ uint64_t waker_time(const char *handled);
 void waker_seen(struct waker *w, struct flux_catalog *c);
 
 /* Now and then: wakes that Flux does not answer are given up, and catalogs that Flux has not
- * fetched as they are in the state are woken again: after a restart, a failure, a lost answer. */
+ * fetched as they are in the state are woken again: after a restart, a failure, a lost answer. And
+ * what was forbidden is tried again when the root has been applied, which is what gives rights. */
 void waker_tick(struct waker *w, const struct state *state);
 
 #endif

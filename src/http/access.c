@@ -3,10 +3,11 @@
 
 #include "base/log.h"
 
-#include <stdio.h>
+#include <string.h>
 
 /* The code for a connection that broke before its answer had begun, as nginx has it. */
 #define NO_ANSWER 499
+#define SECRET_MIN 40 /* an API token has 47 characters */
 
 METRIC_COUNTER(http_metric_requests, 1024, "gsq_http_requests_total",
 	"Requests answered, by route, method and status.", "route", "method", "code");
@@ -58,14 +59,45 @@ static struct slice cut(struct slice s, size_t max)
 	return s.n <= max ? s : (struct slice){s.p, max};
 }
 
+/* No name, tag or digest is that long and has capitals, but tokens are and do: somebody has put one
+ * into the URL. */
+static bool may_be_secret(struct slice segment)
+{
+	if (segment.n < SECRET_MIN)
+		return false;
+	for (size_t i = 0; i < segment.n; i++)
+		if (segment.p[i] >= 'A' && segment.p[i] <= 'Z')
+			return true;
+	return false;
+}
+
+/* The path with such segments left out, as far as it fits. */
+static struct slice without_secrets(struct slice path, char ret[LIMIT_LOG_PATH])
+{
+	size_t n = 0;
+
+	while (path.p != NULL && n < LIMIT_LOG_PATH) {
+		struct slice segment = slice_cut(&path, '/');
+
+		segment = may_be_secret(segment) ? SLICE("...") : segment;
+		segment = cut(segment, LIMIT_LOG_PATH - n);
+		memcpy(ret + n, segment.p, segment.n);
+		n += segment.n;
+		if (path.p != NULL && n < LIMIT_LOG_PATH)
+			ret[n++] = '/';
+	}
+	return (struct slice){ret, n};
+}
+
 static void write_line(const struct http_done *done, const char *route, int status)
 {
 	struct log_field fields[11] = {LOG_SLICE("id", done->id)}, *f = fields + 1;
+	char path[LIMIT_LOG_PATH];
 
 	if (done->path.p != NULL) {
 		*f++ = (struct log_field)LOG_SLICE("method", cut(done->method, LIMIT_LOG_METHOD));
 		*f++ = (struct log_field)LOG_STR("route", route);
-		*f++ = (struct log_field)LOG_SLICE("path", cut(done->path, LIMIT_LOG_PATH));
+		*f++ = (struct log_field)LOG_SLICE("path", without_secrets(done->path, path));
 	}
 	*f++ = (struct log_field)LOG_NUM("status", status);
 	*f++ = (struct log_field)LOG_MS("ms", done->duration_us);

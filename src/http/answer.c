@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 /* A source that gives less has worked for it: others have their turn before it goes on. */
@@ -20,16 +19,14 @@ static void free_bytes(const void *sent UNUSED, size_t n UNUSED, void *data)
 }
 
 /* What the socket takes at once, when nothing waits before it. Saves the loop two system calls and
- * a turn for nearly every answer. With TLS there is no such way around the bufferevent. */
+ * a turn for nearly every answer. */
 static size_t send_now(struct conn *c, struct slice a, struct slice b, int flags)
 {
-	struct iovec vec[] = {{(void *)a.p, a.n}, {(void *)b.p, b.n}};
-	struct msghdr msg = {.msg_iov = vec, .msg_iovlen = ARRAY_SIZE(vec)};
 	ssize_t n;
 
 	if (evbuffer_get_length(c->output) > 0)
 		return 0;
-	n = sendmsg(bufferevent_getfd(c->bev), &msg, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+	n = transport_send(c, a, b, flags);
 	if (n >= 0)
 		return (size_t)n;
 	if (errno != EAGAIN && errno != EINTR)
@@ -90,6 +87,50 @@ static void queue_file(struct conn *c)
 	else
 		conn_break(c);
 	c->queued += c->reply.length;
+}
+
+/* ---- a file, by way of our memory ---- */
+
+struct file_source {
+	int fd;
+	uint64_t at, left;
+};
+
+static int file_next(void *arg, struct buf *piece)
+{
+	struct file_source *f = arg;
+	size_t max = f->left < LIMIT_HTTP_WINDOW ? (size_t)f->left : LIMIT_HTTP_WINDOW;
+	char *room = buf_room(piece, max);
+	ssize_t n = room != NULL ? pread(f->fd, room, max, (off_t)f->at) : -1;
+
+	if (n <= 0)
+		return -1;
+	buf_claim(piece, (size_t)n);
+	f->at += (uint64_t)n;
+	f->left -= (uint64_t)n;
+	return f->left > 0 ? 1 : 0;
+}
+
+static void file_free(void *arg)
+{
+	AUTO_FREE struct file_source *f = arg;
+
+	close(f->fd);
+}
+
+/* What is encrypted cannot go from the file to the socket. Mapping it would: but a file that has
+ * become shorter would end the process. */
+static void make_file_source(struct conn *c)
+{
+	struct file_source *f = malloc(sizeof(*f));
+
+	if (f == NULL) {
+		conn_break(c);
+		return;
+	}
+	*f = (struct file_source){c->reply.fd, c->reply.offset, c->reply.length};
+	c->reply.fd = -1;
+	c->reply.source = (struct http_source){file_next, file_free, f};
 }
 
 /* ---- the head ---- */
@@ -238,7 +279,10 @@ bool answer_step(struct conn *c)
 		conn_send(c, head, 0);
 	} else if (c->reply.fd >= 0) {
 		conn_send(c, head, MSG_MORE);
-		queue_file(c);
+		if (is_secure(c))
+			make_file_source(c);
+		else
+			queue_file(c);
 	} else {
 		send_with_body(c, head, &c->reply.body);
 	}

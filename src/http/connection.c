@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Input comes in pieces of 4 KiB (libevent's own choice). Where more waits it is handed on in
  * larger ones, so that a service which passes each piece to another thread does so less often. */
@@ -84,7 +85,7 @@ static void conn_free(struct conn *c)
 	request_over(c);
 	http_reply_done(&c->reply);
 	LIST_REMOVE(c, in_loop);
-	bufferevent_free(c->bev);
+	transport_close(c);
 	server_release(c->server);
 	free(c);
 }
@@ -108,10 +109,7 @@ static void regulate_input(struct conn *c)
 	if (stop == c->stopped)
 		return;
 	c->stopped = stop;
-	if (stop)
-		bufferevent_disable(c->bev, EV_READ);
-	else if (!c->eof && bufferevent_enable(c->bev, EV_READ) != 0)
-		conn_set_state(c, CONN_DEAD);
+	transport_read(c, !stop);
 }
 
 void conns_run(struct loop *loop)
@@ -121,10 +119,13 @@ void conns_run(struct loop *loop)
 	while ((c = STAILQ_FIRST(&loop->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&loop->ready, in_ready);
 		c->received = 0;
-		while (states[c->state].step(c))
-			;
+		do
+			while (states[c->state].step(c))
+				;
+		while (transport_flush(c));
 		c->is_ready = false;
-		regulate_input(c);
+		if (c->state != CONN_DEAD)
+			regulate_input(c);
 		if (c->state == CONN_DEAD)
 			conn_free(c);
 	}
@@ -136,6 +137,7 @@ void conns_run(struct loop *loop)
 static void finish(struct conn *c)
 {
 	if (evbuffer_get_length(c->output) == 0) {
+		transport_end(c);
 		conn_set_state(c, CONN_DEAD);
 		return;
 	}
@@ -237,13 +239,14 @@ static bool flush_step(struct conn *c)
 	if (left > 0)
 		return false;
 	request_over(c);
+	transport_end(c);
 	if (c->eof) {
 		conn_set_state(c, CONN_DEAD);
 		return true;
 	}
 	/* Closing now, with bytes of the client unread, would send a reset, and that can take the
 	 * answer away from it (RFC 9112 section 9.6). */
-	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	shutdown(c->fd, SHUT_WR);
 	conn_set_state(c, CONN_LINGER);
 	set_deadline(c, LIMIT_HTTP_LINGER_MS);
 	return true;
@@ -268,27 +271,28 @@ void conn_fail(struct conn *c, const struct error *err, bool close)
 	conn_ready(c);
 }
 
-/* ---- what libevent says ---- */
+/* ---- its begin ---- */
 
-static void on_progress(struct bufferevent *bev UNUSED, void *arg)
+void conn_greeted(struct conn *c)
 {
-	struct conn *c = arg;
-
-	conn_ready(c);
-	conns_run(c->loop);
+	if (c->state == CONN_IDLE)
+		set_deadline(c, server_limits(c->server)->idle_ms);
 }
 
-static void on_event(struct bufferevent *bev UNUSED, short what, void *arg)
+void conn_refuse_plain(struct conn *c)
 {
-	struct conn *c = arg;
-	struct loop *loop = c->loop;
+	struct error err = ERROR_INIT;
 
-	if (what == (BEV_EVENT_READING | BEV_EVENT_EOF))
-		c->eof = true; /* legal while we answer: the client has no more requests */
-	else
-		conn_set_state(c, CONN_DEAD);
-	conn_ready(c);
-	conns_run(loop);
+	error_set(&err, ERROR_INVALID, "this port speaks TLS: use https://");
+	refuse_head(c, &err);
+}
+
+/* A handshake has as long as a request's head. */
+static unsigned first_deadline_ms(struct http_server *server)
+{
+	const struct http_limits *limits = server_limits(server);
+
+	return server_tls(server) != NULL ? limits->head_ms : limits->idle_ms;
 }
 
 struct conn *conn_new(struct loop *loop, struct http_server *server, int fd)
@@ -297,31 +301,24 @@ struct conn *conn_new(struct loop *loop, struct http_server *server, int fd)
 	struct conn *c = calloc(1, sizeof(*c));
 
 	if (c == NULL) {
-		evutil_closesocket(fd);
-		return NULL;
-	}
-	c->bev = bufferevent_socket_new(loop->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (c->bev == NULL) {
-		evutil_closesocket(fd);
-		free(c);
+		close(fd);
 		return NULL;
 	}
 	c->loop = loop;
 	c->server = server;
-	c->input = bufferevent_get_input(c->bev);
-	c->output = bufferevent_get_output(c->bev);
+	c->fd = fd;
+	if (transport_open(c, server_tls(server)) != 0) {
+		transport_close(c);
+		free(c);
+		return NULL;
+	}
 	c->request.started_us = clock_monotonic_us();
 	c->taken_at_ms = c->request.started_us / 1000;
 	http_reply_init(&c->reply, 200);
-	set_deadline(c, server_limits(server)->idle_ms);
-	bufferevent_setcb(c->bev, on_progress, on_progress, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_WRITE, LIMIT_HTTP_WINDOW / 2, 0);
-	bufferevent_set_max_single_write(c->bev, LIMIT_HTTP_WINDOW);
+	set_deadline(c, first_deadline_ms(server));
 	if (LIST_EMPTY(&loop->conns))
 		event_add(loop->tick, &every);
 	LIST_INSERT_HEAD(&loop->conns, c, in_loop);
-	if (bufferevent_enable(c->bev, EV_READ) != 0)
-		conn_break(c);
 	return c;
 }
 
@@ -380,7 +377,7 @@ static void fail_slow(struct conn *c, const char *why)
  * one that reads must skip (RFC 9110 section 15.2). libevent no longer looks at the socket then. */
 static void probe_client(struct conn *c, uint64_t now)
 {
-	struct pollfd socket = {.fd = bufferevent_getfd(c->bev)};
+	struct pollfd socket = {.fd = c->fd};
 	bool old = now - c->request.started_us / 1000 >= LIMIT_HTTP_PROBE_MS;
 
 	if (c->probed) {
@@ -389,6 +386,7 @@ static void probe_client(struct conn *c, uint64_t now)
 	} else if (old && c->minor == 1 && c->body.done && evbuffer_get_length(c->output) == 0) {
 		c->probed = true;
 		conn_send(c, SLICE("HTTP/1.1 100 Continue\r\n\r\n"), 0);
+		conn_ready(c);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 
 /* The allowed transitions are in connection.c. */
 enum conn_state {
@@ -46,6 +47,16 @@ struct request {
 	char own_id[REQUEST_OWN_ID_SIZE];
 };
 
+/* TLS between the socket and a connection's buffers. */
+struct secure {
+	SSL *ssl; /* NULL: plain */
+	struct event *readable, *writable, *again;
+	bool begun;        /* the client's first byte was one of TLS */
+	bool greeted;      /* the handshake is over */
+	bool dry;          /* only the socket can bring more */
+	bool read_blocked; /* until the socket takes what reading has to say */
+};
+
 struct conn {
 	struct loop *loop;
 	struct http_server *server;
@@ -55,8 +66,10 @@ struct conn {
 
 	enum conn_state state;
 	uint64_t deadline_ms; /* of CONN_IDLE, CONN_HEAD and CONN_LINGER */
-	struct bufferevent *bev;
-	struct evbuffer *input, *output; /* bev's */
+	int fd;
+	struct bufferevent *bev; /* NULL: TLS */
+	struct secure secure;
+	struct evbuffer *input, *output; /* what was said and is to be; bev's, or of its own */
 	bool eof;                        /* the client has said its last byte */
 	bool stopped;                    /* not reading: enough waits, or the service has paused */
 	bool keep;                       /* another request may follow this one */
@@ -121,6 +134,12 @@ struct http_exchange {
 /* Takes over the socket, which is closed when that fails. */
 struct conn *conn_new(struct loop *loop, struct http_server *server, int fd) MUST_CHECK;
 
+/* The handshake is over: the client may take its time for a request. */
+void conn_greeted(struct conn *c);
+
+/* Instead of a handshake came something else, in plain; so it is now. */
+void conn_refuse_plain(struct conn *c);
+
 void conn_ready(struct conn *c);
 void conn_set_state(struct conn *c, enum conn_state state);
 
@@ -138,6 +157,47 @@ struct slice conn_input(struct conn *c);
 
 void conns_run(struct loop *loop);
 void conns_tick(struct loop *loop);
+
+/* ---- transport.c: all that is to know whether a connection is plain ---- */
+
+/* Makes the buffers of a connection that has its socket, and begins to read. */
+int transport_open(struct conn *c, struct http_tls *tls) MUST_CHECK;
+int transport_open_plain(struct conn *c) MUST_CHECK;
+void transport_close(struct conn *c); /* and the socket; takes what is half open */
+
+void transport_read(struct conn *c, bool wanted);
+
+/* What waits in the output is on its way, or goes when the socket takes it. True: all of it is gone
+ * only now, so there may be more to do. */
+bool transport_flush(struct conn *c);
+
+/* Sends what the socket takes at once of two pieces, past the output, which is empty; flags: of
+ * sendmsg. As sendmsg(2); EAGAIN where there is no such way. */
+ssize_t transport_send(struct conn *c, struct slice a, struct slice b, int flags);
+
+/* Reads past the input, which is empty. As recv(2). */
+ssize_t transport_receive(struct conn *c, char *ret, size_t max);
+
+/* Nothing more will be sent, and the client is told so, before the socket says it. */
+void transport_end(struct conn *c);
+
+/* ---- secure.c: the same of TLS ---- */
+
+int secure_open(struct conn *c, struct http_tls *tls) MUST_CHECK;
+void secure_close(struct conn *c);
+void secure_read(struct conn *c, bool wanted);
+bool secure_flush(struct conn *c);
+ssize_t secure_receive(struct conn *c, char *ret, size_t max);
+void secure_end(struct conn *c);
+
+static inline bool is_secure(const struct conn *c)
+{
+	return c->secure.ssl != NULL;
+}
+
+/* ---- tls.c ---- */
+
+SSL *tls_session(struct http_tls *tls) MUST_CHECK; /* NULL without memory. Any thread. */
 
 /* ---- answer.c ---- */
 
@@ -185,6 +245,7 @@ void reply_from_error(
 
 const struct http_service *server_service(const struct http_server *server);
 const struct http_limits *server_limits(const struct http_server *server);
+struct http_tls *server_tls(const struct http_server *server); /* NULL: plain */
 bool server_draining(const struct http_server *server);
 void server_release(struct http_server *server); /* a connection is gone */
 

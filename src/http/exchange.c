@@ -3,7 +3,6 @@
 #include "http/connection.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
 /* What a body may bring past libevent before the other connections of the loop have their turn. */
 #define TURN_MAX (4 * LIMIT_HTTP_WINDOW)
@@ -144,6 +143,16 @@ struct slice http_exchange_path(const struct http_exchange *x)
 struct slice http_exchange_query(const struct http_exchange *x)
 {
 	return x->query;
+}
+
+const char *http_exchange_peer(const struct http_exchange *x)
+{
+	return x->c->peer;
+}
+
+bool http_exchange_is_tls(const struct http_exchange *x)
+{
+	return is_secure(x->c);
 }
 
 void http_exchange_set_route(struct http_exchange *x, const char *route, bool probe)
@@ -289,8 +298,7 @@ static ssize_t feed(struct conn *c, struct slice input)
 
 /* What the socket has of a body, when nothing of it waits in the input buffer. Saves the loop two
  * system calls for every 4 KiB, as libevent reads no more at a time. Never more than is left of the
- * body: behind it comes the next request, and that is libevent's. With TLS there is no such way
- * around the bufferevent. False: nothing for now. */
+ * body: behind it comes the next request, and that is libevent's. False: nothing for now. */
 static bool receive_now(struct conn *c)
 {
 	struct buf *piece = &c->loop->piece;
@@ -304,7 +312,7 @@ static bool receive_now(struct conn *c)
 	room = buf_room(piece, max);
 	if (room == NULL)
 		return false;
-	n = recv(bufferevent_getfd(c->bev), room, max, MSG_DONTWAIT);
+	n = transport_receive(c, room, max);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {

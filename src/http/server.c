@@ -51,6 +51,7 @@ struct http_server {
 	struct http_loops *loops;
 	struct http_service service;
 	struct http_limits limits;
+	struct http_tls *tls;
 	int fd;
 	uint16_t port;              /* 0: a Unix socket, */
 	struct local_address local; /* which is there until the server drains */
@@ -72,6 +73,11 @@ const struct http_service *server_service(const struct http_server *server)
 const struct http_limits *server_limits(const struct http_server *server)
 {
 	return &server->limits;
+}
+
+struct http_tls *server_tls(const struct http_server *server)
+{
+	return server->tls;
 }
 
 bool server_draining(const struct http_server *server)
@@ -285,6 +291,7 @@ static uint16_t bound_port(int fd)
 
 static int listen_locally(struct http_server *server, const char *path, struct error *err)
 {
+	AZ(server->tls);
 	if (local_address_init(&server->local, path, err) != 0 ||
 		local_address_listen(&server->local, BACKLOG, &server->fd, err) != 0)
 		return -1;
@@ -380,8 +387,9 @@ static struct http_server *server_alloc(struct http_loops *loops)
 	return server;
 }
 
-int http_server_new(struct http_server **ret, struct http_loops *loops, const char *address,
-	const struct http_service *service, const struct http_limits *limits, struct error *err)
+int http_server_new(struct http_server **ret, struct http_loops *loops,
+	const struct http_server_options *options, const struct http_service *service,
+	struct error *err)
 {
 	struct http_server *server;
 
@@ -390,8 +398,9 @@ int http_server_new(struct http_server **ret, struct http_loops *loops, const ch
 	if (server == NULL)
 		return error_no_memory(err);
 	server->service = *service;
-	server->limits = limits != NULL ? *limits : http_limits_default;
-	if (start_listening(server, address, err) != 0) {
+	server->limits = options->limits != NULL ? *options->limits : http_limits_default;
+	server->tls = options->tls;
+	if (start_listening(server, options->address, err) != 0) {
 		http_server_free(server);
 		return -1;
 	}

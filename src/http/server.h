@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "http/codec.h"
+#include "http/tls.h"
 
 struct http_exchange;
 
@@ -72,16 +73,22 @@ extern const struct http_limits http_limits_default; /* from base/limits.h */
 
 struct http_server;
 
+struct http_server_options {
+	const char *address;
+	const struct http_limits *limits; /* NULL: the default */
+	struct http_tls *tls;             /* NULL: plain. Borrowed; never of a Unix socket */
+};
+
 /*
- * Listens at once; the service is called from then on. limits: NULL for the default.
+ * Listens at once; the service is called from then on.
  *
  * address: "host:port" or ":port", where port 0 picks one and a taken one is an error that names
  * it; or "unix:PATH": a Unix socket of mode 0600, for who may use this folder. The caller must know
  * that no other process listens there: what was left behind at PATH is replaced. It is removed when
  * the server drains.
  */
-int http_server_new(struct http_server **ret, struct http_loops *loops, const char *address,
-	const struct http_service *service, const struct http_limits *limits,
+int http_server_new(struct http_server **ret, struct http_loops *loops,
+	const struct http_server_options *options, const struct http_service *service,
 	struct error *err) MUST_CHECK;
 uint16_t http_server_port(const struct http_server *server); /* 0: a Unix socket */
 
@@ -95,6 +102,10 @@ void http_server_free(struct http_server *server); /* drains with 0 */
 const struct http_head *http_exchange_head(const struct http_exchange *x);
 struct slice http_exchange_path(const struct http_exchange *x);  /* raw, before "?" */
 struct slice http_exchange_query(const struct http_exchange *x); /* raw, after "?", or empty */
+
+/* The client's address, as that of http_done. */
+const char *http_exchange_peer(const struct http_exchange *x);
+bool http_exchange_is_tls(const struct http_exchange *x);
 
 /* What done() calls its path by: a constant, such as "/api/v1/resources/{name}". probe: it is asked
  * over and over, so that it succeeds is not worth a line. */

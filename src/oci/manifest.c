@@ -51,6 +51,10 @@ void oci_manifest_write(const struct oci_manifest_draft *draft, struct buf *ret)
 	json_begin_array(ret);
 	write_descriptor(&draft->layer, ret);
 	json_end_array(ret);
+	if (draft->subject != NULL) {
+		json_key(ret, "subject");
+		write_descriptor(draft->subject, ret);
+	}
 	write_annotations(draft->annotations, draft->n_annotations, ret);
 	json_end_object(ret);
 }

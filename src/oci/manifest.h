@@ -34,6 +34,7 @@ struct oci_manifest_draft {
 	const char *artifact_type; /* NULL: none */
 	struct oci_descriptor config;
 	struct oci_descriptor layer;
+	const struct oci_descriptor *subject; /* NULL: none; else the manifest it refers to */
 	size_t n_annotations;
 	const struct oci_annotation *annotations; /* in the order to be written */
 };

@@ -4,6 +4,8 @@
 #include "publish/hold.h"
 #include "publish/metrics.h"
 
+#include <inttypes.h>
+
 /* ---- deciding: what does each change come to? ---- */
 
 static void take(struct item *item, enum record_op op)
@@ -53,12 +55,17 @@ static void decide(struct item *item, const struct head *head, const struct erro
 	item->old = state_find(head->state, change->namespace, change->name);
 	if (item->old != NULL)
 		resource_ref(item->old);
+	if (change->kind == CHANGE_HOLD || change->kind == CHANGE_RELEASE) {
+		hold_decide(item);
+		return;
+	}
+	item->err = head_why_frozen(&head->frozen);
+	if (item->err.code != ERROR_NONE)
+		return;
 	if (change->kind == CHANGE_PUT)
 		decide_put(item);
-	else if (change->kind == CHANGE_DELETE)
-		decide_delete(item, head, no_deletes);
 	else
-		hold_decide(item);
+		decide_delete(item, head, no_deletes);
 }
 
 static bool is_create(const struct item *item)
@@ -119,6 +126,41 @@ static void refuse_overfull(struct batch *b, const struct state *state)
 	}
 }
 
+/* Resources in the namespace of item i, and those that come to it before that. */
+static size_t count_namespace_before(const struct batch *b, size_t i, const struct state *state)
+{
+	const char *namespace = b->items[i].change->namespace;
+	size_t n = state_count_namespace(state, namespace);
+
+	for (size_t j = 0; j < i; j++)
+		n += is_create(&b->items[j]) &&
+		     strcmp(b->items[j].change->namespace, namespace) == 0;
+	return n;
+}
+
+static void refuse_over_quota(struct batch *b, const struct writer *w)
+{
+	for (size_t i = 0; i < b->n && w->quota != NULL; i++) {
+		struct item *item = &b->items[i];
+		const char *namespace = item->change->namespace;
+		uint64_t quota = UINT64_MAX;
+		size_t n;
+
+		if (is_create(item))
+			quota = w->quota(namespace, w->quota_arg);
+		if (quota == UINT64_MAX)
+			continue;
+		n = count_namespace_before(b, i, w->head.state);
+		if (n < quota)
+			continue;
+		item->in_commit = false;
+		error_set(&item->err, ERROR_DENIED,
+			"namespace %s has %zu resources, and its quota is %" PRIu64
+			": delete some, or ask an operator for more",
+			namespace, n, quota);
+	}
+}
+
 /* Is item i the first of the batch to come into a catalog that is not there? */
 static bool brings_catalog(const struct batch *b, size_t i, const struct state *state)
 {
@@ -134,25 +176,50 @@ static bool brings_catalog(const struct batch *b, size_t i, const struct state *
 	return true;
 }
 
-/* The same of the root, which holds every catalog there is. */
-static void refuse_catalogs(struct batch *b, const struct head *head)
+/* Those that have a catalog, which are side by side. */
+static size_t count_namespaces(const struct state *state)
+{
+	const char *last = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < state_n_partitions(state); i++) {
+		const char *namespace = state_partition(state, i)->place.namespace;
+
+		n += strcmp(last, namespace) != 0;
+		last = namespace;
+	}
+	return n;
+}
+
+/* The same of the root, which has objects for every catalog there is, and for every namespace that
+ * has one. A catalog that comes is taken for the first of its namespace. */
+static void refuse_catalogs(
+	struct batch *b, const struct head *head, const struct root_options *root)
 {
 	const struct state *state = head->state;
 	size_t n = state_n_partitions(state) + head->leftovers.n;
+	size_t more = root_count_objects(root, 1, 1) - root_count_objects(root, 0, 0);
+	size_t objects;
 
-	if (n + b->n <= LIMIT_ROOT_CATALOGS)
-		return;
+	if (root_count_objects(root, n + b->n, n + b->n) <= LIMIT_ROOT_OBJECTS)
+		return; /* full by no means */
+	objects = root_count_objects(root, n, count_namespaces(state));
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 
-		if (!brings_catalog(b, i, state) || n++ < LIMIT_ROOT_CATALOGS)
+		if (!brings_catalog(b, i, state))
 			continue;
+		if (objects + more <= LIMIT_ROOT_OBJECTS) {
+			objects += more;
+			n++;
+			continue;
+		}
 		item->in_commit = false;
 		error_set(&item->err, ERROR_UNPROCESSABLE,
-			"the store has %d catalogs, the most that Flux can apply, and this "
+			"the store has %zu catalogs, the most that Flux can apply, and this "
 			"resource needs one more: put it into a namespace that has resources, "
 			"under another name, or run gsq repartition with fewer --catalogs",
-			LIMIT_ROOT_CATALOGS);
+			n);
 	}
 }
 
@@ -175,15 +242,16 @@ static void decide_all(struct batch *b, struct writer *w)
 {
 	struct root_options root;
 
+	root_choose(&root, w->root, &w->head.root);
 	if (b->step != NULL) {
-		root_choose(&root, w->root, &w->head.root);
-		layout_step_decide(b->step, &w->head, &root);
+		step_decide(b->step, &w->head, &root);
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++)
 		decide(&b->items[i], &w->head, &b->no_deletes);
+	refuse_over_quota(b, w);
 	refuse_overfull(b, w->head.state);
-	refuse_catalogs(b, &w->head);
+	refuse_catalogs(b, &w->head, &root);
 	hold_make(b, w->registry);
 }
 
@@ -363,6 +431,7 @@ static int list_changes(struct changes *ret, const struct batch *b, struct error
 		memcpy(record->name, item->change->name, sizeof(record->name));
 		record->version = item->version;
 		record->digest = item->digest;
+		record->author = item->change->author;
 	}
 	return 0;
 }
@@ -401,7 +470,7 @@ static int make_of_step(
 {
 	CLEANUP(layout_step_parts_done) struct layout_step_parts parts = {.n = 0};
 
-	if (layout_step_draft(draft, &parts, b->step, head, err) != 0)
+	if (step_draft(draft, &parts, b->step, head, err) != 0)
 		return -1;
 	return revision_make(&b->revision, draft, err);
 }
@@ -413,7 +482,10 @@ static int make_revision(struct batch *b, struct writer *w, struct error *err)
 		.root = &root,
 		.version = w->versions.highest,
 		.parent = &w->head.record,
+		.frozen = w->head.frozen,
+		.lacks = w->lacks,
 		.gzips = &w->gzips,
+		.signing = &w->signing,
 	};
 	int rc;
 
@@ -424,6 +496,23 @@ static int make_revision(struct batch *b, struct writer *w, struct error *err)
 		return -1;
 	b->revision.version_is_behind = is_behind(b);
 	b->has_revision = true;
+	return 0;
+}
+
+/* They are pushed with those of the catalogs. */
+static int note_signatures(struct batch *b, const struct signing *signing, struct error *err)
+{
+	for (size_t i = 0; i < b->n && signing->key != NULL && signing->resources; i++) {
+		const struct item *item = &b->items[i];
+		char repository[RESOURCE_REPOSITORY_SIZE];
+
+		if (!has_artifact(item))
+			continue;
+		resource_repository(item->change->namespace, item->change->name, repository);
+		if (signatures_add(&b->revision.signatures, repository, &item->artifact.digest,
+			    item->artifact.manifest.len, err) != 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -515,7 +604,8 @@ static int push_new_revision(struct batch *b, struct writer *w, struct error *er
 		if (make_revision(b, w, err) != 0)
 			return -1;
 		at = stage_ends("catalog", at);
-		if (revision_push(&b->revision, w->registry, err) == 0) {
+		if (note_signatures(b, &w->signing, err) == 0 &&
+			revision_push(&b->revision, w->registry, err) == 0) {
 			stage_ends("record", at);
 			return 0;
 		}
@@ -568,14 +658,14 @@ static enum commit_result write_all(struct batch *b, struct writer *w, struct er
 
 static void move_head(struct batch *b, struct head *head)
 {
-	state_unref(head->state);
-	places_done(&head->leftovers);
+	head_done(head);
 	*head = (struct head){
 		.version = b->revision.version,
 		.record = b->revision.record.digest,
 		.state = state_ref(b->revision.state),
 		.root = b->revision.root,
 		.repartition = b->revision.repartition,
+		.frozen = record_freeze_copy(&b->revision.frozen),
 		.leftovers = b->revision.leftovers,
 	};
 	b->revision.leftovers = (struct places){0};
@@ -648,7 +738,7 @@ static void outcome_of(struct outcome *ret, const struct item *item)
 
 static void answer_step(struct batch *b, const struct error *err)
 {
-	struct layout_step *r = b->step;
+	struct step *r = b->step;
 	struct outcome outcome = {.op = r->in_commit ? OUTCOME_UPDATED : OUTCOME_UNCHANGED};
 
 	if (err != NULL && r->err.code == ERROR_NONE)
@@ -687,7 +777,7 @@ void batch_reset(struct batch *b)
 		change_free(item->change);
 	}
 	drop_revision(b);
-	free(TAKE_PTR(b->step));
+	step_free(TAKE_PTR(b->step));
 	b->version_is_behind = false;
 	b->n = 0;
 }

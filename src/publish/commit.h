@@ -5,10 +5,10 @@
 #ifndef PUBLISH_COMMIT_H
 #define PUBLISH_COMMIT_H
 
-#include "publish/layout_step.h"
 #include "publish/publisher.h"
 #include "publish/queue.h"
 #include "publish/revision.h"
+#include "publish/step.h"
 
 struct item {
 	struct change *change;
@@ -23,13 +23,13 @@ struct item {
 	struct error err;
 };
 
-/* Changes of different resources, each key once; or a step of a repartition, by itself. */
+/* Changes of different resources, each key once; or a step, by itself. */
 struct batch {
 	size_t n;
 	struct item items[LIMIT_BATCH];
-	struct layout_step *step; /* NULL: none */
-	struct error no_deletes;  /* why none is made; ERROR_NONE: they are */
-	bool version_is_behind;   /* likewise, where none was issued for a change */
+	struct step *step;       /* NULL: none */
+	struct error no_deletes; /* why none is made; ERROR_NONE: they are */
+	bool version_is_behind;  /* likewise, where none was issued for a change */
 	bool has_revision;
 	struct revision revision;
 };
@@ -53,7 +53,11 @@ struct versions {
 /* What the one writer works with. */
 struct writer {
 	struct registry *registry;
-	const struct root_request *root; /* for the split layout */
+	const struct root_request *root;                     /* for the split layout */
+	uint64_t (*quota)(const char *namespace, void *arg); /* of struct publisher_options */
+	void *quota_arg;
+	struct root_lacks lacks; /* likewise */
+	struct signing signing;
 	struct gzips gzips;
 	struct versions versions;
 	struct head head;

@@ -2,6 +2,7 @@
 #include "publish/expire.h"
 
 #include "base/limits.h"
+#include "publish/signatures.h"
 
 #include <stdio.h>
 
@@ -81,7 +82,8 @@ struct listing {
 	size_t n_young;
 	bool enough; /* the listing was ended early */
 	size_t n_seen;
-	bool more; /* there are more old versions than those that are in the list */
+	bool more;           /* there are more old versions than those that are in the list */
+	bool has_signatures; /* or it is not known, as of a sorted listing, where they come last */
 	size_t n;
 	uint64_t *list;    /* up to 2 * LIMIT_EXPIRY_VERSIONS */
 	struct buf others; /* NUL-terminated names of tags that are no versions */
@@ -142,12 +144,13 @@ static int add_version(struct listing *l, uint64_t version, struct error *err)
 	return 0;
 }
 
-/* Names that begin with a digest's algorithm are those of signatures, which name something else
- * than catalogs. */
+/* Signatures name something else than what they sign. */
 static int add_other(struct listing *l, struct slice tag, struct error *err)
 {
-	if (slice_starts(tag, SLICE("sha256-")) || slice_starts(tag, SLICE("sha512-")))
+	if (signatures_is_tag(tag)) {
+		l->has_signatures = true;
 		return 0;
+	}
 	buf_add(&l->others, tag);
 	buf_putc(&l->others, '\0');
 	if (buf_check(&l->others, err) == 0)
@@ -171,6 +174,7 @@ static int list_tag(struct slice tag, void *arg, struct error *err)
 static int list_tags(
 	struct listing *l, struct registry *registry, const char *repository, struct error *err)
 {
+	l->has_signatures = l->sorted;
 	l->list = calloc(2 * (size_t)LIMIT_EXPIRY_VERSIONS, sizeof(l->list[0]));
 	buf_init(&l->others, LIMIT_EXPIRY_OTHERS * (LIMIT_TAG + 1));
 	if (l->list == NULL)
@@ -183,8 +187,8 @@ static int list_tags(
 
 /* ---- what must stay, whatever its age ----
  *
- * Some registries untag everything on a manifest when one of its tags is deleted. So no tag is
- * taken away that names the same as a tag which stays. The embedded registry sees to that itself.
+ * Some registries untag everything on a manifest when one of its tags is deleted, and signatures go
+ * with any of them. So no tag is taken away that names the same as a tag which stays.
  */
 
 struct needed {
@@ -220,7 +224,8 @@ static int look_at_all(struct needed *needed, struct look *looks, size_t n,
 	return 0;
 }
 
-/* current: NULL where nothing is known of it. */
+/* current: NULL where nothing is known of it. A sorted listing has no others: the embedded registry
+ * takes none from outside. */
 static int find_needed(struct needed *ret, const struct listing *l, const char *repository,
 	const struct digest *current, struct registry *registry, struct error *err)
 {
@@ -243,19 +248,40 @@ static int find_needed(struct needed *ret, const struct listing *l, const char *
 
 /* ---- taking away ---- */
 
-/* Some tags that go together: on the embedded registry, in one transaction. */
+#define STEP (LIMIT_GROUP / 2)
+
+/* A version, and its signatures, which nobody would find any more once it has gone: so they go
+ * before it. */
+struct going {
+	char tag[TAG_SIZE];
+	struct digest digest; /* that it names */
+	char signatures[SIGNATURES_TAGS][SIGNATURES_TAG_SIZE];
+};
+
+/* Some that go together: on the embedded registry, in one transaction. */
 struct step {
 	size_t n;
-	char tags[LIMIT_GROUP][TAG_SIZE];
-	struct untag untags[LIMIT_GROUP];
-	struct look looks[LIMIT_GROUP];
+	struct going list[STEP];
+	struct look looks[STEP];
+	struct untag untags[STEP * (SIGNATURES_TAGS + 1)];
 };
 
 static void fill_step(struct step *s, char letter, const uint64_t *versions, size_t n)
 {
 	s->n = n;
 	for (size_t i = 0; i < n; i++)
-		write_tag(letter, versions[i], s->tags[i]);
+		write_tag(letter, versions[i], s->list[i].tag);
+}
+
+static size_t add_untags(struct untag *ret, struct going *g, bool has_signatures)
+{
+	size_t n = 0;
+
+	signatures_tags(&g->digest, g->signatures);
+	for (size_t i = 0; i < SIGNATURES_TAGS && has_signatures; i++)
+		ret[n++] = (struct untag){.tag = g->signatures[i]};
+	ret[n++] = (struct untag){.tag = g->tag};
+	return n;
 }
 
 /* Leaves out those that name what is needed, or nothing any more. */
@@ -265,17 +291,19 @@ static int spare_needed(struct step *s, const struct needed *needed, const char 
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		s->looks[i] = (struct look){.repository = repository, .tag = s->tags[i]};
+		s->looks[i] = (struct look){.repository = repository, .tag = s->list[i].tag};
 	registry_look(registry, s->looks, s->n);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct look *l = &s->looks[i];
 
 		if (l->err.code != ERROR_NONE && l->err.code != ERROR_NOT_FOUND) {
 			*err = l->err;
-			return error_wrap(err, "%s:%s", repository, s->tags[i]);
+			return error_wrap(err, "%s:%s", repository, l->tag);
 		}
-		if (l->err.code == ERROR_NONE && !is_needed(needed, &l->digest))
-			memmove(s->tags[n++], s->tags[i], TAG_SIZE);
+		if (l->err.code != ERROR_NONE || is_needed(needed, &l->digest))
+			continue;
+		s->list[n] = s->list[i];
+		s->list[n++].digest = l->digest;
 	}
 	s->n = n;
 	return 0;
@@ -316,15 +344,18 @@ static int untag_and_commit(struct expirer *e, struct untag *untags, size_t n,
 	return 0;
 }
 
-static int run_step(struct expirer *e, struct step *s, const char *repository, struct error *err)
+static int run_step(struct expirer *e, struct step *s, bool has_signatures, const char *repository,
+	struct error *err)
 {
+	size_t n = 0;
+
 	if (s->n == 0)
 		return 0;
 	for (size_t i = 0; i < s->n; i++)
-		s->untags[i] = (struct untag){.tag = s->tags[i]};
+		n += add_untags(&s->untags[n], &s->list[i], has_signatures);
 	if (registry_begin(e->registry, err) != 0)
 		return -1;
-	return untag_and_commit(e, s->untags, s->n, repository, err);
+	return untag_and_commit(e, s->untags, n, repository, err);
 }
 
 /* The first n versions of the listing. */
@@ -333,12 +364,11 @@ static int take_away(struct expirer *e, const struct listing *l, size_t n, const
 {
 	CLEANUP(needed_done) struct needed needed = {0};
 	AUTO_FREE struct step *step = NULL;
-	bool looks = !e->registry->atomic;
-	size_t n_step = looks ? REMOTE_STEP : LIMIT_GROUP;
+	size_t n_step = e->registry->atomic ? STEP : REMOTE_STEP;
 
 	if (n == 0)
 		return 0;
-	if (looks && find_needed(&needed, l, repository, current, e->registry, err) != 0)
+	if (find_needed(&needed, l, repository, current, e->registry, err) != 0)
 		return -1;
 	step = calloc(1, sizeof(*step));
 	if (step == NULL)
@@ -346,8 +376,8 @@ static int take_away(struct expirer *e, const struct listing *l, size_t n, const
 	for (size_t i = 0; i < n; i += n_step) {
 		fill_step(step, l->letter, l->list + i, n - i < n_step ? n - i : n_step);
 		if (check_go_on(e, err) != 0 ||
-			(looks && spare_needed(step, &needed, repository, e->registry, err) != 0) ||
-			run_step(e, step, repository, err) != 0)
+			spare_needed(step, &needed, repository, e->registry, err) != 0 ||
+			run_step(e, step, l->has_signatures, repository, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -431,13 +461,15 @@ static int find_tombstone(uint64_t *ret, const struct listing *l, const struct d
 static int bury(struct expirer *e, const char *repository, uint64_t version,
 	const struct digest *tombstone, struct error *err)
 {
-	char tag[TAG_SIZE];
-	struct untag untags[] = {{.tag = tag}, {.tag = "latest"}};
+	struct going going = {.digest = *tombstone};
+	struct untag untags[SIGNATURES_TAGS + 2];
+	size_t n = add_untags(untags, &going, true);
 	struct error missing = ERROR_INIT;
 	struct digest latest;
 
 	ASSERT(e->registry->atomic);
-	write_tag('v', version, tag);
+	write_tag('v', version, going.tag);
+	untags[n++] = (struct untag){.tag = "latest"};
 	if (check_go_on(e, err) != 0 || registry_begin(e->registry, err) != 0)
 		return -1;
 	if (registry_resolve(e->registry, repository, "latest", &latest, &missing) != 0 ||
@@ -445,7 +477,7 @@ static int bury(struct expirer *e, const char *repository, uint64_t version,
 		registry_rollback(e->registry);
 		return 0;
 	}
-	return untag_and_commit(e, untags, ARRAY_SIZE(untags), repository, err);
+	return untag_and_commit(e, untags, n, repository, err);
 }
 
 static bool may_be_buried(

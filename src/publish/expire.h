@@ -41,7 +41,7 @@ struct expirer {
 	bool tombstones; /* what was deleted longer ago than resources.age_us goes altogether, where
 			  * that is safe */
 	uint64_t now_us;
-	uint64_t n_tags; /* out: adds what was taken away */
+	uint64_t n_tags; /* out: adds what was taken away, signatures too */
 };
 
 /* current: the digest of what is in the catalog now. *ret_due_us: when there may be more to do;

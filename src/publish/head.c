@@ -7,8 +7,25 @@
 void head_done(struct head *h)
 {
 	state_unref(h->state);
+	author_unref(h->frozen.by);
 	places_done(&h->leftovers);
 	*h = (struct head){0};
+}
+
+/* Both may be longer than an error's text. */
+#define FROZEN_WHY 300
+#define FROZEN_WHO 150
+
+struct error head_why_frozen(const struct record_freeze *f)
+{
+	struct error err = ERROR_INIT;
+
+	if (f->by == NULL)
+		return err;
+	error_set(&err, ERROR_UNAVAILABLE, "the store is frozen: %.*s (by %.*s)", FROZEN_WHY,
+		f->by->why, FROZEN_WHO, f->by->who);
+	err.retry_after_s = HEAD_FROZEN_RETRY_S;
+	return err;
 }
 
 int head_resolve(struct digest *ret, struct registry *registry, struct error *err)
@@ -70,29 +87,28 @@ static int explain_missing_record(struct registry *registry, struct error *err)
 		"or run \"gsq rebuild\" if it lost its record");
 }
 
-int head_read(
-	struct head *ret, struct record *ret_record, struct registry *registry, struct error *err)
+int head_read(struct head *ret, struct record *ret_record, struct registry *registry,
+	const struct signing *signing, struct error *err)
 {
 	CLEANUP(record_done) struct record record = {0};
-	CLEANUP(state_unrefp) struct state *state = NULL;
-	struct places leftovers;
-	struct digest digest;
+	CLEANUP(head_done) struct head head = {0};
 
-	if (head_read_record(&record, &digest, registry, err) != 0) {
+	if (head_read_record(&record, &head.record, registry, err) != 0) {
 		if (err->code == ERROR_NOT_FOUND)
 			return explain_missing_record(registry, err);
 		return -1;
 	}
-	if (restore_state(&state, &leftovers, &record, registry, err) != 0)
+	if (signing_verify_record(signing, &head.record, registry, err) != 0 ||
+		restore_state(&head.state, &head.leftovers, &record, registry, err) != 0)
 		return -1;
-	*ret = (struct head){
-		.version = record.version,
-		.record = digest,
-		.state = TAKE_PTR(state),
-		.root = record.root,
-		.repartition = record.repartition,
-		.leftovers = leftovers,
-	};
+	head.version = record.version;
+	head.root = record.root;
+	head.repartition = record.repartition;
+	head.frozen = record_freeze_copy(&record.frozen);
+	if (signing_verify_catalogs(signing, &head, registry, err) != 0)
+		return -1;
+	*ret = head;
+	head = (struct head){0};
 	*ret_record = record;
 	record = (struct record){0};
 	return 0;
@@ -101,7 +117,8 @@ int head_read(
 /* A new store of the single layout has its catalog from the start, one of the split layout only the
  * root. */
 static int first_revision(struct revision *ret, const struct layout *layout,
-	const struct root_options *root, uint64_t now_us, struct error *err)
+	const struct root_options *root, const struct signing *signing, uint64_t now_us,
+	struct error *err)
 {
 	CLEANUP(gzips_done) struct gzips gzips = {0};
 	CLEANUP(state_unrefp) struct state *state = NULL;
@@ -114,6 +131,7 @@ static int first_revision(struct revision *ret, const struct layout *layout,
 		.version = now_us,
 		.why = "init",
 		.gzips = &gzips,
+		.signing = signing,
 	};
 
 	if (state_new(&state, layout, err) != 0)
@@ -128,12 +146,13 @@ static int first_revision(struct revision *ret, const struct layout *layout,
 }
 
 int head_init(struct registry *registry, const struct layout *layout,
-	const struct root_options *root, uint64_t now_us, struct error *err)
+	const struct root_options *root, const struct signing *signing, uint64_t now_us,
+	struct error *err)
 {
 	struct revision rev;
 	int rc;
 
-	if (first_revision(&rev, layout, root, now_us, err) != 0)
+	if (first_revision(&rev, layout, root, signing, now_us, err) != 0)
 		return -1;
 	rc = revision_commit(&rev, registry, err);
 	revision_done(&rev);

@@ -9,6 +9,9 @@
 #include "catalog/state.h"
 #include "oci/registry.h"
 #include "publish/places.h"
+#include "publish/signing.h"
+
+#define HEAD_FROZEN_RETRY_S 60 /* it takes an operator */
 
 struct head {
 	uint64_t version;     /* highest ever issued */
@@ -16,21 +19,26 @@ struct head {
 	struct state *state;
 	struct root_options root; /* as the record has it, */
 	struct record_repartition repartition;
+	struct record_freeze frozen;
 	struct places leftovers; /* of repartition.other, which the root holds beside the state's */
 };
 
 void head_done(struct head *h);
 
+/* Why no changes are taken while the store is frozen; ERROR_NONE: it is not. */
+struct error head_why_frozen(const struct record_freeze *f);
+
 /*
  * Reads commits:latest and the catalogs it speaks of, and verifies all of it (DESIGN invariants
- * 5-7). Writes nothing: derived tags that lag behind are restore_latest()'s, once the caller has
- * found that this head is to be gone on from; for that it gets the record too. Fails closed:
+ * 5-7), its signatures where these are asked for. Writes nothing: derived tags that lag behind are
+ * restore_latest()'s, once the caller has found that this head is to be gone on from; for that it
+ * gets the record too. Fails closed:
  * - ERROR_NOT_FOUND: no record, no current catalog and no resource; a new store
  * - ERROR_UNAVAILABLE: the registry cannot be reached, or the record is of a newer format
- * - ERROR_INTERNAL: something is missing or damaged; the text names it
+ * - ERROR_INTERNAL: something is missing, damaged or not signed; the text names it
  */
 int head_read(struct head *ret, struct record *ret_record, struct registry *registry,
-	struct error *err) MUST_CHECK;
+	const struct signing *signing, struct error *err) MUST_CHECK;
 
 /* The last commit record by itself, and the digest of its manifest. Errors as head_read(). */
 int head_read_record(struct record *ret, struct digest *ret_digest, struct registry *registry,
@@ -41,6 +49,7 @@ int head_resolve(struct digest *ret, struct registry *registry, struct error *er
 
 /* Commits the first record of a new store of this layout. */
 int head_init(struct registry *registry, const struct layout *layout,
-	const struct root_options *root, uint64_t now_us, struct error *err) MUST_CHECK;
+	const struct root_options *root, const struct signing *signing, uint64_t now_us,
+	struct error *err) MUST_CHECK;
 
 #endif

@@ -137,17 +137,14 @@ static enum due is_due(const struct layout_step *r, const struct head *head)
 	return OUT_OF_ORDER;
 }
 
-void layout_step_decide(
-	struct layout_step *r, const struct head *head, const struct root_options *root)
+bool layout_step_decide(const struct layout_step *r, const struct head *head,
+	const struct root_options *root, struct error *err)
 {
 	enum due due = is_due(r, head);
 
-	r->in_commit = false;
 	if (due == OUT_OF_ORDER)
-		out_of_order(head, &r->err);
-	else if (due == DUE)
-		r->in_commit =
-			r->step != RECORD_FREEZE || check_possible(r, head, root, &r->err) == 0;
+		out_of_order(head, err);
+	return due == DUE && (r->step != RECORD_FREEZE || check_possible(r, head, root, err) == 0);
 }
 
 /* ---- the switch: every resource in its new place ---- */

@@ -156,15 +156,19 @@ static enum work take_work(struct publisher *p)
 
 static void become_ready(struct publisher *p)
 {
+	struct record_freeze was_frozen;
 	struct state *old;
 
 	AZ(pthread_mutex_lock(&p->lock));
 	p->phase = READY;
 	old = p->current;
 	p->current = state_ref(p->writer.head.state);
+	was_frozen = p->frozen;
+	p->frozen = record_freeze_copy(&p->writer.head.frozen);
 	p->expected = p->batch->n + p->queue.in_line;
 	AZ(pthread_mutex_unlock(&p->lock));
 	state_unref(old);
+	author_unref(was_frozen.by);
 	p->ever_ready = true;
 	report_state(p->writer.head.state);
 }
@@ -232,9 +236,9 @@ static int init_store(
 {
 	struct registry *registry = p->writer.registry;
 
-	if (head_init(registry, &p->layout, &p->root.options, p->writer.versions.now_us(), err) !=
-			0 ||
-		head_read(ret, ret_record, registry, err) != 0)
+	if (head_init(registry, &p->layout, &p->root.options, &p->writer.signing,
+		    p->writer.versions.now_us(), err) != 0 ||
+		head_read(ret, ret_record, registry, &p->writer.signing, err) != 0)
 		return -1;
 	log_info("made the first commit record of a new store", LOG_NUM("version", ret->version));
 	return 0;
@@ -263,7 +267,7 @@ static int ask_cluster(struct publisher *p, struct error *err)
 static int read_or_init(
 	struct publisher *p, struct head *ret, struct record *ret_record, struct error *err)
 {
-	if (head_read(ret, ret_record, p->writer.registry, err) == 0)
+	if (head_read(ret, ret_record, p->writer.registry, &p->writer.signing, err) == 0)
 		return 0;
 	if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready || p->gate == GATE_HOLD)
 		return -1;
@@ -279,6 +283,17 @@ static void keep_unrolled(struct publisher *p, struct record *record)
 	p->has_unrolled = true;
 }
 
+/* Makes what is current as it would be had the server never stopped. */
+static int finish(struct publisher *p, const struct head *head, const struct record *record,
+	struct error *err)
+{
+	struct registry *registry = p->writer.registry;
+
+	if (restore_latest(head->state, record, registry, err) != 0)
+		return -1;
+	return signing_catch_up(&p->writer.signing, head, registry, err);
+}
+
 /* No tag moves before the head is known to be one to go on from. */
 static int read_head(struct publisher *p, struct error *err)
 {
@@ -290,7 +305,7 @@ static int read_head(struct publisher *p, struct error *err)
 		return -1;
 	rolls = may_push(p);
 	if (check_not_older(p, &head, err) != 0 || check_layout(p, &head, err) != 0 ||
-		(rolls && restore_latest(head.state, &record, p->writer.registry, err) != 0)) {
+		(rolls && finish(p, &head, &record, err) != 0)) {
 		head_done(&head);
 		return -1;
 	}
@@ -443,7 +458,7 @@ static int roll_forward(struct publisher *p, struct error *err)
 	if (!digest_eq(&now, &p->writer.head.record))
 		return error_set(err, ERROR_UNAVAILABLE,
 			"another server has written while the cluster was asked: reading it");
-	if (restore_latest(p->writer.head.state, &p->unrolled, registry, err) != 0)
+	if (finish(p, &p->writer.head, &p->unrolled, err) != 0)
 		return -1;
 	record_done(&p->unrolled);
 	p->has_unrolled = false;
@@ -526,6 +541,8 @@ static void free_publisher(struct publisher *p)
 	record_done(&p->unrolled);
 	gzips_done(&p->writer.gzips);
 	state_unref(p->current);
+	author_unref(p->frozen.by);
+	author_unref(p->self);
 	free(p->batch);
 	free(p);
 }
@@ -547,14 +564,18 @@ int publisher_new(
 	p->gate = options->gate;
 	p->last_step = &p->steps;
 	p->writer.registry = options->registry;
+	p->writer.signing = options->signing;
 	p->writer.root = &p->root;
+	p->writer.quota = options->quota;
+	p->writer.quota_arg = options->quota_arg;
+	p->writer.lacks = options->lacks;
 	p->writer.versions.now_us = options->now_us != NULL ? options->now_us : clock_realtime_us;
 	queue_init(&p->queue);
 	init_lock(p);
 	error_set(&reason, ERROR_UNAVAILABLE, "reading the registry");
 	become_restoring(p, &reason);
 	p->batch = calloc(1, sizeof(*p->batch));
-	if (p->batch == NULL) {
+	if (p->batch == NULL || author_new(&p->self, AUTHOR_SERVER, "", SLICE_NONE, err) != 0) {
 		free_publisher(p);
 		return error_no_memory(err);
 	}
@@ -594,7 +615,7 @@ int publisher_ready(struct publisher *p, struct error *err)
 	return ready ? 0 : -1;
 }
 
-int publisher_writable(struct publisher *p, struct error *err)
+int publisher_open(struct publisher *p, struct error *err)
 {
 	struct error why;
 
@@ -607,6 +628,33 @@ int publisher_writable(struct publisher *p, struct error *err)
 		return 0;
 	*err = why;
 	return -1;
+}
+
+int publisher_writable(struct publisher *p, struct error *err)
+{
+	CLEANUP(author_unrefp) struct author *by = NULL;
+	struct record_freeze frozen;
+	struct error why;
+
+	if (publisher_open(p, err) != 0)
+		return -1;
+	frozen = publisher_frozen(p);
+	by = frozen.by;
+	why = head_why_frozen(&frozen);
+	if (why.code == ERROR_NONE)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+struct record_freeze publisher_frozen(struct publisher *p)
+{
+	struct record_freeze frozen;
+
+	AZ(pthread_mutex_lock(&p->lock));
+	frozen = record_freeze_copy(&p->frozen);
+	AZ(pthread_mutex_unlock(&p->lock));
+	return frozen;
 }
 
 struct state *publisher_state(struct publisher *p)

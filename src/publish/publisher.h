@@ -10,10 +10,12 @@
 #ifndef PUBLISH_PUBLISHER_H
 #define PUBLISH_PUBLISHER_H
 
+#include "catalog/author.h"
 #include "catalog/record.h"
 #include "catalog/root.h"
 #include "catalog/state.h"
 #include "oci/registry.h"
+#include "publish/signing.h"
 
 struct publisher;
 
@@ -70,6 +72,14 @@ struct publisher_options {
 	uint64_t (*now_us)(void);    /* NULL: clock_realtime_us */
 	enum publisher_gate gate;
 	struct publisher_listener listener;
+	struct signing signing;
+	/* NULL, or: the most resources that a namespace may have, UINT64_MAX for any number. On the
+	 * publisher's thread; must not block. */
+	uint64_t (*quota)(const char *namespace, void *arg);
+	void *quota_arg;
+	/* Asked for each namespace when a root is rendered; on the publisher's thread, and must not
+	 * block. When its answers change, publisher_render_root() is to be called. */
+	struct root_lacks lacks;
 };
 
 int publisher_new(struct publisher **ret, const struct publisher_options *options,
@@ -83,8 +93,11 @@ void publisher_free(struct publisher *p);
 /* 0 when restored; -1 with the reason (ERROR_UNAVAILABLE) until then or when writing stopped. */
 int publisher_ready(struct publisher *p, struct error *err);
 
-/* 0 when changes are taken; -1 with the reason (ERROR_UNAVAILABLE) where it is not ready, and where
+/* 0 when commits are made; -1 with the reason (ERROR_UNAVAILABLE) where it is not ready, and where
  * the gate is closed. */
+int publisher_open(struct publisher *p, struct error *err);
+
+/* 0 when changes are taken: it is open, and not frozen. */
 int publisher_writable(struct publisher *p, struct error *err);
 
 /* What is current, with a reference for the caller; NULL before the first restore. */
@@ -107,12 +120,25 @@ struct outcome {
  * must not block. */
 typedef void publisher_done(const struct outcome *outcome, void *arg);
 
-/* Wants the intent to be current. Takes a reference to it. */
-void publisher_put(struct publisher *p, struct intent *intent, publisher_done *done, void *arg);
+/* Wants the intent to be current. Takes references to it and to the author. ERROR_DENIED: it would
+ * be one more than the namespace's quota. */
+void publisher_put(struct publisher *p, struct intent *intent, struct author *author,
+	publisher_done *done, void *arg);
 
 /* Wants the resource gone; ERROR_NOT_FOUND where there is none. */
 void publisher_delete(struct publisher *p, const char *namespace, const char *name,
+	struct author *author, publisher_done *done, void *arg);
+
+/* ---- freezing ---- */
+
+/* Commits that the store takes no changes from now on, and why (at most LIMIT_REASON bytes, copied):
+ * until it is thawed, by reason NULL, and over restarts, put, delete and repartition are refused
+ * with ERROR_UNAVAILABLE and that reason. What the cluster holds and releases goes on. done() gets
+ * OUTCOME_UPDATED, or OUTCOME_UNCHANGED where it was so already. */
+void publisher_freeze(struct publisher *p, const char *reason, struct author *author,
 	publisher_done *done, void *arg);
+/* Who froze it and why, with a reference for the caller; by NULL: it is not frozen. */
+struct record_freeze publisher_frozen(struct publisher *p);
 
 /* ---- the gate ---- */
 
@@ -138,6 +164,10 @@ void publisher_hold(struct publisher *p, const char *namespace, const char *name
 void publisher_release(struct publisher *p, const char *namespace, const char *name,
 	enum hold_reason reason, publisher_done *done, void *arg);
 
+/* Commits the root again, by itself: options' lacks answers otherwise than before. done() gets
+ * OUTCOME_UPDATED, or OUTCOME_UNCHANGED where no root depends on that. */
+void publisher_render_root(struct publisher *p, publisher_done *done, void *arg);
+
 /* ---- repartition: the cluster's part (cluster/repartition.h has the whole way) ---- */
 
 /* From now on deletes are refused with ERROR_UNAVAILABLE and that reason, those that wait in line
@@ -162,6 +192,6 @@ bool publisher_may_delete(struct publisher *p);
  * THAW    (RECORD_SETTLED) catalogs may prune again; the old ones have left the root. Given the
  *         layout that the store had, it gives up what was only frozen */
 void publisher_repartition(struct publisher *p, enum record_repartition_step step,
-	const struct layout *to, publisher_done *done, void *arg);
+	const struct layout *to, struct author *author, publisher_done *done, void *arg);
 
 #endif

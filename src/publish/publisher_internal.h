@@ -21,6 +21,7 @@ struct publisher {
 	struct layout layout;
 	struct root_request root;
 	struct publisher_listener listener;
+	struct author *self; /* of what nobody asked for */
 	pthread_t thread;
 
 	/* the thread's own */
@@ -44,10 +45,11 @@ struct publisher {
 	uint64_t above;           /* the highest version that any spoke of */
 	bool closed;
 	struct error closed_because;
-	struct error no_deletes;   /* why none is taken; ERROR_NONE: they are */
-	bool batch_may_delete;     /* the one that is being committed */
-	struct layout_step *steps; /* first come, first served */
-	struct layout_step **last_step;
+	struct error no_deletes;     /* why none is taken; ERROR_NONE: they are */
+	bool batch_may_delete;       /* the one that is being committed */
+	struct record_freeze frozen; /* as the head is */
+	struct step *steps;          /* first come, first served */
+	struct step **last_step;
 	struct queue queue;
 	size_t expected; /* changes in the next batch: what the last had, and what it left in line
 			  */
@@ -64,7 +66,7 @@ struct error publisher_why_closed(const struct publisher *p);
 /* Under the lock, when the queue has changed. */
 void publisher_tell_depth(const struct publisher *p);
 /* Under the lock; NULL: none. */
-struct layout_step *publisher_take_step(struct publisher *p);
+struct step *publisher_take_step(struct publisher *p);
 /* Refuses everything that waits. */
 void publisher_refuse_waiting(struct publisher *p, const struct error *err);
 

@@ -5,6 +5,7 @@
 
 void change_free(struct change *change)
 {
+	author_unref(change->author);
 	intent_unref(change->intent);
 	free(change->message);
 	free(change);

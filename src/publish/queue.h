@@ -16,6 +16,7 @@ enum change_kind { CHANGE_PUT, CHANGE_DELETE, CHANGE_HOLD, CHANGE_RELEASE };
 /* A change that somebody waits for. */
 struct change {
 	enum change_kind kind;
+	struct author *author;   /* a reference */
 	struct intent *intent;   /* put: what is wanted */
 	enum hold_reason reason; /* hold and release */
 	uint64_t version;        /* hold: the accepted one, */

@@ -248,6 +248,7 @@ int remains_revision(
 		.version = whole->version,
 		.parent = r->has_parent ? &r->parent : NULL,
 		.why = whole->why,
+		.frozen = r->record.frozen,
 		.gzips = &gzips,
 	};
 

@@ -12,11 +12,13 @@
 void revision_done(struct revision *rev)
 {
 	state_unref(rev->state);
+	author_unref(rev->frozen.by);
 	places_done(&rev->leftovers);
 	for (size_t i = 0; i < rev->n_catalogs; i++)
 		artifact_done(&rev->catalogs[i].artifact);
 	free(rev->catalogs);
 	artifact_done(&rev->record);
+	signatures_done(&rev->signatures);
 	*rev = (struct revision){0};
 }
 
@@ -134,6 +136,7 @@ static int render_root(struct buf *ret, const struct revision *rev,
 		.n_leftovers = n_leftovers,
 		.leftovers = leftovers,
 		.frozen = rev->repartition.step != RECORD_SETTLED,
+		.lacks = draft->lacks,
 	};
 
 	if (places == NULL || repositories == NULL || leftovers == NULL)
@@ -163,6 +166,45 @@ static int make_root(struct revision *rev, const struct revision_draft *draft, s
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What all changes have in common. */
+static void set_common_author(struct record *r)
+{
+	const struct author *first = r->changes[0].author;
+
+	r->who = first->who;
+	r->from = first->from;
+	r->why = first->why;
+	for (size_t i = 1; i < r->n_changes; i++) {
+		const struct author *a = r->changes[i].author;
+
+		if (!same_text(a->who, r->who))
+			r->who = (char *)RECORD_SEVERAL;
+		if (!same_text(a->from, r->from))
+			r->from = NULL;
+		if (!same_text(a->why, r->why))
+			r->why = NULL;
+	}
+}
+
+/* All borrowed. */
+static void set_author(struct record *r, const struct revision_draft *draft)
+{
+	const struct author *a = draft->author;
+
+	if (r->n_changes > 0) {
+		set_common_author(r);
+		return;
+	}
+	r->who = a == NULL ? (char *)AUTHOR_SERVER : a->who;
+	r->from = a == NULL ? NULL : a->from;
+	r->why = a == NULL || a->why == NULL ? (char *)draft->why : a->why;
+}
+
 static int make_record(struct revision *rev, const struct revision_draft *draft, struct error *err)
 {
 	AUTO_FREE struct record_catalog *catalogs = calloc(rev->n_catalogs + 1, sizeof(*catalogs));
@@ -172,8 +214,7 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 		.layout = *state_layout(rev->state),
 		.root = rev->root,
 		.repartition = rev->repartition,
-		.who = "anonymous",
-		.why = (char *)draft->why,
+		.frozen = rev->frozen,
 		.n_changes = draft->n_changes,
 		.changes = (struct record_change *)draft->changes,
 		.n_catalogs = rev->n_catalogs,
@@ -183,6 +224,7 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 
 	if (catalogs == NULL)
 		return error_no_memory(err);
+	set_author(&record, draft);
 	if (draft->parent != NULL)
 		record.parent = *draft->parent;
 	for (size_t i = 0; i < rev->n_catalogs; i++) {
@@ -215,6 +257,8 @@ static int make_all(struct revision *rev, const struct revision_draft *draft, st
 	rev->version = draft->version;
 	rev->root = *draft->root;
 	rev->repartition = draft->repartition;
+	rev->signing = draft->signing;
+	rev->frozen = record_freeze_copy(&draft->frozen);
 	rev->catalogs = calloc(draft->n_partitions + n_leftovers + 1, sizeof(rev->catalogs[0]));
 	if (rev->catalogs == NULL)
 		return error_no_memory(err);
@@ -248,13 +292,54 @@ int revision_make(struct revision *ret, const struct revision_draft *draft, stru
 
 /* ---- pushes ---- */
 
+static int add_signature(struct revision *rev, const char *repository,
+	const struct artifact *artifact, struct error *err)
+{
+	return signatures_add(
+		&rev->signatures, repository, &artifact->digest, artifact->manifest.len, err);
+}
+
+static int sign(struct revision *rev, struct error *err)
+{
+	if (rev->signing == NULL || rev->signing->key == NULL)
+		return 0;
+	for (size_t i = 0; i < rev->n_catalogs; i++)
+		if (add_signature(rev, rev->catalogs[i].repository, &rev->catalogs[i].artifact,
+			    err) != 0)
+			return -1;
+	if (add_signature(rev, RECORD_REPOSITORY, &rev->record, err) != 0)
+		return -1;
+	return signatures_make(&rev->signatures, rev->signing, err);
+}
+
+/* What a used tag refuses is to be left without a signature, which would be nobody's: so where that
+ * may be, and where waiting costs nothing, the signatures come after what they sign. */
+static int push_signed(const struct revision *rev, struct registry *registry, struct push *pushes,
+	size_t n, struct error *err)
+{
+	size_t n_signatures = signatures_pushes(&rev->signatures, pushes + n);
+
+	if (!registry->atomic && !rev->version_is_behind) {
+		registry_push(registry, pushes, n + n_signatures);
+		return push_failure(pushes, n + n_signatures, err);
+	}
+	registry_push(registry, pushes, n);
+	if (push_failure(pushes, n, err) != 0)
+		return -1;
+	registry_push(registry, pushes + n, n_signatures);
+	return push_failure(pushes + n, n_signatures, err);
+}
+
 int revision_push(struct revision *rev, struct registry *registry, struct error *err)
 {
 	size_t n = rev->n_catalogs + 1;
-	AUTO_FREE struct push *pushes = calloc(n, sizeof(*pushes));
+	AUTO_FREE struct push *pushes = NULL;
 	AUTO_FREE struct artifact_push *borrowed = calloc(n, sizeof(*borrowed));
 	char tag[RECORD_TAG_SIZE];
 
+	if (sign(rev, err) != 0)
+		return -1;
+	pushes = calloc(n + SIGNATURES_PUSHES * rev->signatures.n, sizeof(*pushes));
 	if (pushes == NULL || borrowed == NULL)
 		return error_no_memory(err);
 	record_tag(rev->version, tag);
@@ -266,8 +351,7 @@ int revision_push(struct revision *rev, struct registry *registry, struct error 
 		RECORD_REPOSITORY, tag, rev->version_is_behind);
 	for (size_t i = 0; i < n; i++)
 		pushes[i].moves_latest = registry->atomic;
-	registry_push(registry, pushes, n);
-	return push_failure(pushes, n, err);
+	return push_signed(rev, registry, pushes, n, err);
 }
 
 int revision_point(struct revision *rev, struct registry *registry, struct error *err)

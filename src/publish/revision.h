@@ -9,6 +9,7 @@
 
 #include "publish/artifact_push.h"
 #include "publish/head.h"
+#include "publish/signatures.h"
 
 struct revision_catalog {
 	char repository[CATALOG_REPOSITORY_SIZE];
@@ -20,11 +21,14 @@ struct revision {
 	struct state *state;      /* what will be current, */
 	struct root_options root; /* how Flux gets it, */
 	struct record_repartition repartition;
+	struct record_freeze frozen;
 	struct places leftovers; /* and what of the layout before is in the root */
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
 	struct artifact record;
 	bool version_is_behind; /* not taken from the clock: its tags may be there already */
+	const struct signing *signing; /* borrowed; NULL: nothing is signed */
+	struct signatures signatures;  /* pushed with it: what is noted here before, and its own */
 };
 
 /* What a revision is made of; all borrowed. */
@@ -34,15 +38,21 @@ struct revision_draft {
 	struct partition **partitions;
 	bool with_root;                        /* the root is made again in any case */
 	const struct root_options *root;       /* with a root or not: the record has it */
+	struct root_lacks lacks;               /* when it is made */
 	struct record_repartition repartition; /* likewise; under way, no catalog may prune */
 	const struct places *leftovers;        /* of repartition.other, in the root; NULL: none */
 	bool empties_leftovers;                /* now: they are pushed without any resource */
 	uint64_t version;
 	const struct digest *parent; /* NULL: the first of a chain */
-	const char *why;             /* NULL: none */
-	size_t n_changes;
+	/* Of a revision without changes: who makes it (NULL: the server), and what it is where they
+	 * gave no reason. */
+	const struct author *author;
+	const char *why; /* NULL: none */
+	struct record_freeze frozen;
+	size_t n_changes; /* each with its author */
 	const struct record_change *changes;
 	struct gzips *gzips;
+	const struct signing *signing; /* NULL: nothing is signed */
 };
 
 /* Renders it all, and gives the partitions their digests; nothing is pushed. ERROR_UNAVAILABLE for
@@ -51,9 +61,9 @@ int revision_make(
 	struct revision *ret, const struct revision_draft *draft, struct error *err) MUST_CHECK;
 void revision_done(struct revision *rev);
 
-/* Stores catalogs and record under the tags of this version. Atomic registries move the tags latest
- * with them; elsewhere nothing is current yet. ERROR_CONFLICT: a tag is there already, debris of a
- * commit that failed. */
+/* Stores catalogs and record under the tags of this version, and all signatures. Atomic registries
+ * move the tags latest with them; elsewhere nothing is current yet. ERROR_CONFLICT: a tag is there
+ * already, debris of a commit that failed. Once for each revision. */
 int revision_push(struct revision *rev, struct registry *registry, struct error *err) MUST_CHECK;
 
 /* Moves commits:latest: the commit point. ERROR_UNKNOWN_OUTCOME when it may have moved. */

@@ -16,12 +16,12 @@ static void refuse(struct change *change, const struct error *err)
 	change_free(change);
 }
 
-static void refuse_step(struct layout_step *step, const struct error *err)
+static void refuse_step(struct step *step, const struct error *err)
 {
 	struct outcome outcome = {.err = *err};
 
 	step->done(&outcome, step->arg);
-	free(step);
+	step_free(step);
 }
 
 static void refuse_without_memory(publisher_done *done, void *arg)
@@ -64,6 +64,8 @@ static void submit(struct publisher *p, struct change *change)
 
 	AZ(pthread_mutex_lock(&p->lock));
 	err = refusal(p);
+	if (err.code == ERROR_NONE && (change->kind == CHANGE_PUT || change->kind == CHANGE_DELETE))
+		err = head_why_frozen(&p->frozen);
 	if (err.code == ERROR_NONE && change->kind == CHANGE_DELETE)
 		err = p->no_deletes;
 	if (err.code == ERROR_NONE) {
@@ -77,7 +79,12 @@ static void submit(struct publisher *p, struct change *change)
 		refuse(change, &err);
 }
 
-/* Submits a copy, with a reference to the intent. */
+static struct author *author_or_self(struct publisher *p, struct author *author)
+{
+	return author_ref(author != NULL ? author : p->self);
+}
+
+/* Submits a copy, with references to intent and author. */
 static void submit_new(struct publisher *p, const struct change *template, const char *namespace,
 	const char *name, const char *message)
 {
@@ -85,6 +92,7 @@ static void submit_new(struct publisher *p, const struct change *template, const
 
 	if (change != NULL) {
 		*change = *template;
+		change->author = author_or_self(p, template->author);
 		if (change->intent != NULL)
 			intent_ref(change->intent);
 		change->message = message == NULL ? NULL : strdup(message);
@@ -100,17 +108,24 @@ static void submit_new(struct publisher *p, const struct change *template, const
 	submit(p, change);
 }
 
-void publisher_put(struct publisher *p, struct intent *intent, publisher_done *done, void *arg)
+void publisher_put(struct publisher *p, struct intent *intent, struct author *author,
+	publisher_done *done, void *arg)
 {
-	struct change change = {.kind = CHANGE_PUT, .intent = intent, .done = done, .arg = arg};
+	struct change change = {
+		.kind = CHANGE_PUT,
+		.author = author,
+		.intent = intent,
+		.done = done,
+		.arg = arg,
+	};
 
 	submit_new(p, &change, intent->namespace, intent->name, NULL);
 }
 
 void publisher_delete(struct publisher *p, const char *namespace, const char *name,
-	publisher_done *done, void *arg)
+	struct author *author, publisher_done *done, void *arg)
 {
-	struct change change = {.kind = CHANGE_DELETE, .done = done, .arg = arg};
+	struct change change = {.kind = CHANGE_DELETE, .author = author, .done = done, .arg = arg};
 
 	submit_new(p, &change, namespace, name, NULL);
 }
@@ -139,34 +154,93 @@ void publisher_release(struct publisher *p, const char *namespace, const char *n
 	submit_new(p, &change, namespace, name, NULL);
 }
 
-void publisher_repartition(struct publisher *p, enum record_repartition_step step,
-	const struct layout *to, publisher_done *done, void *arg)
+static void submit_step(struct publisher *p, struct step *step)
 {
-	struct layout_step *r = calloc(1, sizeof(*r));
 	struct error err;
 
-	if (r == NULL) {
-		refuse_without_memory(done, arg);
-		return;
-	}
-	*r = (struct layout_step){.step = step, .to = *to, .done = done, .arg = arg};
 	AZ(pthread_mutex_lock(&p->lock));
 	err = refusal(p);
+	if (err.code == ERROR_NONE && step->kind == STEP_LAYOUT)
+		err = head_why_frozen(&p->frozen);
 	if (err.code == ERROR_NONE) {
-		*p->last_step = r;
-		p->last_step = &r->next;
+		*p->last_step = step;
+		p->last_step = &step->next;
 		AZ(pthread_cond_signal(&p->wake));
 	}
 	AZ(pthread_mutex_unlock(&p->lock));
 	if (err.code != ERROR_NONE)
-		refuse_step(r, &err);
+		refuse_step(step, &err);
+}
+
+/* Submits a copy; takes over the reference to the author. */
+static void submit_new_step(struct publisher *p, const struct step *template)
+{
+	struct step *step = calloc(1, sizeof(*step));
+
+	if (step == NULL) {
+		author_unref(template->author);
+		refuse_without_memory(template->done, template->arg);
+		return;
+	}
+	*step = *template;
+	submit_step(p, step);
+}
+
+void publisher_repartition(struct publisher *p, enum record_repartition_step step,
+	const struct layout *to, struct author *author, publisher_done *done, void *arg)
+{
+	struct step s = {
+		.kind = STEP_LAYOUT,
+		.layout = {step, *to},
+		.author = author_or_self(p, author),
+		.done = done,
+		.arg = arg,
+	};
+
+	submit_new_step(p, &s);
+}
+
+void publisher_render_root(struct publisher *p, publisher_done *done, void *arg)
+{
+	struct step s = {.kind = STEP_ROOT,
+		.author = author_or_self(p, NULL),
+		.done = done,
+		.arg = arg};
+
+	submit_new_step(p, &s);
+}
+
+static int author_of_freeze(
+	struct author **ret, const struct author *by, const char *reason, struct error *err)
+{
+	if (reason[0] == '\0')
+		return error_set(err, ERROR_INVALID,
+			"the reason is missing: every refusal shows it, so say why, and how long");
+	return author_new(ret, by->who, by->from != NULL ? by->from : "", slice_of(reason), err);
+}
+
+void publisher_freeze(struct publisher *p, const char *reason, struct author *author,
+	publisher_done *done, void *arg)
+{
+	const struct author *by = author != NULL ? author : p->self;
+	struct step s = {.kind = STEP_FREEZE, .done = done, .arg = arg};
+	struct outcome refused = {.err = ERROR_INIT};
+
+	if (reason == NULL) {
+		s.kind = STEP_THAW;
+		s.author = author_or_self(p, author);
+	} else if (author_of_freeze(&s.author, by, reason, &refused.err) != 0) {
+		done(&refused, arg);
+		return;
+	}
+	submit_new_step(p, &s);
 }
 
 /* ---- what waits ---- */
 
-struct layout_step *publisher_take_step(struct publisher *p)
+struct step *publisher_take_step(struct publisher *p)
 {
-	struct layout_step *step = p->steps;
+	struct step *step = p->steps;
 
 	if (step == NULL)
 		return NULL;
@@ -178,7 +252,7 @@ struct layout_step *publisher_take_step(struct publisher *p)
 
 void publisher_refuse_waiting(struct publisher *p, const struct error *err)
 {
-	struct layout_step *step;
+	struct step *step;
 	struct change *change;
 	size_t n;
 

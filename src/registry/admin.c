@@ -162,11 +162,12 @@ int admin_listen(
 {
 	struct http_service service = {.handle = handle, .arg = e, .error_body = error_body};
 	AUTO_FREE char *address = socket_path("unix:", store_dir(e->store));
+	const struct http_server_options options = {.address = address};
 
 	ASSERT(e->upkeep != NULL);
 	if (address == NULL)
 		return error_no_memory(err);
-	return http_server_new(ret, loops, address, &service, NULL, err);
+	return http_server_new(ret, loops, &options, &service, err);
 }
 
 /* ---- the command's side ---- */

@@ -9,7 +9,8 @@ static int open_all(struct embedded *e, const char *data_dir, struct error *err)
 	if (store_open(&e->store, data_dir, READERS, err) != 0 ||
 		uploads_new(&e->uploads, e->store, err) != 0 ||
 		committer_new(&e->committer, e->store, err) != 0 ||
-		page_cache_new(&e->catalog_pages, err) != 0)
+		page_cache_new(&e->catalog_pages, err) != 0 ||
+		registry_tokens_new(&e->tokens, err) != 0)
 		return -1;
 	if (workers_new(&e->workers, "registry", WORKERS, err) != 0)
 		return -1;
@@ -63,6 +64,7 @@ void embedded_free(struct embedded *e)
 	workers_free(e->checker);
 	workers_free(e->workers);
 	committer_free(e->committer);
+	registry_tokens_free(e->tokens);
 	page_cache_free(e->catalog_pages);
 	uploads_free(e->uploads);
 	store_close(e->store);

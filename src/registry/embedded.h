@@ -8,6 +8,7 @@
 #ifndef REGISTRY_EMBEDDED_H
 #define REGISTRY_EMBEDDED_H
 
+#include "auth/auth.h"
 #include "http/server.h"
 #include "oci/registry.h"
 
@@ -41,8 +42,15 @@ void embedded_measure(struct embedded *e);
 /* The publisher's way in. */
 int embedded_registry(struct registry **ret, struct embedded *e, struct error *err) MUST_CHECK;
 
-/* The outside's way in: the service behind --registry-listen. Routes under /v2/. Pushes into
- * "gitops-squared/" are refused: the API is the only author of intent. */
-struct http_service embedded_service(struct embedded *e);
+/*
+ * The outside's way in: the service behind --registry-listen. Routes under /v2/, and /token where
+ * there is auth. Pushes into "gitops-squared/" are refused, whoever asks: the API is the only
+ * author of intent.
+ *
+ * auth: who may do what, by registry/access.h; must outlive e. NULL: everybody may do everything.
+ * public_url: how clients reach the service, "https://registry.example.com", where that is not by
+ * the name in their Host header; must outlive the servers. Or NULL. Once.
+ */
+struct http_service embedded_service(struct embedded *e, struct auth *auth, const char *public_url);
 
 #endif

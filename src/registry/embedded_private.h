@@ -6,6 +6,7 @@
 #include "base/workers.h"
 #include "registry/embedded.h"
 #include "registry/page_cache.h"
+#include "registry/token.h"
 #include "registry/upkeep.h"
 #include "store/committer.h"
 #include "store/store.h"
@@ -23,6 +24,10 @@ struct embedded {
 	struct upkeep *upkeep;   /* NULL: not a server */
 	bool upkeep_runs;
 	uint64_t gc_grace_s;
+
+	struct auth *auth;      /* borrowed; NULL: everybody may do everything */
+	const char *public_url; /* borrowed; NULL: the Host header says it */
+	struct registry_tokens *tokens;
 
 	pthread_mutex_t lock; /* guards n_calls */
 	pthread_cond_t no_calls;

@@ -217,7 +217,7 @@ static void remote_free(struct registry *registry)
 
 	for (size_t i = 0; i < REMOTE_SEEN_TAGS; i++)
 		free(r->seen[i].name);
-	auth_free(r->auth);
+	remote_auth_free(r->auth);
 	http_client_free(r->client);
 	known_blobs_free(r->known);
 	free(r->empty_at);
@@ -259,7 +259,7 @@ int remote_new(struct registry **ret, const struct remote_options *options, stru
 		http_url_parse(&r->origin, r->location.base, err) != 0 ||
 		known_blobs_new(&r->known, err) != 0 ||
 		http_client_new(&r->client, &http, err) != 0 ||
-		auth_new(&r->auth, r, options->docker_config, err) != 0)
+		remote_auth_new(&r->auth, r, options->docker_config, err) != 0)
 		return -1;
 	*ret = TAKE_PTR(registry);
 	return 0;

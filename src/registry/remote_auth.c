@@ -15,7 +15,7 @@ enum scheme { SCHEME_UNKNOWN, SCHEME_BASIC, SCHEME_BEARER };
 
 struct token {
 	struct token *next;
-	struct auth *auth;
+	struct remote_auth *auth;
 	char *scope;
 	char *header; /* "Authorization: Bearer ..." once it is there */
 	uint64_t expires_ms;
@@ -25,7 +25,7 @@ struct token {
 	struct buf form; /* body of the fetch with an identity token */
 };
 
-struct auth {
+struct remote_auth {
 	struct remote *remote;
 	struct credential_store *credentials;
 	enum scheme scheme;
@@ -34,9 +34,10 @@ struct auth {
 	size_t n_tokens;
 };
 
-int auth_new(struct auth **ret, struct remote *remote, const char *docker_config, struct error *err)
+int remote_auth_new(struct remote_auth **ret, struct remote *remote, const char *docker_config,
+	struct error *err)
 {
-	AUTO_FREE struct auth *auth = calloc(1, sizeof(*auth));
+	AUTO_FREE struct remote_auth *auth = calloc(1, sizeof(*auth));
 
 	if (auth == NULL)
 		return error_no_memory(err);
@@ -61,7 +62,7 @@ static void token_free(struct token *token)
 }
 DEFINE_CLEANUP(struct token, token_free);
 
-void auth_free(struct auth *auth)
+void remote_auth_free(struct remote_auth *auth)
 {
 	if (auth == NULL)
 		return;
@@ -110,7 +111,7 @@ static int copy_header(char **header, const char *from, struct error *err)
 
 /* ---- the list of tokens ---- */
 
-static struct token *find_token(struct auth *auth, const char *scope)
+static struct token *find_token(struct remote_auth *auth, const char *scope)
 {
 	struct token *token = auth->tokens;
 
@@ -119,7 +120,7 @@ static struct token *find_token(struct auth *auth, const char *scope)
 	return token;
 }
 
-static void remove_token(struct auth *auth, struct token *token)
+static void remove_token(struct remote_auth *auth, struct token *token)
 {
 	struct token **at = &auth->tokens;
 
@@ -131,7 +132,7 @@ static void remove_token(struct auth *auth, struct token *token)
 }
 
 /* The oldest that nobody waits for. */
-static void remove_oldest(struct auth *auth)
+static void remove_oldest(struct remote_auth *auth)
 {
 	struct token *token = auth->tokens;
 
@@ -143,7 +144,7 @@ static void remove_oldest(struct auth *auth)
 
 static void on_fetch_ended(struct request *fetch, void *arg);
 
-static struct token *add_token(struct auth *auth, const char *scope)
+static struct token *add_token(struct remote_auth *auth, const char *scope)
 {
 	CLEANUP(token_freep) struct token *token = calloc(1, sizeof(*token));
 	struct token **at = &auth->tokens;
@@ -226,7 +227,7 @@ static int make_refresh(struct token *token, const struct credentials *c, struct
 
 static int make_fetch(struct token *token, struct error *err)
 {
-	struct auth *auth = token->auth;
+	struct remote_auth *auth = token->auth;
 	const struct credentials *c;
 
 	if (remote_check_url(auth->remote, auth->challenge.realm, err) != 0) {
@@ -241,7 +242,7 @@ static int make_fetch(struct token *token, struct error *err)
 
 /* ---- what the token server says ---- */
 
-int auth_parse_token(
+int remote_auth_parse_token(
 	struct slice json, char **ret_token, unsigned *ret_expires_s, struct error *err)
 {
 	CLEANUP(json_decrefp)
@@ -276,7 +277,7 @@ static int keep_token(struct token *token, struct error *err)
 	AUTO_FREE char *text = NULL;
 	unsigned expires_s;
 
-	if (auth_parse_token(buf_slice(&call->response_body), &text, &expires_s, err) != 0 ||
+	if (remote_auth_parse_token(buf_slice(&call->response_body), &text, &expires_s, err) != 0 ||
 		set_header(&token->header, "Bearer ", text, err) != 0)
 		return -1;
 	token->expires_ms = call->started_ms + expires_s * 900u;
@@ -354,7 +355,7 @@ static void on_fetch_ended(struct request *fetch, void *arg)
 
 /* ---- authorizing ---- */
 
-static void authorize_bearer(struct auth *auth, struct request *req)
+static void authorize_bearer(struct remote_auth *auth, struct request *req)
 {
 	struct token *token = find_token(auth, req->scope);
 	struct error err = ERROR_INIT;
@@ -378,7 +379,7 @@ static void authorize_bearer(struct auth *auth, struct request *req)
 	}
 }
 
-static int authorize_basic(struct auth *auth, struct request *req, struct error *err)
+static int authorize_basic(struct remote_auth *auth, struct request *req, struct error *err)
 {
 	const struct credentials *c;
 
@@ -392,7 +393,7 @@ static int authorize_basic(struct auth *auth, struct request *req, struct error 
 	return set_basic(&req->authorization, c, err);
 }
 
-void auth_authorize(struct auth *auth, struct request *req)
+void remote_auth_authorize(struct remote_auth *auth, struct request *req)
 {
 	struct error err = ERROR_INIT;
 
@@ -429,7 +430,7 @@ static int read_challenge(
 }
 
 /* A bearer token is preferred where both will do: it leaves the password with the token server. */
-static int learn(struct auth *auth, const struct http_call *call, struct error *err)
+static int learn(struct remote_auth *auth, const struct http_call *call, struct error *err)
 {
 	struct http_challenge challenge;
 
@@ -447,7 +448,7 @@ static int learn(struct auth *auth, const struct http_call *call, struct error *
 	return 0;
 }
 
-int auth_challenge(struct auth *auth, struct request *req, struct error *err)
+int remote_auth_challenge(struct remote_auth *auth, struct request *req, struct error *err)
 {
 	bool had_credentials = req->authorization != NULL;
 	struct token *token;

@@ -11,21 +11,22 @@
 
 #include "registry/remote_request.h"
 
-struct auth;
+struct remote_auth;
 
-int auth_new(struct auth **ret, struct remote *remote, const char *docker_config,
+int remote_auth_new(struct remote_auth **ret, struct remote *remote, const char *docker_config,
 	struct error *err) MUST_CHECK;
-void auth_free(struct auth *auth);
+void remote_auth_free(struct remote_auth *auth);
 
 /* Sets req->authorization for its scope and calls request_authorized(), at once or when a token has
  * come. */
-void auth_authorize(struct auth *auth, struct request *req);
+void remote_auth_authorize(struct remote_auth *auth, struct request *req);
 
 /* The request was answered with 401. 0: something was learnt, so authorize and send it again. */
-int auth_challenge(struct auth *auth, struct request *req, struct error *err) MUST_CHECK;
+int remote_auth_challenge(
+	struct remote_auth *auth, struct request *req, struct error *err) MUST_CHECK;
 
 /* The answer of a token server: "token" or "access_token", and how long it is valid. */
-int auth_parse_token(
+int remote_auth_parse_token(
 	struct slice json, char **ret_token, unsigned *ret_expires_s, struct error *err) MUST_CHECK;
 
 #endif

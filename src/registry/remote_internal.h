@@ -30,7 +30,7 @@ struct remote {
 	struct http_url origin; /* of location.base */
 	unsigned timeout_ms, retries;
 	struct http_client *client;
-	struct auth *auth;
+	struct remote_auth *auth;
 
 	/* What pushes have learnt. */
 	struct digest empty; /* of OCI_EMPTY */

@@ -4,8 +4,10 @@
  * run side by side over one http_client, each going on as soon as its own last answer is there.
  *
  *   LOOK -> (MOUNT | POST) -> PUT_BLOB -> ... for each blob -> PUT_MANIFEST -> done
- *                                                               ^      |
- *                                                               LOOK_AGAIN
+ *                                                               ^      |  ^
+ *                                                               LOOK_AGAIN |
+ *   for a manifest with a subject, where the registry has no API for referrers:
+ *                                       GET_REFERRERS -> PUT_REFERRERS ----+
  *
  * A tag that moves (commits:latest is the commit point of the whole system) is never moved twice
  * without looking in between: a second PUT that comes late could undo what another writer has
@@ -13,9 +15,20 @@
  */
 #include <stdio.h>
 
+#include "registry/referrers.h"
 #include "registry/remote_internal.h"
 
-enum step { LOOK, MOUNT, POST, PUT_BLOB, PUT_MANIFEST, LOOK_AGAIN, STEPS };
+enum step {
+	LOOK,
+	MOUNT,
+	POST,
+	PUT_BLOB,
+	PUT_MANIFEST,
+	LOOK_AGAIN,
+	GET_REFERRERS,
+	PUT_REFERRERS,
+	STEPS,
+};
 
 struct upload {
 	struct remote *remote;
@@ -26,6 +39,7 @@ struct upload {
 	bool skipped; /* some blob was taken to be there */
 	bool redone;  /* that was wrong once, and all have been sent */
 	bool maybe_done;
+	struct buf referrers; /* the index that is put */
 	struct request request;
 };
 
@@ -111,6 +125,11 @@ static void stored(struct upload *u)
 		remote_saw_tag(u->remote, u->request.repository, u->push->tag, &u->push->digest);
 }
 
+static bool has_subject(const struct upload *u)
+{
+	return u->push->parsed != NULL && u->push->parsed->has_subject;
+}
+
 /* Another try of something that leads back to the given step, if there may be one. */
 static bool again(struct upload *u, enum step step)
 {
@@ -181,6 +200,7 @@ static void use_method(struct upload *u, const char *method, bool send_body, str
 	req->transfer = body.n;
 	req->content_type = send_body ? "application/octet-stream" : NULL;
 	req->accept = NULL;
+	req->body_max = REQUEST_ERROR_BODY;
 	req->once = false;
 }
 
@@ -201,6 +221,15 @@ static bool looked_up(const struct upload *u, struct digest *ret)
 		       &ignored) == 0;
 }
 
+/* It is there already. Whether it is found by its subject only the answer to a PUT would say. */
+static void found_stored(struct upload *u)
+{
+	if (has_subject(u))
+		next_blob(u);
+	else
+		stored(u);
+}
+
 static void end_look(struct upload *u)
 {
 	struct digest found;
@@ -211,7 +240,7 @@ static void end_look(struct upload *u)
 	} else if (status != 200) {
 		refused(u, "looking for the tag");
 	} else if (looked_up(u, &found) && digest_eq(&found, &u->push->digest)) {
-		stored(u);
+		found_stored(u);
 	} else {
 		error_set(&u->push->err, ERROR_CONFLICT,
 			"the tag %s names another manifest already", u->push->tag);
@@ -346,6 +375,21 @@ static bool misses_a_blob(const struct upload *u)
 	       strstr(call->response_body.data, "BLOB_UNKNOWN") != NULL;
 }
 
+/* An answer without this header is of a registry without the API (distribution-spec, "Pushing
+ * Manifests with Subject"). */
+static bool lists_no_referrers(const struct upload *u)
+{
+	return has_subject(u) && http_call_header(&u->request.call, "oci-subject").p == NULL;
+}
+
+/* The manifest is stored: all that may fail from now on is another matter. */
+static void enter_referrers(struct upload *u)
+{
+	u->maybe_done = false;
+	u->request.retry.made = 0;
+	enter(u, GET_REFERRERS, 0);
+}
+
 static void end_put_manifest(struct upload *u)
 {
 	int status = u->request.call.status;
@@ -356,6 +400,8 @@ static void end_put_manifest(struct upload *u)
 			error_set(&u->push->err, ERROR_INTERNAL,
 				"the registry has stored a manifest under another digest than its "
 				"own");
+		else if (lists_no_referrers(u))
+			enter_referrers(u);
 		else
 			stored(u);
 	} else if (misses_a_blob(u) && u->skipped && !u->redone) {
@@ -378,7 +424,7 @@ static void end_look_again(struct upload *u)
 	bool found_any = looked_up(u, &found);
 
 	if (found_any && digest_eq(&found, &u->push->digest)) {
-		stored(u);
+		found_stored(u);
 	} else if (seen == NULL ? status == 404 || status == 200
 				: found_any && digest_eq(&found, &seen->digest)) {
 		enter(u, PUT_MANIFEST, 0);
@@ -391,6 +437,66 @@ static void end_look_again(struct upload *u)
 	}
 }
 
+/* ---- referrers, where the client keeps the list ("Referrers Tag Schema") ----
+ *
+ * It is read, changed and written: of two who do so at the same time one may be lost, as the
+ * specification grants.
+ */
+
+static int begin_get_referrers(struct upload *u, struct error *err)
+{
+	char tag[REFERRERS_TAG_SIZE];
+
+	use_method(u, "GET", false, SLICE_NONE);
+	u->request.accept = "Accept: " OCI_MEDIA_INDEX;
+	u->request.body_max = LIMIT_MANIFEST;
+	referrers_tag(&u->push->parsed->subject.digest, tag);
+	return request_path(&u->request, err, "manifests/%s", tag);
+}
+
+static void end_get_referrers(struct upload *u)
+{
+	int status = u->request.call.status;
+	struct slice old = SLICE_NONE;
+	bool changed;
+
+	if (status != 200 && status != 404) {
+		refused(u, "reading the list of referrers");
+		return;
+	}
+	if (status == 200)
+		old = buf_slice(&u->request.call.response_body);
+	buf_done(&u->referrers);
+	buf_init(&u->referrers, LIMIT_MANIFEST);
+	if (referrers_add(&u->referrers, &changed, old, u->push, &u->push->err) != 0)
+		return;
+	if (changed)
+		enter(u, PUT_REFERRERS, 0);
+	else
+		stored(u);
+}
+
+static int begin_put_referrers(struct upload *u, struct error *err)
+{
+	char tag[REFERRERS_TAG_SIZE];
+
+	use_method(u, "PUT", true, buf_slice(&u->referrers));
+	u->request.content_type = OCI_MEDIA_INDEX;
+	u->request.once = true;
+	referrers_tag(&u->push->parsed->subject.digest, tag);
+	return request_path(&u->request, err, "manifests/%s", tag);
+}
+
+static void end_put_referrers(struct upload *u)
+{
+	int status = u->request.call.status;
+
+	if (status >= 200 && status < 300)
+		stored(u);
+	else if (!request_is_transient(&u->request) || !again(u, GET_REFERRERS))
+		refused(u, "storing the list of referrers");
+}
+
 static const struct {
 	int (*begin)(struct upload *u, struct error *err);
 	void (*end)(struct upload *u);
@@ -401,6 +507,8 @@ static const struct {
 	[PUT_BLOB] = {begin_put_blob, end_put_blob},
 	[PUT_MANIFEST] = {begin_put_manifest, end_put_manifest},
 	[LOOK_AGAIN] = {begin_look, end_look_again},
+	[GET_REFERRERS] = {begin_get_referrers, end_get_referrers},
+	[PUT_REFERRERS] = {begin_put_referrers, end_put_referrers},
 };
 
 static void enter(struct upload *u, enum step step, unsigned delay_ms)
@@ -457,6 +565,7 @@ static int upload_init(struct upload *u, struct remote *r, struct push *push)
 {
 	u->remote = r;
 	u->push = push;
+	buf_init(&u->referrers, LIMIT_MANIFEST);
 	request_init(&u->request, r);
 	u->request.ended = on_request_ended;
 	u->request.arg = u;
@@ -468,6 +577,7 @@ static int upload_init(struct upload *u, struct remote *r, struct push *push)
 static void upload_done(struct upload *u)
 {
 	request_done(&u->request);
+	buf_done(&u->referrers);
 	free(u->mount_from);
 }
 

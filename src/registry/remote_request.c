@@ -165,7 +165,7 @@ static void try(struct request *req, unsigned delay_ms)
 		free(TAKE_PTR(req->authorization));
 		send(req);
 	} else {
-		auth_authorize(req->remote->auth, req);
+		remote_auth_authorize(req->remote->auth, req);
 	}
 }
 
@@ -392,7 +392,7 @@ static void on_call_ended(struct http_call *call, void *arg)
 	req->err = call->err;
 	req->maybe_done = req->maybe_done || may_have_happened(call);
 	if (call->status == 401 && req->scope != NULL && remote_is_origin(req->remote, req->url)) {
-		if (auth_challenge(req->remote->auth, req, &req->err) == 0) {
+		if (remote_auth_challenge(req->remote->auth, req, &req->err) == 0) {
 			try(req, 0);
 			return;
 		}

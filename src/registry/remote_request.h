@@ -86,7 +86,7 @@ int request_error(const struct request *req, const char *what, struct error *err
 /* 0 when it was answered with 200, else that error. */
 int request_check(const struct request *req, const char *what, struct error *err) MUST_CHECK;
 
-/* ---- for remote_auth: what it answers to auth_authorize() ---- */
+/* ---- for remote_auth: what it answers to remote_auth_authorize() ---- */
 void request_authorized(struct request *req, const struct error *err);
 
 #endif

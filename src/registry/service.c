@@ -17,23 +17,26 @@
 
 /* clang-format off */
 static const struct route routes[] = {
-	{"GET", "/v2/", NULL, "UNSUPPORTED", "UNSUPPORTED", NULL, version_get},
-	{"GET", "/v2/_catalog", NULL, "NAME_UNKNOWN", "UNSUPPORTED", catalog_start, catalog_get},
-	{"GET", "/v2/<name>/tags/list", NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, tags_get},
-	{"GET", "/v2/<name>/referrers/<digest>", NULL, "MANIFEST_UNKNOWN", "UNSUPPORTED", NULL, referrers_get},
+	{"GET", "/v2/", NEED_PROOF, NULL, "UNSUPPORTED", "UNSUPPORTED", NULL, version_get},
+	{"GET", "/v2/_catalog", NEED_CATALOG, NULL, "NAME_UNKNOWN", "UNSUPPORTED", catalog_start, catalog_get},
+	{"GET", "/v2/<name>/tags/list", NEED_PULL, NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, tags_get},
+	{"GET", "/v2/<name>/referrers/<digest>", NEED_PULL, NULL, "MANIFEST_UNKNOWN", "UNSUPPORTED", NULL, referrers_get},
 
-	{"GET", MANIFEST, "If-None-Match", "MANIFEST_UNKNOWN", "MANIFEST_INVALID", NULL, manifest_get},
-	{"PUT", MANIFEST, "Content-Type", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", manifest_collect, manifest_put},
-	{"DELETE", MANIFEST, NULL, "MANIFEST_UNKNOWN", "MANIFEST_INVALID", NULL, manifest_delete},
+	{"GET", MANIFEST, NEED_PULL, "If-None-Match", "MANIFEST_UNKNOWN", "MANIFEST_INVALID", NULL, manifest_get},
+	{"PUT", MANIFEST, NEED_PUSH, "Content-Type", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", manifest_collect, manifest_put},
+	{"DELETE", MANIFEST, NEED_PUSH, NULL, "MANIFEST_UNKNOWN", "MANIFEST_INVALID", NULL, manifest_delete},
 
-	{"GET", BLOB, "Range", "BLOB_UNKNOWN", "DIGEST_INVALID", NULL, blob_get},
-	{"DELETE", BLOB, NULL, "BLOB_UNKNOWN", "DIGEST_INVALID", NULL, blob_delete},
+	{"GET", BLOB, NEED_PULL, "Range", "BLOB_UNKNOWN", "DIGEST_INVALID", NULL, blob_get},
+	{"DELETE", BLOB, NEED_PUSH, NULL, "BLOB_UNKNOWN", "DIGEST_INVALID", NULL, blob_delete},
 
-	{"POST", UPLOADS, NULL, "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_post, upload_put_finish},
-	{"GET", UPLOAD, NULL, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_status, NULL},
-	{"PATCH", UPLOAD, "Content-Range", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_patch, upload_patch_finish},
-	{"PUT", UPLOAD, "Content-Range", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_put, upload_put_finish},
-	{"DELETE", UPLOAD, NULL, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", NULL, upload_cancel},
+	{"POST", UPLOADS, NEED_PUSH, NULL, "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_post, upload_put_finish},
+	{"GET", UPLOAD, NEED_PUSH, NULL, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_status, NULL},
+	{"PATCH", UPLOAD, NEED_PUSH, "Content-Range", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_patch, upload_patch_finish},
+	{"PUT", UPLOAD, NEED_PUSH, "Content-Range", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", upload_put, upload_put_finish},
+	{"DELETE", UPLOAD, NEED_PUSH, NULL, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", NULL, upload_cancel},
+
+	{"GET", "/token", NEED_TOKEN, NULL, "UNSUPPORTED", "UNSUPPORTED", token_get, NULL},
+	{"POST", "/token", NEED_TOKEN, NULL, "UNSUPPORTED", "UNSUPPORTED", token_post, NULL},
 };
 /* clang-format on */
 
@@ -138,12 +141,12 @@ static void refuse(
 
 /* ---- the life of a call ---- */
 
-static void call_unref(void *arg)
+void call_unref(void *call)
 {
-	struct call *c = arg;
+	struct call *c = call;
 	struct embedded *e = c->e;
 
-	if (--c->refs > 0)
+	if (atomic_fetch_sub(&c->refs, 1) > 1)
 		return;
 	ASSERT(c->handle == NULL);
 	if (c->upload != NULL)
@@ -155,6 +158,9 @@ static void call_unref(void *arg)
 	buf_done(&c->tag_text);
 	buf_done(&c->filling);
 	buf_done(&c->draining);
+	subject_unref(c->subject);
+	free(c->scopes);
+	token_request_free(c->token_request);
 	free(c->query);
 	free(c->header);
 	free(c);
@@ -173,7 +179,7 @@ static struct call *call_new(struct embedded *e, const struct route *route, stru
 		header = http_head_get(http_exchange_head(x), route->header);
 	c->e = e;
 	c->route = route;
-	c->refs = 1;
+	atomic_init(&c->refs, 1);
 	c->head = slice_eq(http_exchange_head(x)->method, SLICE("HEAD"));
 	http_reply_init(&c->reply, 200);
 	buf_init(&c->body, LIMIT_MANIFEST);
@@ -195,6 +201,8 @@ void call_answer(struct http_exchange *x, struct call *c)
 {
 	if (c->err.code != ERROR_NONE)
 		call_error_reply(c, &c->err);
+	if (c->err.code == ERROR_UNAUTHORIZED)
+		call_add_challenge(x, c);
 	http_reply_header(&c->reply, "Docker-Distribution-API-Version", "registry/2.0");
 	http_exchange_reply(x, &c->reply);
 }
@@ -377,8 +385,8 @@ static bool matches(
 }
 
 /* The route, or NULL with the methods that the path does have. */
-static const struct route *find_route(struct http_exchange *x, struct slice *ret_name,
-	struct slice *ret_reference, struct buf *ret_allow)
+static const struct route *find_route(const struct embedded *e, struct http_exchange *x,
+	struct slice *ret_name, struct slice *ret_reference, struct buf *ret_allow)
 {
 	struct slice path = http_exchange_path(x);
 	struct slice method = http_exchange_head(x)->method;
@@ -386,6 +394,8 @@ static const struct route *find_route(struct http_exchange *x, struct slice *ret
 	if (slice_eq(method, SLICE("HEAD")))
 		method = SLICE("GET");
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (routes[i].need == NEED_TOKEN && e->auth == NULL)
+			continue;
 		if (!matches(routes[i].path, path, ret_name, ret_reference))
 			continue;
 		if (slice_eq(method, slice_of(routes[i].method)))
@@ -440,16 +450,21 @@ static int prepare(struct call *c, struct slice name, struct slice reference, st
 {
 	if (name.p != NULL && set_name(c, name, err) != 0)
 		return -1;
-	if (reference.p != NULL && set_reference(c, reference, err) != 0)
-		return -1;
-	return check_author(c, err);
+	return reference.p == NULL ? 0 : set_reference(c, reference, err);
+}
+
+void call_permitted(struct http_exchange *x, struct call *c)
+{
+	if (check_author(c, &c->err) != 0)
+		return call_answer(x, c);
+	(c->route->start != NULL ? c->route->start : call_run)(x, c);
 }
 
 static void handle(struct http_exchange *x, void *arg)
 {
 	CLEANUP(buf_done) struct buf allow = BUF_INIT(256);
 	struct slice name = SLICE_NONE, reference = SLICE_NONE;
-	const struct route *route = find_route(x, &name, &reference, &allow);
+	const struct route *route = find_route(arg, x, &name, &reference, &allow);
 	struct error err = ERROR_INIT;
 	struct call *c;
 
@@ -471,11 +486,13 @@ static void handle(struct http_exchange *x, void *arg)
 	http_exchange_set_data(x, c, call_unref);
 	if (prepare(c, name, reference, &c->err) != 0)
 		return call_answer(x, c);
-	(route->start != NULL ? route->start : call_run)(x, c);
+	call_permit(x, c);
 }
 
-struct http_service embedded_service(struct embedded *e)
+struct http_service embedded_service(struct embedded *e, struct auth *auth, const char *public_url)
 {
+	e->auth = auth;
+	e->public_url = public_url;
 	return (struct http_service){
 		.handle = handle,
 		.arg = e,

@@ -2,6 +2,7 @@
 /*
  * One request to the embedded registry, from its route to its answer.
  *
+ *   event loop    who asks, and may they (service_auth.c); somebody else may have to be asked
  *   event loop    start()  picks what it needs of the request, reads the body
  *   worker        run()    reads the store, checks; fills the reply, or asks for a write
  *   committer     apply()  writes, in a transaction that others share; fills the reply
@@ -14,13 +15,27 @@
 #ifndef REGISTRY_SERVICE_H
 #define REGISTRY_SERVICE_H
 
+#include "registry/access.h"
 #include "registry/embedded_private.h"
 
+#include <stdatomic.h>
+
 struct call;
+struct token_request;
+
+/* What a route asks for, where not everybody may do everything. */
+enum need {
+	NEED_PROOF,   /* anybody, once proven */
+	NEED_CATALOG, /* likewise, and what it lists is what they may pull */
+	NEED_PULL,
+	NEED_PUSH,
+	NEED_TOKEN, /* nothing: it finds out by itself. There only where there is auth */
+};
 
 struct route {
-	const char *method;            /* GET is HEAD too */
-	const char *path;              /* "<name>": a repository; a last "<...>": one segment */
+	const char *method; /* GET is HEAD too */
+	const char *path;   /* "<name>": a repository; a last "<...>": one segment */
+	enum need need;
 	const char *header;            /* the one request header that run() looks at, or NULL */
 	const char *unknown, *invalid; /* codes for ERROR_NOT_FOUND and ERROR_INVALID */
 	void (*start)(struct http_exchange *x, struct call *c); /* NULL: call_run */
@@ -30,8 +45,8 @@ struct route {
 struct call {
 	struct embedded *e;
 	const struct route *route;
-	unsigned refs; /* of the exchange and of the work in progress; the loop's */
-	bool head;     /* HEAD, on a route of GET */
+	atomic_uint refs; /* of the exchange and of the work in progress */
+	bool head;        /* HEAD, on a route of GET */
 
 	char repository[LIMIT_REPOSITORY + 1];
 	char reference[DIGEST_TEXT_SIZE]; /* tag, digest or upload, decoded */
@@ -48,6 +63,16 @@ struct call {
 	void (*then)(struct http_exchange *x, struct call *c);
 	int (*apply)(struct call *c, struct store_conn *tx, struct error *err);
 	struct write write; /* of apply, when run() has asked for it */
+
+	/* who asks (service_auth.c) */
+	struct subject *subject; /* NULL: not known, or everybody may do everything */
+	char *scopes;            /* all that it may by its registry token; NULL: it has none */
+	bool sees_all;           /* may pull from everywhere */
+	bool may_mount;          /* what the request names, from c->from */
+	const char *challenge;   /* RFC 6750's word for what is wrong with the token, or NULL */
+	struct auth_question question;
+	atomic_int asking;
+	struct token_request *token_request; /* service_token.c */
 
 	bool on_checker; /* run() has asked to be run once more, there */
 
@@ -74,6 +99,8 @@ struct call {
 
 /* ---- service.c: on the loop ---- */
 
+/* It may do what it asks for: goes on with start(). */
+void call_permitted(struct http_exchange *x, struct call *c);
 /* Runs the route on a worker; answers. */
 void call_run(struct http_exchange *x, struct call *c);
 /* Runs the route here: for what neither blocks nor takes long. */
@@ -95,6 +122,8 @@ int call_write(
 /* Goes back to the loop. */
 void call_return(struct call *c);
 
+void call_unref(void *call);
+
 /* ---- helpers for the handlers ---- */
 
 /* Makes c->reply an error answer that may have headers of its own. */
@@ -106,7 +135,34 @@ int call_digest(
 	struct call *c, struct slice text, struct digest *ret, struct error *err) MUST_CHECK;
 void call_reply_digest(struct call *c, const struct digest *digest);
 
+/* ---- service_auth.c: on the loop ---- */
+
+/* Ends in call_permitted(), or answers. */
+void call_permit(struct http_exchange *x, struct call *c);
+
+/* Has auth answer c->question, of c->subject where there is one; c->subject is who it is about
+ * then. True: that was done; false: then() is called when it is, with x == NULL if the exchange is
+ * gone. */
+bool call_ask(struct http_exchange *x, struct call *c,
+	bool (*ask)(struct auth *auth, struct auth_question *q),
+	void (*then)(struct http_exchange *x, struct call *c)) MUST_CHECK;
+
+/* May it pull from another repository too, or from all, if that is ""? As call_ask(). */
+bool call_ask_pull(struct http_exchange *x, struct call *c, const char *repository,
+	void (*then)(struct http_exchange *x, struct call *c)) MUST_CHECK;
+
+/* On a worker: may it pull from there? 1: yes, 0: no. */
+int call_may_pull(struct call *c, const char *namespace, struct error *err) MUST_CHECK;
+
+/* Puts WWW-Authenticate into c->reply. */
+void call_add_challenge(struct http_exchange *x, struct call *c);
+
 /* ---- the handlers ---- */
+
+/* service_token.c */
+void token_get(struct http_exchange *x, struct call *c);
+void token_post(struct http_exchange *x, struct call *c);
+void token_request_free(struct token_request *r);
 
 /* service_manifest.c */
 int manifest_get(struct call *c, struct error *err);

@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define CATALOG_BATCH 128 /* names read together, where some are hidden */
+
 /* Room for one more descriptor, which is smaller than the manifest it is made of, escapes aside. */
 #define REFERRERS_MAX (16 * LIMIT_MANIFEST)
 
@@ -113,37 +115,157 @@ void catalog_start(struct http_exchange *x, struct call *c)
 {
 	CLEANUP(page_done) struct page page = {0};
 
-	if (parse_page(c, &page, &c->err) != 0 || catalog_from_cache(c, &page))
+	if (parse_page(c, &page, &c->err) != 0 || (c->sees_all && catalog_from_cache(c, &page)))
 		call_answer(x, c);
 	else
 		call_run(x, c);
 }
 
-int catalog_get(struct call *c, struct error *err)
+static int add_catalog(struct call *c, const struct page *page, const struct store_names *names,
+	struct slice *ret_next, struct error *err)
+{
+	struct buf *b = &c->reply.body;
+
+	json_begin_object(b);
+	*ret_next = add_names(b, "repositories", names);
+	json_end_object(b);
+	add_page_headers(c, CATALOG, page, *ret_next);
+	return buf_check(b, err);
+}
+
+static int list_all(struct call *c, const struct page *page, struct error *err)
 {
 	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
 	CLEANUP(store_names_done) struct store_names names;
-	CLEANUP(page_done) struct page page = {0};
-	struct buf *b = &c->reply.body;
 	uint64_t generation;
 	struct slice next;
 
 	store_names_init(&names);
-	if (parse_page(c, &page, err) != 0)
-		return -1;
 	generation = store_repositories_generation(c->e->store); /* before the query */
 	reader = store_reader(c->e->store);
-	if (store_repositories(reader, page_last(&page), page.n, &names, err) != 0)
+	if (store_repositories(reader, page_last(page), page->n, &names, err) != 0 ||
+		add_catalog(c, page, &names, &next, err) != 0)
 		return -1;
-	json_begin_object(b);
-	next = add_names(b, "repositories", &names);
-	json_end_object(b);
-	if (buf_check(b, err) != 0)
-		return -1;
-	page_cache_put(
-		c->e->catalog_pages, generation, page_last(&page), page.n, buf_slice(b), next);
-	add_page_headers(c, CATALOG, &page, next);
+	page_cache_put(c->e->catalog_pages, generation, page_last(page), page->n,
+		buf_slice(&c->reply.body), next);
 	return 0;
+}
+
+/* A walk through all names for those that the subject may pull. */
+struct walk {
+	struct call *call;
+	size_t n_max;
+	struct store_names *visible; /* as a query would have returned them */
+	struct buf last;             /* goes on after this */
+	char namespace[ACCESS_NAMESPACE_SIZE];
+	int sees; /* the namespace; -1: none was asked for yet */
+	size_t steps;
+};
+
+static int look_at(struct walk *w, struct slice name, size_t *ret_block, struct error *err)
+{
+	char namespace[ACCESS_NAMESPACE_SIZE];
+
+	*ret_block = access_namespace(name, namespace);
+	if (w->sees >= 0 && strcmp(namespace, w->namespace) == 0)
+		return 0;
+	memcpy(w->namespace, namespace, sizeof(namespace));
+	w->steps++;
+	w->sees = call_may_pull(w->call, namespace, err);
+	return w->sees < 0 ? -1 : 0;
+}
+
+static void add_visible(struct walk *w, struct slice name)
+{
+	struct store_names *v = w->visible;
+
+	if (v->n == w->n_max) {
+		v->more = true;
+		return;
+	}
+	buf_add(&v->text, name);
+	buf_putc(&v->text, '\0');
+	v->n++;
+}
+
+/* *ret_done: the page is full, or there are no more. */
+static int walk_batch(struct walk *w, bool *ret_done, struct error *err)
+{
+	CLEANUP(store_names_done) struct store_names names;
+	struct store_conn *reader;
+	struct slice name = SLICE_NONE;
+	size_t block = 0, at = 0;
+	int result;
+
+	store_names_init(&names);
+	w->steps++;
+	reader = store_reader(w->call->e->store);
+	result = store_repositories(reader, buf_slice(&w->last), CATALOG_BATCH, &names, err);
+	store_reader_done(reader);
+	while (result == 0 && !w->visible->more && store_names_next(&names, &at, &name)) {
+		result = look_at(w, name, &block, err);
+		if (result == 0 && w->sees > 0)
+			add_visible(w, name);
+	}
+	if (result != 0)
+		return -1;
+	*ret_done = w->visible->more || !names.more;
+	if (*ret_done)
+		return 0;
+	buf_reset(&w->last);
+	buf_add(&w->last, name);
+	if (w->sees == 0 && block > 0) { /* over all of the namespace: "~" is behind every name */
+		w->last.len = block;
+		buf_putc(&w->last, '~');
+	}
+	return buf_check(&w->last, err);
+}
+
+static int walk(struct walk *w, struct error *err)
+{
+	bool done = false;
+
+	while (!done && w->steps < LIMIT_CATALOG_STEPS)
+		if (walk_batch(w, &done, err) != 0)
+			return -1;
+	if (done)
+		return 0;
+	if (w->visible->n == 0)
+		return error_set(err, ERROR_UNPROCESSABLE,
+			"there are too many repositories before the next that you may pull: add "
+			"?last= with the beginning of its name");
+	w->visible->more = true;
+	return 0;
+}
+
+/* Neither the names nor where a page ends tell of what is hidden. */
+static int list_visible(struct call *c, const struct page *page, struct error *err)
+{
+	CLEANUP(store_names_done) struct store_names names;
+	struct walk w = {.call = c,
+		.n_max = page->n,
+		.visible = &names,
+		.last = BUF_INIT(LIMIT_HTTP_HEAD),
+		.sees = -1};
+	struct slice next;
+	int result;
+
+	store_names_init(&names);
+	buf_add(&w.last, page_last(page));
+	result = walk(&w, err);
+	buf_done(&w.last);
+	if (result != 0 || buf_check(&names.text, err) != 0)
+		return -1;
+	return add_catalog(c, page, &names, &next, err);
+}
+
+int catalog_get(struct call *c, struct error *err)
+{
+	CLEANUP(page_done) struct page page = {0};
+
+	if (parse_page(c, &page, err) != 0)
+		return -1;
+	return (c->sees_all ? list_all : list_visible)(c, &page, err);
 }
 
 /* ---- tags ---- */

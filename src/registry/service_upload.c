@@ -196,11 +196,13 @@ static int mount_apply(struct call *c, struct store_conn *tx, struct error *err)
 	struct slice from = c->from[0] == '\0' ? SLICE_NONE : slice_of(c->from);
 	struct upload *up;
 
-	if (store_blob_mount(tx, slice_of(c->repository), from, &c->digest, err) == 0) {
+	/* A blob where it may not look is not there. */
+	if (c->may_mount &&
+		store_blob_mount(tx, slice_of(c->repository), from, &c->digest, err) == 0) {
 		reply_created(c);
 		return 0;
 	}
-	if (err->code != ERROR_NOT_FOUND)
+	if (c->may_mount && err->code != ERROR_NOT_FOUND)
 		return -1;
 	/* Not there: the client is to upload it. */
 	if (uploads_start(c->e->uploads, slice_of(c->repository), c->digest.algorithm, &up, err) !=
@@ -249,6 +251,20 @@ static int parse_digest(
 	return 0;
 }
 
+static void commit_mount(struct http_exchange *x, struct call *c)
+{
+	if (x == NULL)
+		return;
+	c->may_mount = c->question.err.code == ERROR_NONE;
+	call_commit(x, c, mount_apply);
+}
+
+static void start_mount(struct http_exchange *x, struct call *c)
+{
+	if (call_ask_pull(x, c, c->from, commit_mount))
+		commit_mount(x, c);
+}
+
 void upload_post(struct http_exchange *x, struct call *c)
 {
 	enum digest_algorithm algorithm;
@@ -257,7 +273,7 @@ void upload_post(struct http_exchange *x, struct call *c)
 	if (parse_mount(c, &mount, &c->err) != 0)
 		return call_answer(x, c);
 	if (mount)
-		return call_commit(x, c, mount_apply);
+		return start_mount(x, c);
 	if (parse_digest(c, &whole, &algorithm, &c->err) != 0 ||
 		uploads_start(c->e->uploads, slice_of(c->repository), algorithm, &c->upload,
 			&c->err) != 0)

@@ -342,22 +342,44 @@ static int keep_named(
 	return row < 0 ? -1 : 0;
 }
 
+/* Those that none names now; the others are left in the list. */
+static int delete_unnamed(struct leftovers *l, struct store_conn *tx, int64_t repository,
+	struct slice name, struct error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct leftover *m = &l->list[i];
+
+		if (m->kept)
+			continue;
+		if (keep_named(m, tx, repository, err) != 0)
+			return -1;
+		if (m->kept)
+			l->list[n++] = (struct leftover){.id = m->id, .digest = m->digest};
+		else if (delete_row(tx, repository, m->id, name, &m->digest, err) != 0)
+			return -1;
+	}
+	l->n = n;
+	return 0;
+}
+
+/* One may name another, as signatures do, in any order. */
 static int delete_leftovers(struct leftovers *l, struct store_conn *tx, int64_t repository,
 	struct slice name, struct error *err)
 {
+	size_t before;
+
 	if (l->n == 0)
 		return 0;
 	sort_leftovers(l);
 	if (keep_tagged(l, tx, repository, err) != 0)
 		return -1;
-	for (size_t i = 0; i < l->n; i++) {
-		struct leftover *m = &l->list[i];
-
-		if (!m->kept && keep_named(m, tx, repository, err) != 0)
+	do {
+		before = l->n;
+		if (delete_unnamed(l, tx, repository, name, err) != 0)
 			return -1;
-		if (!m->kept && delete_row(tx, repository, m->id, name, &m->digest, err) != 0)
-			return -1;
-	}
+	} while (l->n > 0 && l->n < before);
 	return store_note_if_no_manifest(tx, repository, err);
 }
 

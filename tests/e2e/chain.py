@@ -19,10 +19,11 @@ class Chain:
     api     URL of the API server as this server sees it, as through a proxy
     pod     a Pod that the server is in, whose service account it has then; None: it has a kubeconfig
     split   number of catalogs for each namespace; None: the layout is single
+    registry    HOST:PORT of a registry that is there; None: the embedded one
     """
 
     def __init__(self, cluster, folder, namespaces=("default",), split=None, args=(), user=None, api=None,
-                 pod=None):
+                 pod=None, registry=None):
         self.cluster, self.kube = cluster, cluster.kube
         folder.mkdir(parents=True, exist_ok=True)
         cluster.install_crd()
@@ -32,8 +33,10 @@ class Chain:
         self.kubeconfig = None if pod else cluster.write_kubeconfig(
             folder / "kubeconfig", user or {"token": cluster.account_token()}, api)
         layout = ["--layout", "split", "--catalogs", split] if split else []
-        self.server = Gsq(folder / "gsq", layout=layout, kubeconfig=self.kubeconfig,
+        self.server = Gsq(folder / "gsq", registry=registry, layout=layout, kubeconfig=self.kubeconfig,
                           prefix=pod.prefix if pod else (), env=pod.env if pod else None)
+        if registry:
+            self.server.registry_host = registry
         self.catalog_url = ["--catalog-url", f"http://{self.server.registry_host}"]
         self.args = [*args, *self.catalog_url, *(["--in-cluster"] if pod else [])]
         self.server.args = self.args

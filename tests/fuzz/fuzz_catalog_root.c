@@ -6,7 +6,7 @@
 
 #include "catalog/root.h"
 
-static const struct root_options options = {.location = "registry.example/"};
+static const struct root_options options = {.location = "registry.example/", .accounts = true};
 static const struct layout layout = {LAYOUT_SPLIT, 16}, older = {LAYOUT_SPLIT, 101};
 
 static void check_places(const struct place *places, size_t n)

@@ -34,6 +34,7 @@ PARTS = ("etcd", "kube-apiserver", *CONTROLLERS)
 LEEWAY_S = 60  # for how long kube-apiserver takes a token that has expired
 SOURCE = "ocirepository/gitops-squared-catalog"
 KUSTOMIZATION = "kustomization/gitops-squared-resources"
+PULL_SECRET = "gitops-squared-pull"
 
 
 class KubectlError(Exception):
@@ -200,15 +201,27 @@ class ControlPlane:
             self.apply(path.read_text())
         self.wait_established()
 
-    def connect_flux(self, registry_host, interval=None):
+    def connect_flux(self, registry_host, interval=None, token=None):
         """Applies deploy/crd and deploy/flux, so that Flux follows the catalog in the registry at host:port.
 
         interval: how often it looks by itself, in place of what deploy/flux says
+        token: what it pulls with; None: nothing
         """
         self.install_crd()
+        if token:
+            self.create_pull_secret(registry_host, token)
         for path in sorted((DEPLOY / "flux").glob("*.yaml")):
             text = re.sub(r"oci://[^/]+/", f"oci://{registry_host}/", path.read_text())
-            self.apply(re.sub(r"interval: .*", f"interval: {interval}", text) if interval else text)
+            text = re.sub(r"interval: .*", f"interval: {interval}", text) if interval else text
+            self.apply(re.sub(r"\n  insecure:", f"\n  secretRef:\n    name: {PULL_SECRET}\\g<0>", text) if token else text)
+
+    def create_pull_secret(self, registry_host, token, name=PULL_SECRET):
+        """A Secret of Flux's namespace with that token, as docker login writes it."""
+        auth = base64.b64encode(f"flux:{token}".encode()).decode()
+        content = json.dumps({"auths": {registry_host: {"auth": auth}}})
+        self.apply(json.dumps({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+            "metadata": {"name": name, "namespace": "flux-system"}, "stringData": {".dockerconfigjson": content}}))
 
     def disconnect_flux(self):
         """Removes what connect_flux applied to flux-system; Flux prunes the objects with it, and what a root has made,
@@ -290,12 +303,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dir", help="keep state and logs here (default: a temporary folder)")
     parser.add_argument("--registry-host", default="127.0.0.1:5000", help="host:port of the registry with the catalog")
+    parser.add_argument("--registry-token", help="file of the token that Flux pulls the catalog with")
     options = parser.parse_args()
+    token = Path(options.registry_token).read_text().strip() if options.registry_token else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="gsq-cluster-") as temporary:
         try:
             with ControlPlane(options.dir or temporary) as cluster:
-                cluster.connect_flux(options.registry_host)
+                cluster.connect_flux(options.registry_host, token=token)
                 print(f"export KUBECONFIG={cluster.kubeconfig.resolve()}", flush=True)
                 print("Flux follows", options.registry_host, "- Ctrl-C ends the cluster", file=sys.stderr)
                 signal.pause()

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import ssl
 from collections import namedtuple
 from pathlib import Path
 
@@ -25,12 +26,15 @@ class Gsq:
     layout      of a new store, also given at the first start only: ["--layout", "split"]
     kubeconfig  the file for --kubeconfig; None: no cluster
     args        more flags; may be changed between starts
+    anonymous   what who does not say who it is may do: None (nothing), "read" or "write" (everything)
+    token       the API token that request() sends; None: none
+    tls         a Certificate (tests/lib/certificate.py) for both listeners; None: plain HTTP
     env         variables; of those that gsq reads it has no others
     prefix      the beginning of its command line: a program that executes it, with its arguments
     """
 
     def __init__(self, folder, registry=None, init=True, namespaces=("default",), args=(), env=None, layout=(),
-                 kubeconfig=None, prefix=()):
+                 kubeconfig=None, prefix=(), anonymous="write", token=None, tls=None):
         self.folder = Path(folder)
         self.port = free_port()
         self.registry_port = free_port()
@@ -40,6 +44,7 @@ class Gsq:
         self._registry, self._init, self._layout = registry, init, layout
         self._env = {**dict.fromkeys(variables()), **(env or {})}
         self._prefix = prefix
+        self.anonymous, self.token, self.tls = anonymous, token, tls
         self.process = None
 
     def start(self, wait="/readyz"):
@@ -48,8 +53,22 @@ class Gsq:
         self.process = Process("gsq", self._command(), self.folder / "gsq.log", self._env)
         self._init = False
         if wait:
-            self.process.wait_for_url(f"http://127.0.0.1:{self.port}{wait}")
+            self._wait_for(wait)
         return self
+
+    def _wait_for(self, path):
+        if self.tls is None:
+            self.process.wait_for_url(f"http://127.0.0.1:{self.port}{path}")
+            return
+
+        def answers():
+            assert self.process.running(), "it has ended"
+            try:
+                assert self.get(path, timeout=2).status == 200
+            except OSError as error:
+                raise AssertionError(error) from error
+            return True
+        wait_until(answers, lambda: f"{path} to answer 200:\n{self.process.log_tail()}")
 
     def stop(self):
         """SIGTERM must drain and exit 0."""
@@ -78,12 +97,14 @@ class Gsq:
         headers = dict(headers or {})
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
         headers = {name: value for name, value in headers.items() if value is not None}
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body, ensure_ascii=False)
         if isinstance(body, str):
             body = body.encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self.connect(timeout)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -91,6 +112,13 @@ class Gsq:
             return Response(answer.status, answer.headers, parse_json(answer, content), content)
         finally:
             connection.close()
+
+    def connect(self, timeout=60):
+        """A connection to its API."""
+        if self.tls is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        context = ssl.create_default_context(cafile=self.tls.ca)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=context)
 
     def get(self, path, **kwargs):
         return self.request("GET", path, **kwargs)
@@ -153,6 +181,10 @@ class Gsq:
             command += ["--init", *self._layout]
         if self.kubeconfig:
             command += ["--kubeconfig", self.kubeconfig]
+        if self.anonymous:
+            command += ["--anonymous", self.anonymous]
+        if self.tls:
+            command += ["--tls-cert", self.tls.certificate, "--tls-key", self.tls.key]
         return [*command, *self.args]
 
 

@@ -48,6 +48,20 @@ def files_of(oci, child):
     return files
 
 
+def root_of(oci):
+    """{path: content} of the root, but for what accounts need."""
+    return {path: content for path, content in files_of(oci, CATALOG).items()
+            if not path.endswith(("/account.yaml", "/tenant-role.yaml"))}
+
+
+def access_of(oci):
+    """What the root has for accounts: {(kind, namespace, name): object}"""
+    root = root_of(oci)
+    objects = [item for path, content in files_of(oci, CATALOG).items() if path not in root
+               for item in yaml.safe_load_all(content)]
+    return {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in objects}
+
+
 def keys_of(oci, child):
     manifests = [yaml.safe_load(content)["metadata"] for content in files_of(oci, child).values()]
     return [(metadata["namespace"], metadata["name"]) for metadata in manifests]
@@ -79,7 +93,7 @@ def oci(server):
 def test_a_new_store_has_an_empty_root_and_no_other_catalog(tmp_path):
     with start(tmp_path) as server:
         oci = Oci(server.registry_host)
-        assert files_of(oci, CATALOG) == {}
+        assert root_of(oci) == {}
         assert children(oci) == []
         assert everything(server) == {"default": {}, "team-a": {}}
 
@@ -102,7 +116,7 @@ def test_a_catalogs_files_are_the_layers_of_the_artifacts(server, oci):
 
 
 def test_the_root_holds_the_two_objects_of_each_catalog(server, oci):
-    files = files_of(oci, CATALOG)
+    files = root_of(oci)
     assert list(files) == [f"manifests/{child.removeprefix('gitops-squared/catalogs/')}.yaml"
                            for child in sorted(children(oci))]
     for child, content in zip(sorted(children(oci)), files.values()):
@@ -115,14 +129,71 @@ def test_the_root_holds_the_two_objects_of_each_catalog(server, oci):
         assert kustomization == {
             "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": metadata,
             "spec": {"sourceRef": {"kind": "OCIRepository", "name": metadata["name"]}, "path": "./manifests",
-                     "interval": "60s", "prune": True, "wait": False, "deletionPolicy": "Orphan"}}
+                     "interval": "60s", "prune": True, "wait": False, "deletionPolicy": "Orphan",
+                     "serviceAccountName": f"gitops-squared-{child.split('/')[2]}"}}
+
+
+def test_the_root_holds_an_account_for_each_namespace_that_may_touch_its_resources_only(oci):
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "gitops-squared-tenant"}
+    access = access_of(oci)
+    assert set(access) == {("ClusterRole", None, role["name"])} | {
+        key for namespace in NAMESPACES for key in (("ServiceAccount", "flux-system", f"gitops-squared-{namespace}"),
+                                                    ("RoleBinding", namespace, "gitops-squared"))}
+    assert access["ClusterRole", None, role["name"]]["rules"] == [{
+        "apiGroups": ["gitops-squared.io"], "resources": ["platformresources"],
+        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}]
+    for namespace in NAMESPACES:
+        binding = access["RoleBinding", namespace, "gitops-squared"]
+        assert binding["roleRef"] == role
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": f"gitops-squared-{namespace}", "namespace": "flux-system"}]
+
+
+def accounts(oci):
+    """Of all catalogs in the root: what they are applied by, and whether the root has what that needs."""
+    kustomizations = [list(yaml.safe_load_all(content))[1] for content in root_of(oci).values()]
+    return {item["spec"].get("serviceAccountName") for item in kustomizations}, len(access_of(oci)) > 0
+
+
+def test_accounts_are_what_the_store_has_until_it_is_told_otherwise(tmp_path):
+    stored(tmp_path, (*SPLIT, "--catalog-accounts", "off"))
+    for args, has in (((), False), (("--catalog-accounts", "on"), True), ((), True),
+                      (("--catalog-accounts", "off"), False)):
+        with start_again(tmp_path, *args) as server:
+            declare(server, "web", size="small")
+            declare(server, "web", size="large")
+            oci = Oci(server.registry_host)
+            assert accounts(oci) == ({"gitops-squared-default" if has else None}, has), args
+            assert oci.record().get("catalogAccounts", False) is has
+
+
+def test_keys_and_authority_are_what_the_store_has_until_it_is_told_otherwise(tmp_path):
+    stored(tmp_path, (*SPLIT, "--catalog-verify-secret", "keys", "--catalog-ca-secret", "authority"))
+
+    def told(server):
+        oci = Oci(server.registry_host)
+        [spec] = [next(yaml.safe_load_all(content))["spec"] for content in root_of(oci).values()]
+        record = oci.record()
+        assert (record.get("catalogVerify"), record.get("catalogCa")) == (
+            spec.get("verify", {}).get("secretRef", {}).get("name"), spec.get("certSecretRef", {}).get("name"))
+        return spec.get("verify"), spec.get("certSecretRef")
+
+    with start_again(tmp_path) as server:
+        declare(server, "web", size="large")
+        assert told(server) == ({"provider": "cosign", "secretRef": {"name": "keys"}}, {"name": "authority"})
+    with start_again(tmp_path, "--catalog-verify-secret", "others") as server:
+        declare(server, "web", size="small")
+        assert told(server) == ({"provider": "cosign", "secretRef": {"name": "others"}}, {"name": "authority"})
+    with start_again(tmp_path, "--catalog-verify-secret", "", "--catalog-ca-secret", "") as server:
+        declare(server, "web", size="large")
+        assert told(server) == (None, None)
 
 
 def test_a_long_namespace_is_short_enough_for_flux(tmp_path):
     namespace = "n" * 63
     with Gsq(tmp_path / "gsq", namespaces=[namespace], args=SPLIT) as server:
         declare(server, "web", namespace)
-        [content] = files_of(Oci(server.registry_host), CATALOG).values()
+        [content] = root_of(Oci(server.registry_host)).values()
         names = {manifest["metadata"]["name"] for manifest in yaml.safe_load_all(content)}
         assert len(names) == 1 and len(names.pop()) <= 63
         assert list(listed(server.restart(), namespace)) == ["web"]
@@ -193,7 +264,7 @@ def test_without_flags_a_store_is_what_it_was_made(tmp_path):
 
 def urls(oci):
     """Of all catalogs in the root: where Flux looks for them, and with which credentials."""
-    specs = [next(yaml.safe_load_all(content))["spec"] for content in files_of(oci, CATALOG).values()]
+    specs = [next(yaml.safe_load_all(content))["spec"] for content in root_of(oci).values()]
     return {(spec["url"].removeprefix("oci://").split("/")[0], spec["insecure"],
              spec.get("secretRef", {}).get("name")) for spec in specs}
 
@@ -279,6 +350,9 @@ def test_flags_that_differ_from_the_store_keep_it_from_being_ready(tmp_path, mad
     (("--layout", "split", "--catalogs", "many"), "1 to 2500"),
     (("--layout", "split", "--catalog-url", "ftp://registry.example"), "--catalog-url"),
     (("--layout", "split", "--catalog-secret", "No Name"), "--catalog-secret"),
+    (("--layout", "split", "--catalog-verify-secret", "No Name"), "--catalog-verify-secret"),
+    (("--layout", "split", "--catalog-ca-secret", "No Name"), "--catalog-ca-secret"),
+    (("--layout", "split", "--catalog-accounts", "yes"), "on or off"),
 ])
 def test_a_wrong_value_is_refused_with_what_is_allowed(tmp_path, args, said):
     result = subprocess.run(

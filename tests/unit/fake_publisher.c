@@ -94,6 +94,11 @@ void fake_publisher_put_held(struct publisher *p, const char *namespace, const c
 	set(p, namespace, name, held);
 }
 
+void fake_publisher_remove(struct publisher *p, const char *namespace, const char *name)
+{
+	set(p, namespace, name, NULL);
+}
+
 static void set_all(struct publisher *p, struct state *from)
 {
 	struct catalog_change *all = calloc(state_count(from) + 1, sizeof(*all));
@@ -141,7 +146,7 @@ enum hold_reason fake_publisher_held(
 
 /* ---- publisher.h ---- */
 
-int publisher_writable(struct publisher *p, struct error *ret)
+int publisher_open(struct publisher *p, struct error *ret)
 {
 	void (*meanwhile)(void *arg) = TAKE_PTR(p->meanwhile);
 
@@ -151,6 +156,11 @@ int publisher_writable(struct publisher *p, struct error *ret)
 		return 0;
 	*ret = p->unwritable;
 	return -1;
+}
+
+int publisher_writable(struct publisher *p, struct error *ret)
+{
+	return publisher_open(p, ret);
 }
 
 struct state *publisher_state(struct publisher *p)
@@ -203,12 +213,18 @@ void publisher_release(struct publisher *p, const char *namespace, const char *n
 }
 
 void publisher_repartition(struct publisher *p, enum record_repartition_step step,
-	const struct layout *to, publisher_done *done, void *arg)
+	const struct layout *to, struct author *author, publisher_done *done, void *arg)
 {
 	struct fake_call *call = add(p, FAKE_REPARTITION, done, arg);
 
+	snprintf(call->who, sizeof(call->who), "%s", author == NULL ? "" : author->who);
 	call->step = step;
 	call->to = *to;
+}
+
+void publisher_render_root(struct publisher *p, publisher_done *done, void *arg)
+{
+	add(p, FAKE_ROOT, done, arg);
 }
 
 /* ---- answers ---- */
@@ -236,7 +252,7 @@ void fake_publisher_answer(struct publisher *p, struct fake_call *call)
 	struct outcome outcome = {.op = OUTCOME_UPDATED, .version = 1000 + p->n_calls};
 	struct resource *r;
 
-	if (call->kind != FAKE_REPARTITION) {
+	if (call->kind == FAKE_HOLD || call->kind == FAKE_RELEASE) {
 		r = state_find(p->state, call->namespace, call->name);
 		assert_non_null(r);
 		if (call->kind == FAKE_RELEASE)

@@ -10,7 +10,7 @@
 
 #define FAKE_CALLS 4096
 
-enum fake_call_kind { FAKE_HOLD, FAKE_RELEASE, FAKE_REPARTITION };
+enum fake_call_kind { FAKE_HOLD, FAKE_RELEASE, FAKE_REPARTITION, FAKE_ROOT };
 
 struct fake_call {
 	enum fake_call_kind kind;
@@ -20,6 +20,7 @@ struct fake_call {
 	char message[LIMIT_HOLD_MESSAGE + 100];
 	enum record_repartition_step step;
 	struct layout to;
+	char who[LIMIT_SUBJECT + 1]; /* whose step it is; "": the server's */
 	publisher_done *done; /* NULL: answered */
 	void *arg;
 };
@@ -46,6 +47,8 @@ void fake_publisher_put(
 /* Held for that reason; instead: 0, or the version that is applied. */
 void fake_publisher_put_held(struct publisher *p, const char *namespace, const char *name,
 	uint64_t version, enum hold_reason reason, uint64_t instead);
+/* Its catalog stays. */
+void fake_publisher_remove(struct publisher *p, const char *namespace, const char *name);
 /* All resources in catalogs of another layout. */
 void fake_publisher_lay_out(struct publisher *p, const struct layout *to);
 /* All catalogs, and the root, have changed. */
@@ -53,7 +56,7 @@ void fake_publisher_touch(struct publisher *p);
 
 /* The last call, which has not been answered. */
 struct fake_call *fake_publisher_last(struct publisher *p);
-/* Makes the change (but of a repartition), and says so. */
+/* Makes the change (but of a repartition or a root), and says so. */
 void fake_publisher_answer(struct publisher *p, struct fake_call *call);
 void fake_publisher_refuse(struct publisher *p, struct fake_call *call, enum error_code code);
 /* Why it is held; HOLD_REASONS_: it is not. */

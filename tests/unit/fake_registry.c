@@ -263,9 +263,16 @@ static int untag_one(struct fake *f, const char *repository, const char *tag, st
 
 static void fake_untag(struct registry *r, const char *repository, struct untag *untags, size_t n)
 {
+	struct error failure = ERROR_INIT;
+
 	for (size_t i = 0; i < n; i++) {
-		untags[i].err = (struct error)ERROR_INIT;
-		(void)untag_one(fake_of(r), repository, untags[i].tag, &untags[i].err);
+		struct untag *u = &untags[i];
+
+		u->err = failure;
+		if (failure.code == ERROR_NONE &&
+			untag_one(fake_of(r), repository, u->tag, &u->err) != 0 &&
+			u->err.code != ERROR_NOT_FOUND)
+			failure = u->err;
 	}
 }
 

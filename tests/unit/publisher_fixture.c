@@ -76,7 +76,7 @@ static struct outcome put_intent(struct publisher *p, struct intent *intent)
 	struct waiter w;
 
 	waiter_init(&w, 1);
-	publisher_put(p, intent, waiter_done, &w);
+	publisher_put(p, intent, NULL, waiter_done, &w);
 	intent_unref(intent);
 	waiter_wait(&w);
 	return w.last;
@@ -109,7 +109,7 @@ struct outcome delete (struct publisher *p, const char *name)
 	struct waiter w;
 
 	waiter_init(&w, 1);
-	publisher_delete(p, "default", name, waiter_done, &w);
+	publisher_delete(p, "default", name, NULL, waiter_done, &w);
 	waiter_wait(&w);
 	return w.last;
 }
@@ -143,7 +143,7 @@ struct outcome repartition(struct publisher *p, enum record_repartition_step ste
 	struct waiter w;
 
 	waiter_init(&w, 1);
-	publisher_repartition(p, step, &to, waiter_done, &w);
+	publisher_repartition(p, step, &to, NULL, waiter_done, &w);
 	waiter_wait(&w);
 	return w.last;
 }

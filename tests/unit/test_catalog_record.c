@@ -27,9 +27,75 @@ static void a_record_is_written_as_documented_and_read_back(void **state UNUSED)
 	assert_int_equal(r.version, 1764005082123456);
 	assert_int_equal(r.n_changes, 1);
 	assert_int_equal(r.changes[0].op, RECORD_DELETE);
+	assert_null(r.changes[0].author); /* written before there were any */
+	assert_null(r.frozen.by);
 	assert_string_equal(r.catalogs[0].repository, "gitops-squared/catalog");
 	record_write(&r, &json);
 	assert_string_equal(json.data, golden);
+}
+
+/* From its author to its parent, and the authors of its changes. */
+static void authors_are_written_and_read_back(void **state UNUSED)
+{
+	static const char json[] =
+		"{\"format\":1,\"version\":1764005082123456,\"when\":\"2025-11-24T17:24:42."
+		"123456Z\","
+		"\"who\":\"several\",\"from\":\"192.0.2.7\",\"layout\":\"single\",\"changes\":["
+		"{\"op\":\"create\",\"namespace\":\"default\",\"name\":\"db\","
+		"\"version\":\"v1764005082123455\",\"digest\":\"" D1 "\","
+		"\"who\":\"token:ci\",\"from\":\"192.0.2.7\",\"why\":\"ticket 12\"},"
+		"{\"op\":\"hold\",\"namespace\":\"default\",\"name\":\"web\","
+		"\"version\":\"v1764005082123456\",\"digest\":\"" D2 "\",\"who\":\"gsq\"}],"
+		"\"catalogs\":[],\"state\":\"" D2 "\"}";
+	CLEANUP(buf_done) struct buf again = BUF_INIT(LIMIT_RECORD);
+	CLEANUP(record_done) struct record r = {0};
+
+	assert_int_equal(record_parse(&r, SLICE(json), &err), 0);
+	assert_string_equal(r.who, RECORD_SEVERAL);
+	assert_string_equal(r.from, "192.0.2.7");
+	assert_null(r.why);
+	assert_string_equal(r.changes[0].author->who, "token:ci");
+	assert_string_equal(r.changes[0].author->why, "ticket 12");
+	assert_null(r.changes[1].author->from);
+	record_write(&r, &again);
+	assert_string_equal(again.data, json);
+}
+
+#define FROZEN(members) \
+	"{\"format\":1,\"version\":1764005082123456,\"when\":\"2025-11-24T17:24:42.123456Z\"," \
+	"\"who\":\"token:ops\",\"layout\":\"single\",\"frozen\":{" members \
+	"},\"changes\":[],\"catalogs\":[],\"state\":\"" D2 "\"}"
+
+static void a_freeze_is_written_and_read_back(void **state UNUSED)
+{
+	static const char json[] = FROZEN("\"who\":\"token:ops\",\"from\":\"192.0.2.9\","
+					  "\"why\":\"migration\",\"since\":1764005082000000");
+	CLEANUP(buf_done) struct buf again = BUF_INIT(LIMIT_RECORD);
+	CLEANUP(record_done) struct record r = {0};
+
+	assert_int_equal(record_parse(&r, SLICE(json), &err), 0);
+	assert_string_equal(r.frozen.by->why, "migration");
+	assert_int_equal(r.frozen.since, 1764005082000000);
+	record_write(&r, &again);
+	assert_string_equal(again.data, json);
+}
+
+static void a_freeze_without_who_or_why_is_refused(void **state UNUSED)
+{
+	static const char *const cases[] = {
+		FROZEN("\"why\":\"migration\",\"since\":1"),
+		FROZEN("\"who\":\"token:ops\",\"since\":1"),
+		FROZEN("\"who\":\"token:ops\",\"why\":\"a\\nb\",\"since\":1"),
+		FROZEN("\"who\":\"token:ops\",\"why\":\"migration\""),
+		FROZEN("\"who\":\"token:ops\",\"why\":\"migration\",\"since\":0"),
+		FROZEN("\"who\":7,\"why\":\"migration\",\"since\":1"),
+	};
+	struct record r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(record_parse(&r, slice_of(cases[i]), &err), -1);
+		assert_int_equal(err.code, ERROR_INTERNAL);
+	}
 }
 
 /* From the layout to the catalogs. */
@@ -42,7 +108,8 @@ static void how_flux_reaches_the_catalogs_is_written_and_read_back(void **state 
 {
 	static const struct {
 		const char *json, *location, *secret;
-		bool insecure, woken;
+		bool insecure, woken, accounts;
+		const char *verify, *ca; /* NULL: none */
 	} cases[] = {
 		{SPLIT_START "\"catalogUrl\":\"http://api.gsq:5000\"," SPLIT_END, "api.gsq:5000/",
 			"", true},
@@ -53,6 +120,9 @@ static void how_flux_reaches_the_catalogs_is_written_and_read_back(void **state 
 		{SPLIT_START
 			"\"catalogUrl\":\"http://api.gsq:5000\",\"catalogsWoken\":true," SPLIT_END,
 			"api.gsq:5000/", "", true, true},
+		{SPLIT_START "\"catalogUrl\":\"https://api.gsq\",\"catalogAccounts\":true,"
+			     "\"catalogVerify\":\"keys\",\"catalogCa\":\"authority\"," SPLIT_END,
+			"api.gsq/", "", false, false, true, "keys", "authority"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -64,6 +134,9 @@ static void how_flux_reaches_the_catalogs_is_written_and_read_back(void **state 
 		assert_string_equal(r.root.secret, cases[i].secret);
 		assert_int_equal(r.root.insecure, cases[i].insecure);
 		assert_int_equal(r.root.woken, cases[i].woken);
+		assert_int_equal(r.root.accounts, cases[i].accounts);
+		assert_string_equal(r.root.verify, cases[i].verify == NULL ? "" : cases[i].verify);
+		assert_string_equal(r.root.ca, cases[i].ca == NULL ? "" : cases[i].ca);
 		record_write(&r, &json);
 		assert_string_equal(json.data, cases[i].json);
 	}
@@ -78,6 +151,9 @@ static void a_way_to_the_catalogs_that_flux_cannot_go_is_refused(void **state UN
 		SPLIT_START "\"catalogSecret\":\"a b\"," SPLIT_END,
 		SPLIT_START "\"catalogSecret\":1," SPLIT_END,
 		SPLIT_START "\"catalogsWoken\":1," SPLIT_END,
+		SPLIT_START "\"catalogAccounts\":1," SPLIT_END,
+		SPLIT_START "\"catalogVerify\":\"a b\"," SPLIT_END,
+		SPLIT_START "\"catalogCa\":1," SPLIT_END,
 	};
 	struct record r;
 
@@ -269,6 +345,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_is_written_as_documented_and_read_back),
+		cmocka_unit_test(authors_are_written_and_read_back),
+		cmocka_unit_test(a_freeze_is_written_and_read_back),
+		cmocka_unit_test(a_freeze_without_who_or_why_is_refused),
 		cmocka_unit_test(how_flux_reaches_the_catalogs_is_written_and_read_back),
 		cmocka_unit_test(a_way_to_the_catalogs_that_flux_cannot_go_is_refused),
 		cmocka_unit_test(a_record_of_a_newer_format_is_refused),

@@ -129,11 +129,42 @@ static void the_secret_with_the_credentials_is_said_to_flux(void **state UNUSED)
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
 	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
 
-	assert_int_equal(root_secret_parse(&with_secret, "123", &err), 0);
+	assert_int_equal(root_secret_parse(with_secret.secret, "123", &err), 0);
 	make_layer(&with_secret, &layout, &place, 1, &layer);
 	unpack(buf_slice(&layer), &text);
 	assert_non_null(strstr(
 		text.data, "    tag: latest\n  secretRef:\n    name: \"123\"\n  url: \"oci://"));
+}
+
+/* Beside the credentials: with what is signed is verified, and who vouches for the registry. */
+static void the_keys_and_the_authority_are_said_to_flux(void **state UNUSED)
+{
+	static const struct place place = {"team-a", 7};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	struct root_options o = options;
+
+	assert_int_equal(root_secret_parse(o.secret, "pull", &err), 0);
+	assert_int_equal(root_secret_parse(o.verify, "keys", &err), 0);
+	assert_int_equal(root_secret_parse(o.ca, "authority", &err), 0);
+	make_layer(&o, &layout, &place, 1, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(text.data, "spec:\n"
+					  "  certSecretRef:\n"
+					  "    name: \"authority\"\n"
+					  "  insecure: false\n"
+					  "  interval: 60s\n"
+					  "  ref:\n"
+					  "    tag: latest\n"
+					  "  secretRef:\n"
+					  "    name: \"pull\"\n"
+					  "  url: \"oci://registry.example/acme/gitops-squared/"
+					  "catalogs/team-a/07\"\n"
+					  "  verify:\n"
+					  "    provider: cosign\n"
+					  "    secretRef:\n"
+					  "      name: \"keys\"\n"
+					  "---\n"));
 }
 
 static size_t count(const char *text, const char *what)
@@ -161,6 +192,130 @@ static void flux_looks_seldom_where_it_is_woken(void **state UNUSED)
 		unpack(buf_slice(&layer), &text);
 		assert_int_equal(count(text.data, "  interval: 10m\n"), o.woken ? 4 : 0);
 		assert_int_equal(count(text.data, "  interval: 60s\n"), o.woken ? 0 : 4);
+	}
+}
+
+/* ---- accounts ---- */
+
+static const struct root_options with_accounts = {
+	.location = "registry.example/acme/", .accounts = true};
+
+/* The account comes behind its namespace's catalogs, and the role that all of them have is the last
+ * file of its kind. */
+static void each_namespace_has_an_account_that_its_catalogs_are_applied_by(void **state UNUSED)
+{
+	static const struct place places[] = {{"123", 0}, {"123", 1}, {"team-a", 7}};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+	make_layer(&with_accounts, &layout, places, ARRAY_SIZE(places), &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_int_equal(count(text.data, "  serviceAccountName: gitops-squared-123\n"), 2);
+	assert_int_equal(count(text.data, "  serviceAccountName: gitops-squared-team-a\n"), 1);
+	assert_non_null(strstr(text.data, "== manifests/123/account.yaml ==\n"
+					  "apiVersion: v1\n"
+					  "automountServiceAccountToken: false\n"
+					  "kind: ServiceAccount\n"
+					  "metadata:\n"
+					  "  name: gitops-squared-123\n"
+					  "  namespace: flux-system\n"
+					  "---\n"
+					  "apiVersion: rbac.authorization.k8s.io/v1\n"
+					  "kind: RoleBinding\n"
+					  "metadata:\n"
+					  "  name: gitops-squared\n"
+					  "  namespace: \"123\"\n"
+					  "roleRef:\n"
+					  "  apiGroup: rbac.authorization.k8s.io\n"
+					  "  kind: ClusterRole\n"
+					  "  name: gitops-squared-tenant\n"
+					  "subjects:\n"
+					  "- kind: ServiceAccount\n"
+					  "  name: gitops-squared-123\n"
+					  "  namespace: flux-system\n"
+					  "== manifests/team-a/07.yaml ==\n"));
+	assert_non_null(strstr(text.data, "== manifests/tenant-role.yaml ==\n"
+					  "apiVersion: rbac.authorization.k8s.io/v1\n"
+					  "kind: ClusterRole\n"
+					  "metadata:\n"
+					  "  name: gitops-squared-tenant\n"
+					  "rules:\n"
+					  "- apiGroups:\n"
+					  "  - gitops-squared.io\n"
+					  "  resources:\n"
+					  "  - platformresources\n"
+					  "  verbs:\n"
+					  "  - get\n"
+					  "  - list\n"
+					  "  - watch\n"
+					  "  - create\n"
+					  "  - update\n"
+					  "  - patch\n"
+					  "  - delete\n"
+					  "== manifests/kustomization.yaml ==\n"));
+	assert_non_null(strstr(text.data, "resources:\n- 123/00.yaml\n- 123/01.yaml\n"
+					  "- 123/account.yaml\n- team-a/07.yaml\n"
+					  "- team-a/account.yaml\n- tenant-role.yaml\n"));
+}
+
+static void without_accounts_nothing_is_said_of_them(void **state UNUSED)
+{
+	static const struct place place = {"team-a", 7};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+	make_layer(&options, &layout, &place, 1, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_null(strstr(text.data, "ccount"));
+	assert_null(strstr(text.data, "Role"));
+}
+
+static bool lacks_b(const char *namespace, void *arg)
+{
+	assert_ptr_equal(arg, &err);
+	return strcmp(namespace, "b") == 0;
+}
+
+/* One object in such a namespace would stop Flux from applying the others. */
+static void nothing_is_put_into_a_namespace_that_the_cluster_lacks(void **state UNUSED)
+{
+	static const struct place places[] = {{"a", 0}, {"b", 0}, {"b", 1}, {"c", 0}};
+	struct root_catalogs catalogs = {.layout = &layout,
+		.n = ARRAY_SIZE(places),
+		.places = places,
+		.lacks = {lacks_b, &err}};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *read = NULL;
+	size_t n;
+
+	add_layer(&with_accounts, &catalogs, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_int_equal(count(text.data, "kind: RoleBinding\n"), 2);
+	assert_null(strstr(text.data, "  namespace: \"b\"\n"));
+	assert_int_equal(count(text.data, "  serviceAccountName: gitops-squared-b\n"), 2);
+	assert_non_null(strstr(text.data, "- a/account.yaml\n- b/00.yaml\n- b/01.yaml\n"
+					  "- c/00.yaml\n- c/account.yaml\n"));
+	assert_int_equal(root_read(&read, &n, &layout, NULL, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, ARRAY_SIZE(places));
+}
+
+static void the_objects_of_a_root_are_counted(void **state UNUSED)
+{
+	struct place places[PLACES] = {0};
+	size_t n = make_places(places), n_namespaces = 1;
+
+	for (size_t i = 1; i < n; i++)
+		n_namespaces += strcmp(places[i].namespace, places[i - 1].namespace) != 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct root_options *o = i == 0 ? &options : &with_accounts;
+		CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+		CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+
+		make_layer(o, &layout, places, n, &layer);
+		unpack(buf_slice(&layer), &text);
+		assert_int_equal(
+			root_count_objects(o, n, n_namespaces), count(text.data, "\nmetadata:\n"));
 	}
 }
 
@@ -195,6 +350,32 @@ static void leftovers_are_rendered_among_the_places_in_the_order_of_their_files(
 	assert_int_equal(n, ARRAY_SIZE(places));
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(place_cmp(&read[i], &places[i]), 0);
+}
+
+/* What is left over may be the only catalog of its namespace. */
+static void leftovers_are_applied_by_accounts_too(void **state UNUSED)
+{
+	static const struct layout before = {LAYOUT_SPLIT, 101};
+	static const struct place place = {"b", 0};
+	static const char *const leftovers[] = {
+		"gitops-squared/catalogs/a/000", "gitops-squared/catalogs/b/099"};
+	struct root_catalogs catalogs = {.layout = &layout,
+		.n = 1,
+		.places = &place,
+		.n_leftovers = ARRAY_SIZE(leftovers),
+		.leftovers = leftovers};
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *read = NULL;
+	size_t n;
+
+	add_layer(&with_accounts, &catalogs, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(text.data, "resources:\n- a/000.yaml\n- a/account.yaml\n"
+					  "- b/00.yaml\n- b/099.yaml\n- b/account.yaml\n"
+					  "- tenant-role.yaml\n"));
+	assert_int_equal(root_read(&read, &n, &layout, &before, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, 1);
 }
 
 static void leftovers_alone_are_a_root_too(void **state UNUSED)
@@ -243,12 +424,12 @@ static void a_secret_is_named_as_kubernetes_does(void **state UNUSED)
 	struct root_options o = {.secret = "before"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(root_secret_parse(&o, bad[i], &err), -1);
+		assert_int_equal(root_secret_parse(o.secret, bad[i], &err), -1);
 		assert_int_equal(err.code, ERROR_INVALID);
 		assert_string_equal(o.secret, "before");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_int_equal(root_secret_parse(&o, good[i], &err), 0);
+		assert_int_equal(root_secret_parse(o.secret, good[i], &err), 0);
 		assert_string_equal(o.secret, good[i]);
 	}
 }
@@ -276,25 +457,52 @@ static void an_address_is_read_and_written_back(void **state UNUSED)
 	}
 }
 
-/* Each option by itself: asking for one leaves the other as it is. */
+/* Each option by itself: asking for one leaves the others as they are. */
 static void what_is_not_asked_for_stays_as_recorded(void **state UNUSED)
 {
-	static const struct root_options recorded = {"has/", false, "has"}, none = {.location = ""};
-	struct root_request request = {.options = {"asked/", true, "asked"}};
+	static const struct root_options recorded = {
+		"has/", false, "has", .verify = "has", .ca = "has"};
+	static const struct root_options none = {.location = ""};
+	struct root_request request = {.options = {"asked/", true, "asked", .accounts = true,
+					       .verify = "asked", .ca = "asked"}};
 	struct root_options got;
 
-	for (unsigned i = 0; i < 8; i++) {
-		request.options.woken = i & 4;
+	for (unsigned i = 0; i < 64; i++) {
+		request.options.woken = i & 32;
 		request.url_given = i & 1;
 		request.secret_given = i & 2;
+		request.accounts_given = i & 4;
+		request.verify_given = i & 8;
+		request.ca_given = i & 16;
 		root_choose(&got, &request, &recorded);
 		assert_string_equal(got.location, i & 1 ? "asked/" : "has/");
 		assert_int_equal(got.insecure, i & 1);
 		assert_string_equal(got.secret, i & 2 ? "asked" : "has");
+		assert_int_equal(got.accounts, (i & 4) != 0);
+		assert_string_equal(got.verify, i & 8 ? "asked" : "has");
+		assert_string_equal(got.ca, i & 16 ? "asked" : "has");
 		assert_int_equal(got.woken, request.options.woken);
 		root_choose(&got, &request, &none);
 		assert_true(root_options_eq(&got, &request.options));
 	}
+}
+
+static void options_differ_by_each_of_their_members(void **state UNUSED)
+{
+	struct root_options o[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(o); i++)
+		o[i] = options;
+	snprintf(o[1].location, sizeof(o[1].location), "other/");
+	o[2].insecure = true;
+	snprintf(o[3].secret, sizeof(o[3].secret), "s");
+	o[4].woken = true;
+	o[5].accounts = true;
+	snprintf(o[6].verify, sizeof(o[6].verify), "s");
+	snprintf(o[7].ca, sizeof(o[7].ca), "s");
+	for (size_t i = 0; i < ARRAY_SIZE(o); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(o); j++)
+			assert_int_equal(root_options_eq(&o[i], &o[j]), i == j);
 }
 
 static void an_empty_root_lists_nothing_so_that_flux_prunes(void **state UNUSED)
@@ -313,10 +521,26 @@ static void an_empty_root_lists_nothing_so_that_flux_prunes(void **state UNUSED)
 	assert_int_equal(n, 0);
 }
 
+/* A RoleBinding that comes later finds it there. */
+static void an_empty_root_with_accounts_has_the_role_already(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
+	AUTO_FREE struct place *places = NULL;
+	size_t n = 1;
+
+	make_layer(&with_accounts, &layout, NULL, 0, &layer);
+	unpack(buf_slice(&layer), &text);
+	assert_non_null(strstr(text.data, "resources:\n- tenant-role.yaml\n"));
+	assert_int_equal(root_read(&places, &n, &layout, NULL, buf_slice(&layer), &err), 0);
+	assert_int_equal(n, 0);
+}
+
 /* With other options and again, so that neither they nor history count. */
 static void a_root_is_read_back_to_its_places_in_order(void **state UNUSED)
 {
-	static const struct root_options others = {.location = "other.example/", .insecure = true};
+	static const struct root_options others = {
+		.location = "other.example/", .insecure = true, .accounts = true};
 	struct place places[PLACES] = {0};
 	size_t n = make_places(places);
 
@@ -440,6 +664,9 @@ static void a_file_that_is_no_catalog_is_refused_by_name(void **state UNUSED)
 		"manifests/default-web.yaml",
 		"other/team-a/07.yaml",
 		"team-a/07.yaml",
+		"manifests/team-a/account.yaml",
+		"manifests/account.yaml",
+		"manifests/tenant-role.yml",
 	};
 
 	assert_int_equal(read_file(&layout, &good, 1), 0);
@@ -462,6 +689,31 @@ static void catalogs_out_of_order_or_twice_are_refused(void **state UNUSED)
 	assert_int_equal(err.code, ERROR_INTERNAL);
 	assert_int_equal(read_file(&layout, twice, ARRAY_SIZE(twice)), -1);
 	assert_int_equal(err.code, ERROR_INTERNAL);
+}
+
+/* Of a namespace whose catalogs it stands behind, once. */
+static void an_account_elsewhere_is_refused(void **state UNUSED)
+{
+	static const char *const good[] = {"manifests/a/00.yaml", "manifests/a/01.yaml",
+		"manifests/a/account.yaml", "manifests/b/00.yaml", "manifests/b/account.yaml",
+		"manifests/tenant-role.yaml", "manifests/kustomization.yaml"};
+	static const char *const before[] = {"manifests/a/account.yaml", "manifests/a/00.yaml"};
+	static const char *const between[] = {
+		"manifests/a/00.yaml", "manifests/a/account.yaml", "manifests/a/01.yaml"};
+	static const char *const another[] = {"manifests/a/00.yaml", "manifests/b/account.yaml"};
+	static const char *const longer[] = {"manifests/a/00.yaml", "manifests/a-b/account.yaml"};
+	static const char *const twice[] = {
+		"manifests/a/00.yaml", "manifests/a/account.yaml", "manifests/a/account.yaml"};
+	static const struct {
+		const char *const *paths;
+		size_t n;
+	} bad[] = {{before, 2}, {between, 3}, {another, 2}, {longer, 2}, {twice, 3}};
+
+	assert_int_equal(read_file(&layout, good, ARRAY_SIZE(good)), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(read_file(&layout, bad[i].paths, bad[i].n), -1);
+		assert_int_equal(err.code, ERROR_INTERNAL);
+	}
 }
 
 static void what_is_no_layer_is_refused(void **state UNUSED)
@@ -494,21 +746,30 @@ int main(void)
 		cmocka_unit_test(a_catalog_has_a_source_and_a_kustomization),
 		cmocka_unit_test(plain_http_is_said_to_flux),
 		cmocka_unit_test(the_secret_with_the_credentials_is_said_to_flux),
+		cmocka_unit_test(the_keys_and_the_authority_are_said_to_flux),
 		cmocka_unit_test(flux_looks_seldom_where_it_is_woken),
+		cmocka_unit_test(each_namespace_has_an_account_that_its_catalogs_are_applied_by),
+		cmocka_unit_test(without_accounts_nothing_is_said_of_them),
+		cmocka_unit_test(nothing_is_put_into_a_namespace_that_the_cluster_lacks),
+		cmocka_unit_test(the_objects_of_a_root_are_counted),
 		cmocka_unit_test(
 			leftovers_are_rendered_among_the_places_in_the_order_of_their_files),
 		cmocka_unit_test(leftovers_alone_are_a_root_too),
+		cmocka_unit_test(leftovers_are_applied_by_accounts_too),
 		cmocka_unit_test(nothing_may_prune_in_a_frozen_root),
 		cmocka_unit_test(a_secret_is_named_as_kubernetes_does),
 		cmocka_unit_test(an_address_is_read_and_written_back),
 		cmocka_unit_test(what_is_not_asked_for_stays_as_recorded),
+		cmocka_unit_test(options_differ_by_each_of_their_members),
 		cmocka_unit_test(an_empty_root_lists_nothing_so_that_flux_prunes),
+		cmocka_unit_test(an_empty_root_with_accounts_has_the_role_already),
 		cmocka_unit_test(a_root_is_read_back_to_its_places_in_order),
 		cmocka_unit_test(more_places_than_are_read_at_once_are_all_read),
 		cmocka_unit_test(names_are_at_most_63_characters_and_differ),
 		cmocka_unit_test(a_shortened_name_is_none_that_another_namespace_could_have),
 		cmocka_unit_test(a_file_that_is_no_catalog_is_refused_by_name),
 		cmocka_unit_test(catalogs_out_of_order_or_twice_are_refused),
+		cmocka_unit_test(an_account_elsewhere_is_refused),
 		cmocka_unit_test(what_is_no_layer_is_refused),
 	};
 

@@ -282,6 +282,30 @@ static void every_resource_is_found_and_in_one_catalog_only(void **state UNUSED)
 	}
 }
 
+static void the_resources_of_a_namespace_are_counted(void **state UNUSED)
+{
+	unsigned seed = 7;
+
+	for (size_t l = 0; l < ARRAY_SIZE(layouts); l++) {
+		CLEANUP(state_unrefp) struct state *s = NULL;
+		bool in[KEYS];
+
+		mark_at_random(in, &seed);
+		s = state_of(&layouts[l], in);
+		for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
+			size_t n = 0;
+
+			for (size_t k = 0; k < KEYS; k++)
+				n += in[k] && strcmp(resources[k]->intent->namespace,
+						      namespaces[i]) == 0;
+			assert_int_equal(state_count_namespace(s, namespaces[i]), n);
+		}
+		assert_int_equal(state_count_namespace(s, "none"), 0);
+		assert_int_equal(state_count_namespace(s, "0"), 0); /* before all of them, */
+		assert_int_equal(state_count_namespace(s, "z"), 0); /* and after them */
+	}
+}
+
 static void a_change_shares_the_catalogs_that_it_does_not_touch(void **state UNUSED)
 {
 	const struct layout *layout = &layouts[2];
@@ -577,6 +601,7 @@ int main(void)
 		cmocka_unit_test(an_empty_state_has_nothing_to_walk_or_to_find),
 		cmocka_unit_test(a_cursor_goes_on_in_the_state_that_it_was_made_of),
 		cmocka_unit_test(every_resource_is_found_and_in_one_catalog_only),
+		cmocka_unit_test(the_resources_of_a_namespace_are_counted),
 		cmocka_unit_test(a_change_shares_the_catalogs_that_it_does_not_touch),
 		cmocka_unit_test(any_history_with_the_same_end_gives_the_same_layers),
 		cmocka_unit_test(the_digest_of_a_state_changes_with_any_catalog_and_the_root),

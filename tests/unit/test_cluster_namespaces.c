@@ -188,20 +188,22 @@ static void resources_of_a_namespace_that_goes_away_are_held_until_it_is_back(vo
 	assert_int_equal(run(n, p), 0);
 	see(n, "team-a", "Terminating");
 	assert_int_equal(run(n, p), 1);
-	assert_int_equal(p->n_calls, 2);
-	assert_int_equal(p->calls[0].kind, FAKE_HOLD);
-	assert_int_equal(p->calls[0].reason, HOLD_NAMESPACE);
-	assert_true(p->calls[0].version == 2 && p->calls[0].instead == 0);
-	assert_string_equal(p->calls[0].message, "namespace team-a is being deleted");
+	assert_int_equal(p->n_calls, 3);
+	assert_int_equal(p->calls[0].kind, FAKE_ROOT);
+	assert_int_equal(p->calls[1].kind, FAKE_HOLD);
+	assert_int_equal(p->calls[1].reason, HOLD_NAMESPACE);
+	assert_true(p->calls[1].version == 2 && p->calls[1].instead == 0);
+	assert_string_equal(p->calls[1].message, "namespace team-a is being deleted");
 	assert_int_equal(count_held(p, "team-a"), 2);
 	assert_int_equal(count_held(p, "default"), 0);
 	gone(n, "team-a");
 	assert_int_equal(run(n, p), 0);
 	see(n, "team-a", "Active");
 	assert_int_equal(run(n, p), 1);
-	assert_int_equal(p->n_calls, 4);
-	assert_int_equal(p->calls[2].kind, FAKE_RELEASE);
-	assert_int_equal(p->calls[2].reason, HOLD_NAMESPACE);
+	assert_int_equal(p->n_calls, 6);
+	assert_int_equal(p->calls[3].kind, FAKE_ROOT);
+	assert_int_equal(p->calls[4].kind, FAKE_RELEASE);
+	assert_int_equal(p->calls[4].reason, HOLD_NAMESPACE);
 	assert_int_equal(count_held(p, "team-a"), 0);
 	end(n, p);
 }
@@ -356,6 +358,123 @@ static void one_that_was_seen_active_is_held_and_released_in_any_cluster(void **
 	end(n, p);
 }
 
+/* ---- its account in the root ---- */
+
+/* Also where its catalogs have become empty, and nothing is to be held. */
+static void a_namespace_that_goes_away_loses_its_account_until_it_is_back(void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	see(n, "team-a", "Active");
+	fake_publisher_put_held(p, "team-a", "web", 1, HOLD_REFUSED, 0);
+	assert_int_equal(run(n, p), 0);
+	assert_false(namespaces_lacks(n, "team-a"));
+	see(n, "team-a", "Terminating");
+	assert_int_equal(run(n, p), 1);
+	assert_int_equal(p->n_calls, 1);
+	assert_int_equal(p->calls[0].kind, FAKE_ROOT);
+	assert_true(namespaces_lacks(n, "team-a"));
+	assert_false(namespaces_lacks(n, "default"));
+	gone(n, "team-a");
+	assert_int_equal(run(n, p), 0);
+	assert_true(namespaces_lacks(n, "team-a"));
+	see(n, "team-a", "Active");
+	assert_int_equal(run(n, p), 1);
+	assert_int_equal(p->n_calls, 2);
+	assert_int_equal(p->calls[1].kind, FAKE_ROOT);
+	assert_false(namespaces_lacks(n, "team-a"));
+	end(n, p);
+}
+
+/* What was committed before its account is in the root could not be applied. */
+static void a_namespace_that_is_back_is_written_to_once_its_account_is_under_way(
+	void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	fake_publisher_put_held(p, "default", "web", 1, HOLD_NAMESPACE, 0);
+	gone(n, "default");
+	assert_int_equal(run(n, p), 1);
+	see(n, "default", "Active");
+	assert_int_equal(check(n, "default"), 0);
+	assert_non_null(strstr(err.text, "default is back"));
+	namespaces_tick(n, p, true);
+	assert_int_equal(p->calls[1].kind, FAKE_ROOT);
+	assert_int_equal(check(n, "default"), 1);
+	for (size_t i = 1; i < p->n_calls; i++)
+		fake_publisher_answer(p, &p->calls[i]);
+	end(n, p);
+}
+
+static void the_root_is_left_alone_where_the_namespace_has_no_catalog(void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	fake_publisher_put(p, "default", "web", 1);
+	see(n, "team-a", "Active");
+	gone(n, "team-a");
+	assert_int_equal(run(n, p), 0);
+	assert_int_equal(p->n_calls, 0);
+	assert_true(namespaces_lacks(n, "team-a"));
+	end(n, p);
+}
+
+static void after_a_start_all_that_catalogs_are_in_are_looked_at(void **state UNUSED)
+{
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+	struct namespaces *n;
+
+	fake_publisher_put(p, "default", "web", 1);
+	fake_publisher_put_held(p, "team-a", "web", 2, HOLD_NAMESPACE, 0);
+	fake_publisher_remove(p, "team-a", "web");
+	assert_int_equal(namespaces_new(&n, &err), 0);
+	namespaces_look_at_all(n);
+	assert_int_equal(run(n, p), 0); /* nothing is known */
+	assert_false(namespaces_lacks(n, "team-a"));
+	namespaces_relist(n);
+	see(n, "default", "Active");
+	namespaces_synced(n);
+	assert_int_equal(run(n, p), 1);
+	assert_int_equal(p->calls[0].kind, FAKE_ROOT);
+	assert_true(namespaces_lacks(n, "team-a"));
+	end(n, p);
+}
+
+static void in_a_cluster_that_may_not_be_ours_no_account_is_lost(void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	fake_publisher_put(p, "team-a", "web", 1);
+	namespaces_look(n, "team-a");
+	assert_int_equal(run_in(n, p, false), 0);
+	assert_false(namespaces_lacks(n, "team-a"));
+	assert_int_equal(run_in(n, p, true), 1);
+	assert_true(namespaces_lacks(n, "team-a"));
+	end(n, p);
+}
+
+static void a_root_that_failed_is_tried_again(void **state UNUSED)
+{
+	struct namespaces *n = new_synced();
+	struct publisher *p = fake_publisher_new(LAYOUT_SPLIT, 1);
+
+	fake_publisher_put_held(p, "default", "web", 1, HOLD_NAMESPACE, 0);
+	gone(n, "default");
+	namespaces_tick(n, p, true);
+	assert_int_equal(fake_publisher_last(p)->kind, FAKE_ROOT);
+	fake_publisher_refuse(p, fake_publisher_last(p), ERROR_UNAVAILABLE);
+	namespaces_tick(n, p, true);
+	assert_int_equal(p->n_calls, 1); /* not at once */
+	assert_int_equal(run(n, p), 1);
+	assert_int_equal(p->n_calls, 2);
+	assert_int_equal(p->calls[1].kind, FAKE_ROOT);
+	end(n, p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +493,13 @@ int main(void)
 		cmocka_unit_test(
 			in_a_cluster_that_may_not_be_ours_a_namespace_never_seen_is_not_held),
 		cmocka_unit_test(one_that_was_seen_active_is_held_and_released_in_any_cluster),
+		cmocka_unit_test(a_namespace_that_goes_away_loses_its_account_until_it_is_back),
+		cmocka_unit_test(
+			a_namespace_that_is_back_is_written_to_once_its_account_is_under_way),
+		cmocka_unit_test(the_root_is_left_alone_where_the_namespace_has_no_catalog),
+		cmocka_unit_test(after_a_start_all_that_catalogs_are_in_are_looked_at),
+		cmocka_unit_test(in_a_cluster_that_may_not_be_ours_no_account_is_lost),
+		cmocka_unit_test(a_root_that_failed_is_tried_again),
 	};
 
 	digest_setup();

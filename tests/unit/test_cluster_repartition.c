@@ -166,7 +166,7 @@ static void expect_commit(
 
 static void begin(struct world *w, const struct layout *to)
 {
-	if (repartition_begin(w->r, w->p, to, &err) != 0)
+	if (repartition_begin(w->r, w->p, to, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	expect_step(w, REPARTITION_FREEZE);
 	expect_commit(w, RECORD_FREEZE, to);
@@ -201,6 +201,21 @@ static void expect_deletes(struct world *w, bool taken)
 		assert_string_equal(w->p->no_deletes, "");
 	else
 		assert_non_null(strstr(w->p->no_deletes, "a repartition is under way"));
+}
+
+static void every_step_is_of_whoever_asked_for_the_layout(void **state UNUSED)
+{
+	CLEANUP(author_unrefp) struct author *author = NULL;
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w, &split1);
+	assert_int_equal(author_new(&author, "token:ops", "", SLICE_NONE, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, author, &err), 0);
+	expect_commit(&w, RECORD_FREEZE, &split3);
+	flux_follows(&w, false);
+	expect_commit(&w, RECORD_SWITCH, &split3);
+	for (size_t i = 0; i < w.p->n_calls; i++)
+		assert_string_equal(w.p->calls[i].who, "token:ops");
 }
 
 static void from_single_to_split(void **state UNUSED)
@@ -410,7 +425,7 @@ static void a_commit_that_fails_says_why_and_is_repeated_if_flux_still_shows_it(
 	CLEANUP(world_done) struct world w;
 
 	world_init(&w, &single);
-	assert_int_equal(repartition_begin(w.r, w.p, &split1, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split1, NULL, &err), 0);
 	tick(&w);
 	fake_publisher_refuse(w.p, fake_publisher_last(w.p), ERROR_UNAVAILABLE);
 	assert_string_equal(progress(&w).waits_for, "the commit: the commit failed");
@@ -437,7 +452,7 @@ static void a_first_commit_that_can_never_be_ends_it(void **state UNUSED)
 	CLEANUP(world_done) struct world w;
 
 	world_init(&w, &single);
-	assert_int_equal(repartition_begin(w.r, w.p, &split1, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split1, NULL, &err), 0);
 	tick(&w);
 	fake_publisher_refuse(w.p, fake_publisher_last(w.p), ERROR_UNPROCESSABLE);
 	expect_step(&w, REPARTITION_NONE);
@@ -446,7 +461,7 @@ static void a_first_commit_that_can_never_be_ends_it(void **state UNUSED)
 	tick(&w);
 	expect_deletes(&w, true);
 	assert_int_equal(w.p->n_calls, 1);
-	assert_int_equal(repartition_begin(w.r, w.p, &split3, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, NULL, &err), 0);
 }
 
 static void another_request_meanwhile_is_a_conflict_and_the_same_is_none(void **state UNUSED)
@@ -454,12 +469,12 @@ static void another_request_meanwhile_is_a_conflict_and_the_same_is_none(void **
 	CLEANUP(world_done) struct world w;
 
 	world_init(&w, &single);
-	assert_int_equal(repartition_begin(w.r, w.p, &single, &err), -1);
+	assert_int_equal(repartition_begin(w.r, w.p, &single, NULL, &err), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
 	assert_string_equal(err.text, "the store has that layout already");
 	begin(&w, &split1);
-	assert_int_equal(repartition_begin(w.r, w.p, &split1, &err), 0);
-	assert_int_equal(repartition_begin(w.r, w.p, &split3, &err), -1);
+	assert_int_equal(repartition_begin(w.r, w.p, &split1, NULL, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, NULL, &err), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
 	assert_non_null(strstr(err.text, "to split with 1 catalogs"));
 	expect_step(&w, REPARTITION_FREEZE);
@@ -480,7 +495,7 @@ static void nothing_is_done_before_flux_was_listed_or_while_nobody_may_write(voi
 	w.flux.sees_sources = true;
 	error_set(&w.p->unwritable, ERROR_UNAVAILABLE, "held by an operator");
 	expect_waits_for(&w, "the server: held by an operator");
-	assert_int_equal(repartition_begin(w.r, w.p, &split3, &err), -1);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, NULL, &err), -1);
 	assert_int_equal(err.code, ERROR_UNAVAILABLE);
 	w.p->unwritable.code = ERROR_NONE;
 	expect_commit(&w, RECORD_SWITCH, &split1);
@@ -512,7 +527,7 @@ static void deletes_are_refused_from_before_the_freeze_until_after_the_thaw(void
 	tick(&w);
 	expect_deletes(&w, true);
 	w.p->is_deleting = true;
-	assert_int_equal(repartition_begin(w.r, w.p, &split1, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split1, NULL, &err), 0);
 	tick(&w);
 	assert_int_equal(w.p->n_calls, 0); /* before anything is committed */
 	expect_deletes(&w, false);
@@ -542,7 +557,7 @@ static void the_freeze_waits_until_all_that_was_deleted_is_gone(void **state UNU
 	world_init(&w, &split1);
 	tracker_object(w.tracker, &old);
 	w.p->is_deleting = true;
-	assert_int_equal(repartition_begin(w.r, w.p, &split3, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, NULL, &err), 0);
 	expect_waits_for(&w, "changes that are being committed");
 	w.p->is_deleting = false;
 	expect_waits_for(&w, "Flux to delete 1 resources");
@@ -598,7 +613,7 @@ static void after_a_restart_without_one_nothing_is_refused(void **state UNUSED)
 
 static void give_up(struct world *w, const struct layout *has)
 {
-	if (repartition_begin(w->r, w->p, has, &err) != 0)
+	if (repartition_begin(w->r, w->p, has, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	expect_step(w, REPARTITION_FREEZE);
 }
@@ -609,7 +624,7 @@ static void before_the_first_commit_it_is_given_up_without_any(void **state UNUS
 
 	world_init(&w, &split1);
 	w.p->is_deleting = true;
-	assert_int_equal(repartition_begin(w.r, w.p, &split3, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, NULL, &err), 0);
 	expect_waits_for(&w, "changes that are being committed");
 	give_up(&w, &split1);
 	tick(&w);
@@ -672,12 +687,12 @@ static void from_the_switch_on_there_is_no_way_back(void **state UNUSED)
 	of(&w, ROOT)->prunes = false;
 	tick(&w);
 	assert_int_equal(fake_publisher_last(w.p)->step, RECORD_SWITCH); /* is on its way */
-	assert_int_equal(repartition_begin(w.r, w.p, &single, &err), -1);
+	assert_int_equal(repartition_begin(w.r, w.p, &single, NULL, &err), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
 	fake_publisher_lay_out(w.p, &split1);
 	fake_publisher_answer(w.p, fake_publisher_last(w.p));
 	expect_step(&w, REPARTITION_SWITCH);
-	assert_int_equal(repartition_begin(w.r, w.p, &single, &err), -1);
+	assert_int_equal(repartition_begin(w.r, w.p, &single, NULL, &err), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
 }
 
@@ -686,7 +701,7 @@ static void a_freeze_that_is_being_committed_is_given_up_after_it(void **state U
 	CLEANUP(world_done) struct world w;
 
 	world_init(&w, &split1);
-	assert_int_equal(repartition_begin(w.r, w.p, &split3, &err), 0);
+	assert_int_equal(repartition_begin(w.r, w.p, &split3, NULL, &err), 0);
 	tick(&w);
 	give_up(&w, &split1);
 	fake_publisher_answer(w.p, fake_publisher_last(w.p));
@@ -838,6 +853,7 @@ static void kustomizations_of_others_are_not_waited_for(void **state UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_step_is_of_whoever_asked_for_the_layout),
 		cmocka_unit_test(from_single_to_split),
 		cmocka_unit_test(from_split_to_split),
 		cmocka_unit_test(from_split_to_single),

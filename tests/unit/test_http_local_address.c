@@ -63,10 +63,11 @@ static void close_fixture(struct fixture *f)
 
 static struct http_server *listen_at(struct fixture *f)
 {
+	const struct http_server_options options = {.address = f->address};
 	struct error err = ERROR_INIT;
 	struct http_server *server = NULL;
 
-	if (http_server_new(&server, f->loops, f->address, &service, NULL, &err) != 0)
+	if (http_server_new(&server, f->loops, &options, &service, &err) != 0)
 		fail_msg("%s", err.text);
 	return server;
 }
@@ -162,6 +163,7 @@ static void a_socket_that_was_left_behind_is_replaced(void **state UNUSED)
 
 static void what_is_not_a_socket_is_not_replaced(void **state UNUSED)
 {
+	struct http_server_options options = {.address = NULL};
 	struct error err = ERROR_INIT;
 	struct http_server *server;
 	struct fixture f;
@@ -171,7 +173,8 @@ static void what_is_not_a_socket_is_not_replaced(void **state UNUSED)
 	file = fopen(f.socket, "w");
 	assert_non_null(file);
 	fclose(file);
-	assert_int_equal(http_server_new(&server, f.loops, f.address, &service, NULL, &err), -1);
+	options.address = f.address;
+	assert_int_equal(http_server_new(&server, f.loops, &options, &service, &err), -1);
 	assert_non_null(strstr(err.text, "admin.sock"));
 	assert_int_equal(access(f.socket, F_OK), 0);
 	close_fixture(&f);
@@ -187,11 +190,11 @@ static void a_path_that_cannot_be_is_refused(void **state UNUSED)
 	memset(endless + strlen(endless), 'a', 300);
 	assert_int_equal(http_loops_new(&loops, 1, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct http_server_options options = {.address = cases[i]};
 		struct http_server *server;
 
 		err = (struct error)ERROR_INIT;
-		assert_int_equal(
-			http_server_new(&server, loops, cases[i], &service, NULL, &err), -1);
+		assert_int_equal(http_server_new(&server, loops, &options, &service, &err), -1);
 		assert_string_not_equal(err.text, "");
 	}
 	http_loops_free(loops);

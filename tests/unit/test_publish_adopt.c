@@ -95,7 +95,7 @@ static struct head read_head(struct fake *f)
 	struct record record = {0};
 	struct head head;
 
-	if (head_read(&head, &record, &f->registry, &err) != 0)
+	if (head_read(&head, &record, &f->registry, &(struct signing){.key = NULL}, &err) != 0)
 		fail_msg("%s", err.text);
 	record_done(&record);
 	return head;

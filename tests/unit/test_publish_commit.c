@@ -63,20 +63,40 @@ static void keep_outcome(const struct outcome *outcome, void *arg)
 	*(struct outcome *)arg = *outcome;
 }
 
-static void add_create(struct fixture *x, const char *namespace, const char *name)
+static struct change *add(
+	struct fixture *x, enum change_kind kind, const char *namespace, const char *name)
 {
 	struct change *change = calloc(1, sizeof(*change));
-	char json[256];
 
 	assert_non_null(change);
-	snprintf(json, sizeof(json),
-		"{\"name\":\"%s\",\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}", name);
-	assert_int_equal(intent_decode(&change->intent, slice_of(json), namespace, &err), 0);
+	change->kind = kind;
 	snprintf(change->namespace, sizeof(change->namespace), "%s", namespace);
 	snprintf(change->name, sizeof(change->name), "%s", name);
+	assert_int_equal(author_new(&change->author, "token:ci", "", SLICE_NONE, &err), 0);
 	change->done = keep_outcome;
 	change->arg = &x->outcomes[x->batch->n];
 	x->batch->items[x->batch->n++] = (struct item){.change = change};
+	return change;
+}
+
+static void add_change(struct fixture *x, const char *namespace, const char *name, const char *size)
+{
+	struct change *change = add(x, CHANGE_PUT, namespace, name);
+	char json[256];
+
+	snprintf(json, sizeof(json), "{\"name\":\"%s\",\"spec\":{\"type\":\"vm\",\"size\":\"%s\"}}",
+		name, size);
+	assert_int_equal(intent_decode(&change->intent, slice_of(json), namespace, &err), 0);
+}
+
+static void add_create(struct fixture *x, const char *namespace, const char *name)
+{
+	add_change(x, namespace, name, "small");
+}
+
+static void add_delete(struct fixture *x, const char *namespace, const char *name)
+{
+	add(x, CHANGE_DELETE, namespace, name);
 }
 
 static void commit(struct fixture *x)
@@ -126,6 +146,25 @@ static void with_all_catalogs_there_writes_to_them_go_on(void **state UNUSED)
 	destroy(&x);
 }
 
+/* A namespace has objects of its own there then: 1 + 4 * 1249 make 4997, and no other fits. */
+static void with_accounts_fewer_catalogs_fill_the_root(void **state UNUSED)
+{
+	struct fixture x;
+
+	make(&x, 1248);
+	x.writer.head.root.accounts = true;
+	add_create(&x, "new", "web");
+	add_create(&x, "one-more", "web");
+	add_create(&x, "n0001", "web"); /* is there */
+	commit(&x);
+	assert_int_equal(x.outcomes[0].err.code, ERROR_NONE);
+	assert_int_equal(x.outcomes[1].err.code, ERROR_UNPROCESSABLE);
+	assert_non_null(strstr(x.outcomes[1].err.text, "1249 catalogs"));
+	assert_int_equal(x.outcomes[2].err.code, ERROR_NONE);
+	assert_int_equal(catalogs(&x), 1249);
+	destroy(&x);
+}
+
 /* Whether the commit of one resource makes the root anew. */
 static bool moves_root(struct fixture *x, const char *namespace, const char *name)
 {
@@ -170,6 +209,137 @@ static void a_record_that_does_not_say_gets_an_address_with_the_next_commit(void
 	destroy(&x);
 }
 
+/* ---- the root by itself ---- */
+
+static bool lacks(const char *namespace, void *arg)
+{
+	return strcmp(namespace, arg) == 0;
+}
+
+static bool renders_root(struct fixture *x)
+{
+	struct digest before = *state_root(x->writer.head.state);
+	struct step *step = calloc(1, sizeof(*step));
+
+	assert_non_null(step);
+	step->kind = STEP_ROOT;
+	assert_int_equal(author_new(&step->author, "gsq", "", SLICE_NONE, &err), 0);
+	step->done = keep_outcome;
+	step->arg = &x->outcomes[0];
+	x->batch->step = step;
+	commit(x);
+	assert_int_equal(x->outcomes[0].err.code, ERROR_NONE);
+	return !digest_eq(&before, state_root(x->writer.head.state));
+}
+
+/* How often the root names it, in its last layer. */
+static size_t in_root(struct fixture *x, const char *what)
+{
+	CLEANUP(gzip_content_done)
+	struct gzip_content content = {.bytes = BUF_INIT(LIMIT_CATALOG_TAR)};
+	struct pull pull = {.repository = CATALOG_REPOSITORY,
+		.reference = "latest",
+		.manifest = BUF_INIT(LIMIT_MANIFEST),
+		.layer = BUF_INIT(LIMIT_CATALOG_LAYER)};
+	struct slice rest;
+	size_t n = 0;
+
+	registry_pull(&x->fake->registry, &pull, 1);
+	assert_int_equal(pull.err.code, ERROR_NONE);
+	assert_int_equal(gzip_read(&content, buf_slice(&pull.layer), &err), 0);
+	rest = buf_slice(&content.bytes);
+	for (const char *at; (at = memmem(rest.p, rest.n, what, strlen(what))) != NULL; n++) {
+		rest.n -= (size_t)(at + 1 - rest.p);
+		rest.p = at + 1;
+	}
+	buf_done(&pull.manifest);
+	buf_done(&pull.layer);
+	return n;
+}
+
+static void the_root_is_rendered_again_without_what_the_cluster_lacks(void **state UNUSED)
+{
+	struct fixture x;
+
+	make(&x, 3);
+	x.writer.head.root.accounts = true;
+	assert_true(renders_root(&x));
+	assert_int_equal(x.outcomes[0].op, OUTCOME_UPDATED);
+	assert_int_equal(in_root(&x, "kind: RoleBinding\n"), 3);
+	x.writer.lacks = (struct root_lacks){lacks, (void *)"n0001"};
+	assert_true(renders_root(&x));
+	assert_int_equal(in_root(&x, "kind: RoleBinding\n"), 2);
+	assert_int_equal(in_root(&x, "  namespace: \"n0001\"\n"), 0);
+	assert_int_equal(catalogs(&x), 3);
+	destroy(&x);
+}
+
+static void a_root_without_accounts_is_left_as_it_is(void **state UNUSED)
+{
+	struct fixture x;
+
+	make(&x, 3);
+	assert_false(renders_root(&x));
+	assert_int_equal(x.outcomes[0].op, OUTCOME_UNCHANGED);
+	destroy(&x);
+}
+
+/* ---- quota ---- */
+
+static uint64_t quota_of(const char *namespace, void *arg)
+{
+	return strcmp(namespace, "team-a") == 0 ? *(uint64_t *)arg : UINT64_MAX;
+}
+
+static void a_namespace_has_as_many_resources_as_its_quota(void **state UNUSED)
+{
+	uint64_t quota = 3;
+	struct fixture x;
+
+	make(&x, 1);
+	x.writer.quota = quota_of;
+	x.writer.quota_arg = &quota;
+	add_create(&x, "team-a", "one");
+	commit(&x);
+	add_create(&x, "team-a", "two");
+	add_create(&x, "team-b", "one"); /* no limit */
+	add_create(&x, "team-a", "three");
+	add_create(&x, "team-a", "four"); /* those before it in the batch count */
+	commit(&x);
+	assert_int_equal(x.outcomes[0].err.code, ERROR_NONE);
+	assert_int_equal(x.outcomes[1].err.code, ERROR_NONE);
+	assert_int_equal(x.outcomes[2].err.code, ERROR_NONE);
+	assert_int_equal(x.outcomes[3].err.code, ERROR_DENIED);
+	assert_string_equal(x.outcomes[3].err.text,
+		"namespace team-a has 3 resources, and its quota is 3: delete some, or ask an "
+		"operator for more");
+	assert_int_equal(state_count_namespace(x.writer.head.state, "team-a"), 3);
+	destroy(&x);
+}
+
+static void past_its_quota_a_namespace_can_still_change_and_delete(void **state UNUSED)
+{
+	uint64_t quota = UINT64_MAX;
+	struct fixture x;
+
+	make(&x, 1);
+	x.writer.quota = quota_of;
+	x.writer.quota_arg = &quota;
+	add_create(&x, "team-a", "one");
+	add_create(&x, "team-a", "two");
+	commit(&x);
+	quota = 1; /* less than there are */
+	add_change(&x, "team-a", "one", "large");
+	add_delete(&x, "team-a", "two");
+	commit(&x);
+	assert_int_equal(x.outcomes[0].op, OUTCOME_UPDATED);
+	assert_int_equal(x.outcomes[1].op, OUTCOME_DELETED);
+	add_create(&x, "team-a", "two");
+	commit(&x);
+	assert_int_equal(x.outcomes[0].err.code, ERROR_DENIED);
+	destroy(&x);
+}
+
 static int setup(void **state UNUSED)
 {
 	digest_setup();
@@ -181,9 +351,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_catalog_is_taken_and_one_more_is_refused),
 		cmocka_unit_test(with_all_catalogs_there_writes_to_them_go_on),
+		cmocka_unit_test(with_accounts_fewer_catalogs_fill_the_root),
 		cmocka_unit_test(the_address_that_the_record_has_is_kept),
 		cmocka_unit_test(another_address_that_is_asked_for_comes_with_the_next_commit),
 		cmocka_unit_test(a_record_that_does_not_say_gets_an_address_with_the_next_commit),
+		cmocka_unit_test(the_root_is_rendered_again_without_what_the_cluster_lacks),
+		cmocka_unit_test(a_root_without_accounts_is_left_as_it_is),
+		cmocka_unit_test(a_namespace_has_as_many_resources_as_its_quota),
+		cmocka_unit_test(past_its_quota_a_namespace_can_still_change_and_delete),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

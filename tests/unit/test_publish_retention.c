@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "fake_registry.h"
 #include "publish/expire.h"
+#include "publish/signatures.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,6 +322,64 @@ static void too_many_other_tags_are_left_alone_and_said(void **state)
 	assert_non_null(strstr(err.text, "beside its versions"));
 }
 
+/* All three, as on a registry without an API for referrers. */
+static void tag_signatures(struct fixture *f, const char *repository, const char *of)
+{
+	char tags[SIGNATURES_TAGS][SIGNATURES_TAG_SIZE];
+	struct digest subject;
+
+	assert_true(fake_resolve(f->fake, repository, of, &subject));
+	signatures_tags(&subject, tags);
+	for (size_t i = 0; i < SIGNATURES_TAGS; i++)
+		tag(f, repository, tags[i]);
+}
+
+static size_t count_signatures(const struct fixture *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->fake->n_tags; i++)
+		n += signatures_is_tag(slice_of(f->fake->tags[i].tag));
+	return n;
+}
+
+static void signatures_go_with_what_they_sign(void **state)
+{
+	struct fixture *f = *state;
+	struct digest current = tag_catalogs(f, 30, DAY);
+	struct error err = ERROR_INIT;
+	uint64_t due;
+
+	for (size_t i = 0, n = f->fake->n_tags; i < n; i++)
+		if (f->fake->tags[i].tag[0] == 'c')
+			tag_signatures(f, CATALOG, f->fake->tags[i].tag);
+	assert_int_equal(count_signatures(f), 30 * SIGNATURES_TAGS);
+	assert_int_equal(expire_catalog(&f->expirer, CATALOG, &current, &due, &err), 0);
+	assert_int_equal(count_signatures(f), 10 * SIGNATURES_TAGS);
+	assert_int_equal(f->expirer.n_tags, 20 * (SIGNATURES_TAGS + 1));
+}
+
+/* Or nothing would lead to them any more. */
+static void no_signature_is_left_without_what_it_signs(void **state)
+{
+	struct fixture *f = *state;
+	struct digest current = tag_catalogs(f, 11, DAY);
+	uint64_t oldest = NOW - DAY - 10 * SECOND, due;
+	struct error err = ERROR_INIT;
+	char name[32];
+
+	snprintf(name, sizeof(name), "c%llu", (unsigned long long)oldest);
+	tag_signatures(f, CATALOG, name);
+	for (size_t call = 0;; call++) {
+		fake_fail(f->fake, call, 1, FAKE_UNAVAILABLE);
+		if (expire_catalog(&f->expirer, CATALOG, &current, &due, &err) == 0)
+			break;
+		assert_true(count_signatures(f) == 0 || has(f, CATALOG, 'c', oldest));
+	}
+	assert_int_equal(count_signatures(f), 0);
+	assert_false(has(f, CATALOG, 'c', oldest));
+}
+
 static void a_registry_that_refuses_is_told_from_one_that_is_down(void **state)
 {
 	struct fixture *f = *state;
@@ -493,6 +552,20 @@ static void a_deleted_resource_goes_after_the_days_where_that_is_safe(void **sta
 	assert_int_equal(f->fake->n_tags, f->fake->registry.atomic ? 0 : 3 + 1);
 }
 
+static void a_tombstone_is_buried_with_its_signatures(void **state)
+{
+	struct fixture *f = *state;
+
+	f->expirer.resources = (struct expiry_rule){3, 30 * DAY};
+	f->expirer.tombstones = true;
+	tag_versions(f, 1, 101);
+	tag_signatures(f, WEB, "latest");
+	tag_tombstone(f, 100);
+	tag_signatures(f, WEB, "latest");
+	expire(f, 0, 0);
+	assert_int_equal(f->fake->n_tags, 0);
+}
+
 static void what_is_no_tombstone_is_not_buried(void **state)
 {
 	struct fixture *f = *state;
@@ -567,6 +640,8 @@ int main(void)
 		BOTH(more_catalogs_than_fit_in_memory_go_all_the_same),
 		REMOTE(a_tag_that_names_what_another_tag_names_stays_where_deleting_may_take_both),
 		REMOTE(too_many_other_tags_are_left_alone_and_said),
+		BOTH(signatures_go_with_what_they_sign),
+		REMOTE(no_signature_is_left_without_what_it_signs),
 		BOTH(a_registry_that_refuses_is_told_from_one_that_is_down),
 		BOTH(nothing_goes_once_it_is_told_to_stop),
 		BOTH(the_current_version_and_those_before_it_are_kept_by_number),
@@ -575,6 +650,7 @@ int main(void)
 		BOTH(what_flux_gets_of_a_held_resource_stays),
 		BOTH(a_tombstone_stays_without_days),
 		BOTH(a_deleted_resource_goes_after_the_days_where_that_is_safe),
+		ATOMIC(a_tombstone_is_buried_with_its_signatures),
 		BOTH(what_is_no_tombstone_is_not_buried),
 		BOTH(a_tombstone_below_newer_versions_stays),
 		ATOMIC(a_resource_that_is_created_again_meanwhile_is_not_buried),

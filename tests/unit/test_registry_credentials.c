@@ -333,7 +333,7 @@ static void the_answer_of_a_token_server_is_read(void **state UNUSED)
 		AUTO_FREE char *token = NULL;
 		unsigned expires_s = 0;
 		struct error err = ERROR_INIT;
-		int rc = auth_parse_token(slice_of(cases[i].json), &token, &expires_s, &err);
+		int rc = remote_auth_parse_token(slice_of(cases[i].json), &token, &expires_s, &err);
 
 		assert_int_equal(rc, cases[i].token == NULL ? -1 : 0);
 		assert_int_equal(expires_s, cases[i].expires_s);

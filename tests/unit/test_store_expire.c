@@ -176,26 +176,53 @@ static void what_an_index_names_stays(void **state)
 	assert_true(has_digest(f, &a.digest));
 }
 
-static void a_subject_stays(void **state)
+/* Pushes a referrer of the manifest. */
+static struct digest put_referrer(struct fixture *f, const struct artifact *a, const char *tag)
 {
-	struct fixture *f = *state;
-	CLEANUP(artifact_done) struct artifact a;
 	CLEANUP(buf_done) struct buf signature = BUF_INIT(KIB);
 	char text[DIGEST_TEXT_SIZE], empty[DIGEST_TEXT_SIZE];
 	struct push_blob blob = {digest_of(SLICE("{}")), SLICE("{}")};
 
-	artifact_init(&a, SLICE("layer"), NULL);
-	put(f, &a, "c1");
 	digest_format(&blob.digest, empty);
 	buf_printf(&signature,
 		"{\"schemaVersion\":2,\"mediaType\":\"%s\",\"config\":{\"mediaType\":"
 		"\"application/vnd.oci.empty.v1+json\",\"digest\":\"%s\",\"size\":2},\"layers\":[],"
 		"\"subject\":{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu}}",
-		OCI_MEDIA_MANIFEST, empty, OCI_MEDIA_MANIFEST, digest_format(&a.digest, text),
-		a.manifest.len);
-	put_bytes(f, buf_slice(&signature), OCI_MEDIA_MANIFEST, NULL, &blob, 1);
+		OCI_MEDIA_MANIFEST, empty, OCI_MEDIA_MANIFEST, digest_format(&a->digest, text),
+		a->manifest.len);
+	put_bytes(f, buf_slice(&signature), OCI_MEDIA_MANIFEST, tag, &blob, 1);
+	return digest_of(buf_slice(&signature));
+}
+
+static void a_subject_stays(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(artifact_done) struct artifact a;
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	put(f, &a, "c1");
+	put_referrer(f, &a, NULL);
 	assert_int_equal(EXPIRE(f, "c1"), 1);
 	assert_true(has_digest(f, &a.digest));
+}
+
+static void a_subject_goes_together_with_its_referrers_in_any_order(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(artifact_done) struct artifact one, two;
+	struct digest before, after;
+
+	artifact_init(&one, SLICE("one"), NULL);
+	artifact_init(&two, SLICE("two"), NULL);
+	before = put_referrer(f, &one, "s1");
+	put(f, &one, "c1");
+	put(f, &two, "c2");
+	after = put_referrer(f, &two, "s2");
+	assert_int_equal(EXPIRE(f, "s1", "c1", "c2", "s2"), 4);
+	assert_false(has_digest(f, &one.digest));
+	assert_false(has_digest(f, &two.digest));
+	assert_false(has_digest(f, &before));
+	assert_false(has_digest(f, &after));
 }
 
 static void a_repository_that_lost_its_last_manifest_is_not_listed(void **state)
@@ -321,6 +348,7 @@ int main(void)
 		TEST(an_unknown_repository_has_nothing_to_lose),
 		TEST(what_an_index_names_stays),
 		TEST(a_subject_stays),
+		TEST(a_subject_goes_together_with_its_referrers_in_any_order),
 		TEST(a_repository_that_lost_its_last_manifest_is_not_listed),
 		TEST(a_rollback_brings_all_of_it_back),
 		TEST(garbage_collection_takes_the_blobs_of_what_expired_and_no_others),

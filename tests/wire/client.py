@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -18,6 +19,13 @@ HOST = b"Host: wire\r\n"
 def counted(body):
     """What /count answers to a body."""
     return b"%d %d" % (len(body), zlib.adler32(body))
+
+
+def trusting(certificate):
+    """A client's side of TLS that trusts just this one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate)
+    return context
 
 
 class Closed(Exception):
@@ -43,13 +51,16 @@ class Answer:
 
 
 class Connection:
-    def __init__(self, port, receive_buffer=None):
+    def __init__(self, port, receive_buffer=None, tls=None):
+        """tls: an SSLContext, or None."""
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.connect(("127.0.0.1", port))
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.received = bytearray()
 
     def __enter__(self):
@@ -60,6 +71,9 @@ class Connection:
 
     def send(self, *parts):
         self.socket.sendall(b"".join(part.encode() if isinstance(part, str) else part for part in parts))
+
+    def send_past_tls(self, data):
+        socket.socket.sendall(self.socket, data)
 
     def request(self, method, target, *headers, body=b""):
         """Sends a request, with Content-Length where there is a body."""
@@ -150,7 +164,7 @@ class Connection:
         """Nothing comes, not even the end, for so long."""
         self.socket.settimeout(seconds)
         try:
-            self.socket.recv(1, socket.MSG_PEEK)
+            self.fill()
             return False
         except socket.timeout:
             return True
@@ -158,7 +172,8 @@ class Connection:
             self.socket.settimeout(DEADLINE_S)
 
     def half_close(self):
-        self.socket.shutdown(socket.SHUT_WR)
+        """Of the socket: TLS is not told."""
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def reset(self):
         """Closes with RST instead of FIN."""
@@ -168,6 +183,8 @@ class Connection:
 
 class Server:
     def __init__(self, **options):
+        self.certificate = options.get("certificate")
+        self.tls = trusting(self.certificate) if self.certificate else None
         self.process = subprocess.Popen(
             [PROGRAM, *(f"{name}={value}" for name, value in options.items())],
             # Freed memory that the sanitizer keeps would look like ours.
@@ -178,8 +195,18 @@ class Server:
             raise RuntimeError(self.process.stderr.read())
         self.port = int(line)
 
+    @property
+    def url(self):
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
     def connect(self, **options):
+        options.setdefault("tls", self.tls)
         return Connection(self.port, **options)
+
+    def reload(self):
+        """Has it read its certificate again; what it says of that."""
+        self.process.send_signal(signal.SIGHUP)
+        return self.process.stdout.readline().strip()
 
     def call(self, method, target, *headers, body=b""):
         with self.connect() as connection:

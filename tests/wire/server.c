@@ -2,9 +2,11 @@
 /*
  * A server whose routes exercise all that http/server.h offers, for the tests next to it.
  *
- *   server [name=value]...   loops, port, and the fields of struct http_limits; drain_ms
+ *   server [name=value]...   loops, port, and the fields of struct http_limits; drain_ms;
+ *                            certificate and key: files, for TLS
  *
- * Prints its port on a line, and runs until SIGTERM.
+ * Prints its port on a line, and runs until SIGTERM. On SIGHUP it reads the two files again, and
+ * prints a line that says how that went.
  */
 #include "http/server.h"
 #include "base/buf.h"
@@ -515,6 +517,15 @@ static void get_stats(struct http_exchange *x)
 	http_exchange_reply(x, &reply);
 }
 
+static void get_peer(struct http_exchange *x)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "%s %s", http_exchange_peer(x),
+		http_exchange_is_tls(x) ? "tls" : "plain");
+	reply_text(x, 200, text);
+}
+
 static void show_request(struct http_exchange *x, struct slice body, void *arg UNUSED)
 {
 	const struct http_head *head = http_exchange_head(x);
@@ -558,6 +569,7 @@ static void handle(struct http_exchange *x, void *arg UNUSED)
 		{SLICE("/file"), get_file},
 		{SLICE("/length"), head_length},
 		{SLICE("/stats"), get_stats},
+		{SLICE("/peer"), get_peer},
 		{SLICE("/show"), any_show},
 		{SLICE("*"), get_root},
 	};
@@ -584,7 +596,19 @@ static void error_body(const struct error *err, struct buf *ret)
 struct options {
 	struct http_limits limits;
 	unsigned loops, port, connections, collected, drain_ms;
+	const char *certificate, *key; /* NULL: plain */
 };
+
+static bool set_file(struct options *o, struct slice name, const char *value)
+{
+	if (slice_eq(name, SLICE("certificate")))
+		o->certificate = value;
+	else if (slice_eq(name, SLICE("key")))
+		o->key = value;
+	else
+		return false;
+	return true;
+}
 
 static bool set_option(struct options *o, const char *arg)
 {
@@ -611,7 +635,7 @@ static bool set_option(struct options *o, const char *arg)
 			*known[i].at = (unsigned)n;
 			return true;
 		}
-	return false;
+	return set_file(o, name, value.p);
 }
 
 static void write_file(void)
@@ -623,25 +647,50 @@ static void write_file(void)
 	AZ(fflush(file));
 }
 
+static void reload(struct http_tls *tls)
+{
+	struct error err = ERROR_INIT;
+
+	if (http_tls_reload(tls, &err) != 0)
+		printf("%s\n", err.text);
+	else
+		printf("reloaded\n");
+	fflush(stdout);
+}
+
+static sigset_t awaited(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	return signals;
+}
+
 static int serve(const struct options *o, struct error *err)
 {
 	static const struct http_service service = {.handle = handle, .error_body = error_body};
+	CLEANUP(http_tls_freep) struct http_tls *tls = NULL;
 	struct http_loops *loops;
 	struct http_server *server;
 	char address[16];
-	sigset_t signals;
+	struct http_server_options options = {.address = address, .limits = &o->limits};
+	sigset_t signals = awaited();
 	int signal;
 
 	snprintf(address, sizeof(address), ":%u", o->port);
+	if (o->certificate != NULL && http_tls_new(&tls, o->certificate, o->key, err) != 0)
+		return -1;
+	options.tls = tls;
 	if (workers_new(&sleepers, "sleeper", SLEEPERS, err) != 0 ||
 		http_loops_new(&loops, o->loops, err) != 0 ||
-		http_server_new(&server, loops, address, &service, &o->limits, err) != 0)
+		http_server_new(&server, loops, &options, &service, err) != 0)
 		return -1;
 	printf("%u\n", http_server_port(server));
 	fflush(stdout);
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	AZ(sigwait(&signals, &signal));
+	while (AZ(sigwait(&signals, &signal)), signal == SIGHUP)
+		reload(tls);
 	http_server_drain(server, o->drain_ms);
 	http_server_free(server);
 	workers_free(sleepers);
@@ -657,7 +706,7 @@ int main(int argc, char **argv)
 		.collected = LIMIT_HTTP_COLLECTED,
 		.drain_ms = 5000};
 	struct error err = ERROR_INIT;
-	sigset_t signals;
+	sigset_t signals = awaited();
 
 	for (int i = 1; i < argc; i++)
 		if (!set_option(&o, argv[i])) {
@@ -666,9 +715,8 @@ int main(int argc, char **argv)
 		}
 	o.limits.connections = o.connections;
 	o.limits.collected = o.collected;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	AZ(sigprocmask(SIG_BLOCK, &signals, NULL)); /* the threads inherit it: main waits for it */
+	AZ(sigprocmask(
+		SIG_BLOCK, &signals, NULL)); /* the threads inherit it: main waits for them */
 	write_file();
 	if (serve(&o, &err) != 0) {
 		fprintf(stderr, "%s\n", err.text);

@@ -4,6 +4,7 @@ import pytest
 
 from tests.wire.client import HOST, counted
 
+TRANSPORTS = ["plain", "tls"]
 FILE_SIZE = 8 * 1024 * 1024
 
 

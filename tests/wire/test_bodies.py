@@ -10,6 +10,7 @@ import pytest
 
 from tests.wire.client import HOST, counted, sanitized
 
+TRANSPORTS = ["plain", "tls"]
 MIB = 1024 * 1024
 
 
@@ -65,9 +66,9 @@ def test_413_comes_instead_of_100_continue(server):
 def test_curl_does_not_send_a_body_that_is_too_large(server, tmp_path):
     (tmp_path / "body").write_bytes(b"x" * 2 * MIB)
     done = subprocess.run(
-        ["curl", "-sS", "--noproxy", "*", "--expect100-timeout", "10", "-H", "Expect: 100-continue",
+        ["curl", "-sSk", "--noproxy", "*", "--expect100-timeout", "10", "-H", "Expect: 100-continue",
          "--data-binary", f"@{tmp_path}/body", "-o", "/dev/null", "-w", "%{http_code} %{size_upload}",
-         f"http://127.0.0.1:{server.port}/echo"], stdout=subprocess.PIPE, check=True, timeout=30)
+         f"{server.url}/echo"], stdout=subprocess.PIPE, check=True, timeout=30)
     assert done.stdout == b"413 0"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.wire.client import HOST, Closed, counted
 
+TRANSPORTS = ["plain", "tls"]
+
 
 def test_many_requests_share_a_connection(connection):
     for n in range(100):

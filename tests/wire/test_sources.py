@@ -6,6 +6,8 @@ import pytest
 
 from tests.wire.client import HOST, raise_file_limit
 
+TRANSPORTS = ["plain", "tls"]
+
 
 def watch(server, *headers, target="/watch?close=1"):
     """A connection whose source waits, its first piece taken."""
