@@ -3,6 +3,7 @@
 #include "api/metrics.h"
 #include "api/answer.h"
 #include "api/call.h"
+#include "auth/metrics.h"
 #include "cluster/metrics.h"
 #include "http/access.h"
 #include "publish/metrics.h"
@@ -15,6 +16,9 @@ static METRIC_GAUGE(writable, 1, "gsq_writable",
 
 static const struct metric *const all[] = {
 	&build_info,
+	&auth_metric_failed,
+	&oidc_metric_fetches,
+	&oidc_metric_tokens,
 	&http_metric_requests,
 	&http_metric_duration,
 	&publish_metric_ready,

@@ -87,12 +87,12 @@ static void add_begin(struct watcher *w, struct buf *piece)
 }
 
 /* Whoever comes again is asked who they are, and told. */
-static void add_end(struct buf *piece)
+static void add_end(struct watcher *w, struct buf *piece)
 {
-	buf_puts(piece,
-		"event: end\ndata: {\"message\":\"what this stream was opened with does not "
-		"count any more: the token has expired or was revoked, or the role was "
-		"taken away\"}\n\n");
+	add_event(w, "end", "message",
+		"what this stream was opened with counts no more: the token has expired or was "
+		"revoked, or the role was taken away",
+		piece);
 }
 
 static int next(void *arg, struct buf *piece)
@@ -105,7 +105,7 @@ static int next(void *arg, struct buf *piece)
 	if (w->broken)
 		return -1;
 	if (!auth_still(w->room->auth, w->subject, ACTION_WATCH, w->scope, &w->generation)) {
-		add_end(piece);
+		add_end(w, piece);
 		return 0;
 	}
 	if (!w->begun) {

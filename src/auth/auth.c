@@ -4,16 +4,16 @@
 #include "auth/cache.h"
 #include "auth/credential.h"
 #include "auth/limiter.h"
+#include "auth/metrics.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metrics.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 
-METRIC_COUNTER(metric_failed, 16, "gsq_auth_failed_total",
+METRIC_COUNTER(auth_metric_failed, 16, "gsq_auth_failed_total",
 	"Requests whose credential proved nothing, or which were denied.", "reason");
 
 #define LIMITED 16384 /* subjects and addresses whose rates are known at one time */
@@ -87,7 +87,7 @@ static void begin(struct auth *a, struct auth_question *q, bool authorizes)
 
 static void count_failure(const char *reason)
 {
-	metric_add(&metric_failed, METRIC_LABELS(reason), 1);
+	metric_add(&auth_metric_failed, METRIC_LABELS(reason), 1);
 }
 
 /* ---- may they? ---- */

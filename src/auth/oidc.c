@@ -7,6 +7,8 @@
 #include <sys/queue.h>
 
 #include "auth/jwt.h"
+#include "auth/metrics.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/client.h"
 #include "http/uri.h"

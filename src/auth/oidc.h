@@ -13,7 +13,6 @@
 #define AUTH_OIDC_H
 
 #include "auth/subject.h"
-#include "base/metrics.h"
 
 struct oidc;
 
@@ -46,8 +45,5 @@ typedef void oidc_done(struct subject *subject, const struct error *err, void *a
  * the token's "exp" and LIMIT_CLOCK_SKEW_S.
  */
 void oidc_verify(struct oidc *o, struct slice token, oidc_done *done, void *arg);
-
-extern struct metric oidc_metric_fetches; /* by result: "ok", "failed" */
-extern struct metric oidc_metric_tokens;  /* by result: "accepted", "refused", "unavailable" */
 
 #endif

@@ -11,15 +11,14 @@
 
 #include "auth/subject.h"
 
-/* subject: borrowed, with ERROR_NONE; or NULL with err: ERROR_UNAUTHORIZED (it proves nothing) or ERROR_UNAVAILABLE
- * (it cannot be asked). */
+/* subject: borrowed, with ERROR_NONE; or NULL with err: ERROR_UNAUTHORIZED (it proves nothing) or
+ * ERROR_UNAVAILABLE (it cannot be asked). */
 typedef void reviewer_identified(struct subject *subject, const struct error *err, void *arg);
 /* err: ERROR_NONE: yes; ERROR_DENIED: no, with the reason if there is one; ERROR_UNAVAILABLE. */
 typedef void reviewer_authorized(const struct error *err, void *arg);
 
 struct reviewer {
-	void (*identify)(
-		void *arg, struct slice token, reviewer_identified *done, void *done_arg);
+	void (*identify)(void *arg, struct slice token, reviewer_identified *done, void *done_arg);
 	/* namespace AUTH_EVERYWHERE: in all of them. */
 	void (*authorize)(void *arg, const struct subject *subject, enum auth_action action,
 		const char *namespace, reviewer_authorized *done, void *done_arg);

@@ -23,9 +23,9 @@
 
 struct tokens;
 
-/* A file that is not there, or NULL, is an empty table. ERROR_INVALID names file, line or row, and what to
- * change; unknown members, names given twice and hashes given twice are errors. A damaged FILE.used
- * is none: it is logged. digest_setup() goes before. */
+/* A file that is not there, or NULL, is an empty table. ERROR_INVALID names file, line or row, and
+ * what to change; unknown members, names given twice and hashes given twice are errors. A damaged
+ * FILE.used is none: it is logged. digest_setup() goes before. */
 int tokens_load(struct tokens **ret, const char *file, struct error *err) MUST_CHECK;
 struct tokens *tokens_ref(struct tokens *t);
 void tokens_unref(struct tokens *t);

@@ -67,7 +67,10 @@ void report_root(const struct root_request *request, const struct head *head)
 		return;
 	root_url(&next, url);
 	log_info("the next commit tells Flux another way to the catalogs",
-		LOG_STR("catalog_url", url), LOG_STR("catalog_secret", next.secret));
+		LOG_STR("catalog_url", url), LOG_STR("catalog_secret", next.secret),
+		LOG_STR("catalog_accounts", next.accounts ? "on" : "off"),
+		LOG_STR("catalog_verify_secret", next.verify),
+		LOG_STR("catalog_ca_secret", next.ca));
 }
 
 void report_outcome(enum commit_result result, size_t n_changes)

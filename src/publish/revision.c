@@ -304,8 +304,8 @@ static int sign(struct revision *rev, struct error *err)
 	if (rev->signing == NULL || rev->signing->key == NULL)
 		return 0;
 	for (size_t i = 0; i < rev->n_catalogs; i++)
-		if (add_signature(rev, rev->catalogs[i].repository, &rev->catalogs[i].artifact,
-			    err) != 0)
+		if (add_signature(
+			    rev, rev->catalogs[i].repository, &rev->catalogs[i].artifact, err) != 0)
 			return -1;
 	if (add_signature(rev, RECORD_REPOSITORY, &rev->record, err) != 0)
 		return -1;

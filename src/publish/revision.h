@@ -26,7 +26,7 @@ struct revision {
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
 	struct artifact record;
-	bool version_is_behind; /* not taken from the clock: its tags may be there already */
+	bool version_is_behind;        /* not taken from the clock: its tags may be there already */
 	const struct signing *signing; /* borrowed; NULL: nothing is signed */
 	struct signatures signatures;  /* pushed with it: what is noted here before, and its own */
 };

@@ -202,10 +202,8 @@ void publisher_repartition(struct publisher *p, enum record_repartition_step ste
 
 void publisher_render_root(struct publisher *p, publisher_done *done, void *arg)
 {
-	struct step s = {.kind = STEP_ROOT,
-		.author = author_or_self(p, NULL),
-		.done = done,
-		.arg = arg};
+	struct step s = {
+		.kind = STEP_ROOT, .author = author_or_self(p, NULL), .done = done, .arg = arg};
 
 	submit_new_step(p, &s);
 }

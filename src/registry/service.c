@@ -16,7 +16,7 @@
 #define MANIFEST "/v2/<name>/manifests/<reference>"
 
 /* clang-format off */
-static const struct route routes[] = {
+const struct route registry_routes[] = {
 	{"GET", "/v2/", NEED_PROOF, NULL, "UNSUPPORTED", "UNSUPPORTED", NULL, version_get},
 	{"GET", "/v2/_catalog", NEED_CATALOG, NULL, "NAME_UNKNOWN", "UNSUPPORTED", catalog_start, catalog_get},
 	{"GET", "/v2/<name>/tags/list", NEED_PULL, NULL, "NAME_UNKNOWN", "UNSUPPORTED", NULL, tags_get},
@@ -37,6 +37,7 @@ static const struct route routes[] = {
 
 	{"GET", "/token", NEED_TOKEN, NULL, "UNSUPPORTED", "UNSUPPORTED", token_get, NULL},
 	{"POST", "/token", NEED_TOKEN, NULL, "UNSUPPORTED", "UNSUPPORTED", token_post, NULL},
+	{NULL},
 };
 /* clang-format on */
 
@@ -393,17 +394,17 @@ static const struct route *find_route(const struct embedded *e, struct http_exch
 
 	if (slice_eq(method, SLICE("HEAD")))
 		method = SLICE("GET");
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (routes[i].need == NEED_TOKEN && e->auth == NULL)
+	for (const struct route *route = registry_routes; route->method != NULL; route++) {
+		if (route->need == NEED_TOKEN && e->auth == NULL)
 			continue;
-		if (!matches(routes[i].path, path, ret_name, ret_reference))
+		if (!matches(route->path, path, ret_name, ret_reference))
 			continue;
-		if (slice_eq(method, slice_of(routes[i].method)))
-			return &routes[i];
+		if (slice_eq(method, slice_of(route->method)))
+			return route;
 		if (ret_allow->len > 0)
 			buf_puts(ret_allow, ", ");
-		buf_puts(ret_allow, routes[i].method);
-		if (strcmp(routes[i].method, "GET") == 0)
+		buf_puts(ret_allow, route->method);
+		if (strcmp(route->method, "GET") == 0)
 			buf_puts(ret_allow, ", HEAD");
 	}
 	return NULL;

@@ -42,6 +42,8 @@ struct route {
 	int (*run)(struct call *c, struct error *err);          /* 0: c->reply or call_write() */
 };
 
+extern const struct route registry_routes[]; /* the NULL method ends */
+
 struct call {
 	struct embedded *e;
 	const struct route *route;

@@ -2,10 +2,15 @@
 """Everything under deploy/ is accepted by the real kube-apiserver, and the CRD accepts what the API accepts."""
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from tests.lib.certificate import self_signed
 from tests.lib.controlplane import DEPLOY, KubectlError
+from tests.lib.gsq import Gsq, binary, resource_path
+from tests.lib.pod import Pod
+from tests.lib.wait import wait_until
 
 FLUX = [("source.toolkit.fluxcd.io", "ocirepositories"), ("kustomize.toolkit.fluxcd.io", "kustomizations")]
 
@@ -45,15 +50,19 @@ def test_api_has_one_writer_and_finds_zot(cluster):
     assert source["spec"]["url"] == f"oci://{env['REGISTRY_HOST']}/gitops-squared/catalog"
 
 
+def user_may(cluster, user, verb, group, resource, namespace=""):
+    review = cluster.kube.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": user,
+                 "resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace}}})
+    return review["status"]["allowed"]
+
+
 def may(cluster, verb, group, resource, namespace=""):
     """Is the server's service account allowed to?"""
     deployment = cluster.kubectl_json("-n", "gitops-squared", "get", "deployment", "api")
     account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
-    review = cluster.kube.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-        "spec": {"user": f"system:serviceaccount:gitops-squared:{account}",
-                 "resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace}}})
-    return review["status"]["allowed"]
+    return user_may(cluster, f"system:serviceaccount:gitops-squared:{account}", verb, group, resource, namespace)
 
 
 def test_api_may_do_what_it_does_in_the_cluster(cluster):
@@ -82,6 +91,117 @@ def test_api_may_do_nothing_else(cluster):
         for verb in ("get", "list"):
             assert not may(cluster, verb, "", "secrets", namespace), (verb, namespace)
     assert not may(cluster, "list", "*", "*")
+
+
+def test_api_may_ask_who_somebody_is_and_what_they_may(cluster):
+    assert may(cluster, "create", "authentication.k8s.io", "tokenreviews")
+    assert may(cluster, "create", "authorization.k8s.io", "subjectaccessreviews")
+
+
+VIEW = {"get", "list", "watch"}
+ROLES = {"viewer": VIEW, "editor": VIEW | {"update", "delete"},
+         "admin": VIEW | {"update", "delete", "create", "patch", "deletecollection", "*"}}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_the_verbs_that_the_server_asks_for(cluster, role):
+    """Of those who are bound to it in one namespace: there, and of platformresources alone."""
+    cluster.kubectl("-n", "default", "create", "rolebinding", f"test-{role}", f"--clusterrole=gitops-squared-{role}",
+                    f"--user={role}")
+    for verb in ROLES["admin"]:
+        allowed = verb in ROLES[role]
+        assert user_may(cluster, role, verb, "gitops-squared.io", "platformresources", "default") == allowed, verb
+        assert not user_may(cluster, role, verb, "gitops-squared.io", "platformresources", "flux-system"), verb
+        assert not user_may(cluster, role, verb, "", "secrets", "default"), verb
+
+
+# ---- the server, as the Deployment starts it ----
+
+def pod_spec(cluster):
+    return cluster.kubectl_json("-n", "gitops-squared", "get", "deployment", "api")["spec"]["template"]["spec"]
+
+
+def test_api_speaks_tls_and_its_probes_too(cluster):
+    container = pod_spec(cluster)["containers"][0]
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS", probe
+    assert "--insecure" not in container["args"]
+    assert not any(name in json.dumps(container) for name in ("GSQ_INSECURE", "GSQ_ANONYMOUS", "anonymous"))
+
+
+def test_api_runs_without_rights_and_writes_nowhere(cluster):
+    spec = pod_spec(cluster)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    container = spec["containers"][0]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert all(mount["readOnly"] for mount in container["volumeMounts"])
+
+
+class Deployed(Gsq):
+    """The server of the Deployment, with its arguments and environment, in a folder where it must write nothing."""
+
+    def __init__(self, cluster, folder, registry_host):
+        folder.mkdir()
+        certificate, key = self_signed(folder)
+        self.root = folder / "root"
+        mounted = self._mount(cluster, certificate, key)
+        container = pod_spec(cluster)["containers"][0]
+        env = {variable["name"]: variable["value"] for variable in container["env"]}
+        pod = Pod(folder / "account", cluster.authority, cluster.url.rpartition(":")[2], cluster.account_token())
+        super().__init__(folder, tls=SimpleNamespace(ca=certificate, certificate=certificate, key=key),
+                         prefix=[*pod.prefix, "env", "--chdir", self.root],
+                         env={**env, **pod.env, "REGISTRY_HOST": registry_host, "GSQ_INIT": "1"})
+        self._env["LISTEN_ADDR"] = f":{self.port}"
+        self._arguments = [arg.replace("/etc/gsq", str(mounted)) for arg in container["args"]]
+
+    def _mount(self, cluster, certificate, key):
+        """Files where the Deployment's volumes have them, below a folder in place of /etc/gsq."""
+        folder = self.root.parent / "etc"
+        policy = cluster.kubectl_json("-n", "gitops-squared", "get", "configmap", "api-policy")["data"]
+        for name, files in (("tls", {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}), ("policy", policy)):
+            (folder / name).mkdir(parents=True)
+            for file, content in files.items():
+                (folder / name / file).write_text(content)
+        self.root.mkdir()
+        return folder
+
+    def _command(self):
+        return [*self._prefix, binary(), *self._arguments]
+
+
+@pytest.fixture
+def deployed(cluster, distribution, tmp_path):
+    with Deployed(cluster, tmp_path / "deployed", distribution.host) as server:
+        yield server
+
+
+def account_token(cluster, name, *bindings):
+    """A service account's in default; bindings: (role, namespace)"""
+    cluster.kubectl("-n", "default", "create", "serviceaccount", name)
+    for role, namespace in bindings:
+        cluster.kubectl("-n", namespace, "create", "rolebinding", name, f"--clusterrole=gitops-squared-{role}",
+                        f"--serviceaccount=default:{name}")
+    return cluster.kubectl("-n", "default", "create", "token", name).strip()
+
+
+def test_it_runs_and_takes_the_tokens_of_the_cluster(cluster, deployed):
+    body = {"name": "web", "spec": {"type": "vm", "size": "small"}}
+    assert deployed.get(resource_path()).status == 401
+    deployed.token = account_token(cluster, "nobody")
+    assert deployed.get(resource_path()).status == 403
+    deployed.token = account_token(cluster, "demo", ("editor", "default"))
+
+    def posted():
+        answer = deployed.post(resource_path(), body)
+        assert answer.status in (200, 201), answer.body
+        return True
+    wait_until(posted, lambda: f"a change to be taken:\n{deployed.process.log_tail()}")
+    assert deployed.get(resource_path("default", "web")).json["spec"]["type"] == "vm"
+    assert deployed.post(resource_path("flux-system"), body).status == 403
+    assert deployed.get("/api/v1/layout").status == 403
+    assert list(deployed.root.iterdir()) == []
 
 
 def test_api_gets_the_token_that_it_asks_the_cluster_with(cluster):

@@ -12,10 +12,11 @@ import pytest
 
 from tests.conftest import tools_or_skip
 from tests.lib.certificate import self_signed
-from tests.lib.gsq import ROOT, Gsq, binary
+from tests.lib.gsq import ROOT, Gsq
 from tests.lib.layout import Layout, write_image
 from tests.lib.oci import artifact, sha256
 from tests.lib.registry import MANIFEST, Answer, Client, code
+from tests.lib.tokens import create_token, token_verb
 from tests.lib.tools import tool, tools_dir
 from tests.lib.wait import wait_until
 from tests.system.resources import declare
@@ -30,16 +31,6 @@ MISSING = "team-a/nil"  # as long as team-a/app, for answers that quote it
 
 
 # ---- tokens, and who sends them ----
-
-def token_verb(server, *args):
-    done = subprocess.run([str(part) for part in (binary(), "token", *args, "--data-dir", server.folder / "data")],
-                          capture_output=True, text=True, check=True, timeout=60)
-    return done.stdout.strip()
-
-
-def create_token(server, name, role, namespaces):
-    return token_verb(server, "create", name, "--role", role, "--namespace", namespaces)
-
 
 def bearer(token):
     return f"Bearer {token}"
@@ -77,7 +68,6 @@ class Tenants:
 
     def __init__(self, folder, **kwargs):
         self.server = Gsq(folder, namespaces=TEAMS, anonymous=kwargs.pop("anonymous", None), **kwargs)
-        (self.server.folder / "data").mkdir(parents=True)
         self.root = self.create("root", "admin", "*")
         self.tokens = {(role, team): self.create(f"{role}-{team}", role, team) for role in ROLES for team in TEAMS}
         self.server.token = self.root

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "auth/metrics.h"
 #include "auth/oidc.h"
 
 #include <stdatomic.h>

@@ -380,6 +380,54 @@ static void equal_intent_makes_flux_apply_again_what_it_refused(void **state UNU
 	assert_false(c->retry.outstanding);
 }
 
+static void set_failure(struct flux_catalog *c, const char *message)
+{
+	c->kustomization.failure.is_failing = true;
+	snprintf(c->kustomization.failure.message, sizeof(c->kustomization.failure.message), "%s",
+		message);
+}
+
+/* Flux has tried it again, and says the same. */
+static void fail_again(struct world *w, struct flux_catalog *c, size_t patch)
+{
+	fake_kube_assert_patch(
+		&w->kube, patch, FLUX_KUSTOMIZATIONS, "gitops-squared-b-00", FLUX_REQUESTED);
+	fake_kube_token(&w->kube, patch, c->kustomization.handled);
+	waker_seen(&w->w, c);
+}
+
+/* Which may have given it the rights; once more for an attempt that was under way then, and no
+ * longer. */
+static void what_was_forbidden_is_tried_again_when_the_root_was_applied(void **state UNUSED)
+{
+	struct publisher *p = new_publisher();
+	CLEANUP(world_done) struct world w;
+	struct flux_catalog *b, *root;
+
+	world_init(&w);
+	b = apply(&w, p->state);
+	root = flux_catalog(&w.flux, ROOT);
+	for (unsigned i = 0; i < 4; i++)
+		sweep(&w, p->state);
+	set_failure(b, "PlatformResource/b/web dry-run failed (Forbidden): ... is forbidden: ...");
+	set_failure(flux_catalog(&w.flux, A), "PlatformResource/a/web dry-run failed: quota");
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 0); /* the root is what it was */
+	fake_publisher_touch(p);
+	fetch(&w, p->state);
+	root->kustomization.applied = *state_root(p->state);
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 1);
+	fail_again(&w, b, 0);
+	sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 2);
+	fail_again(&w, b, 1);
+	for (unsigned i = 0; i < 4; i++)
+		sweep(&w, p->state);
+	assert_int_equal(w.kube.n, 2);
+	fake_publisher_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +448,7 @@ int main(void)
 			a_child_that_does_not_come_is_asked_for_again_but_not_twice_at_once),
 		cmocka_unit_test(a_child_is_not_missed_before_flux_has_applied_the_current_root),
 		cmocka_unit_test(equal_intent_makes_flux_apply_again_what_it_refused),
+		cmocka_unit_test(what_was_forbidden_is_tried_again_when_the_root_was_applied),
 	};
 
 	digest_setup();
