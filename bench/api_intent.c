@@ -73,9 +73,9 @@ void template_post(struct template *ret, const struct target *target, bool own_n
 
 	*ret = (struct template){.request.status = own_name ? 201 : 200};
 	snprintf(ret->request.bytes, sizeof(ret->request.bytes),
-		"POST " RESOURCES " HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+		"POST " RESOURCES " HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\n"
 		"Content-Length: %zu\r\n\r\n%s",
-		target->host, strlen(body), body);
+		target->host, target->authorization, strlen(body), body);
 	find_places(ret);
 }
 
@@ -84,8 +84,8 @@ void template_one(
 {
 	*ret = (struct template){.request.status = 200};
 	snprintf(ret->request.bytes, sizeof(ret->request.bytes),
-		"%s " RESOURCES "/%s HTTP/1.1\r\nHost: %s\r\n\r\n", method,
-		own_name ? OWN_NAME : NUMBER, target->host);
+		"%s " RESOURCES "/%s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method,
+		own_name ? OWN_NAME : NUMBER, target->host, target->authorization);
 	find_places(ret);
 }
 

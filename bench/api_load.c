@@ -286,8 +286,8 @@ static int add_page(struct pages *p, const struct target *target, const char *pa
 	}
 	request = &p->list[p->n++];
 	*request = (struct loop_request){.status = 200, .body_length = body.n};
-	snprintf(request->bytes, sizeof(request->bytes), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-		path, target->host);
+	snprintf(request->bytes, sizeof(request->bytes), "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n",
+		path, target->host, target->authorization);
 	request->n = strlen(request->bytes);
 	p->resources += count_resources(body);
 	return 0;
@@ -400,7 +400,7 @@ static const struct workload {
 /* ---- the command line ---- */
 
 static const char usage[] =
-	"usage: api-load WORKLOAD --url http://ADDRESS:PORT [options]\n"
+	"usage: api-load WORKLOAD --url http[s]://ADDRESS:PORT [options]\n"
 	"\n"
 	"  load           POST of the resources from --first up to --resources\n"
 	"  create         POST of new ones, --burst of them, which are then deleted, not measured\n"
@@ -413,6 +413,7 @@ static const char usage[] =
 	"  artifact-push  pushes to a registry what it costs to store a resource, for --seconds\n"
 	"  catalog-build  one change in a catalog of --resources, in this process: needs no --url\n"
 	"\n"
+	"  --token-file F the API token to send is in this file\n"
 	"  --clients N    connections (64)\n"
 	"  --threads N    that serve them (1)\n"
 	"  --seconds S    when to stop (5)\n"
@@ -423,6 +424,7 @@ static const char usage[] =
 	"  --path PATH    to fetch\n"
 	"  --how HOW      blobs are pushed: post-put, or post (one request)\n"
 	"\n"
+	"With https the authority is that of the system, or in the file of SSL_CERT_FILE.\n"
 	"The exit status is 3 where the server lacks what the workload needs.\n";
 
 static int set_unsigned(unsigned *ret, const char *name, size_t max, struct error *err)
@@ -440,6 +442,8 @@ static int set_option(struct api_options *o, int option, struct error *err)
 	switch (option) {
 	case 'u':
 		return target_parse(&o->target, optarg, err);
+	case 'a':
+		return target_authorize(&o->target, optarg, err);
 	case 'c':
 		return set_unsigned(&o->clients, "clients", CLIENTS_MAX, err);
 	case 't':
@@ -472,6 +476,7 @@ static int parse_options(struct api_options *o, int argc, char **argv, struct er
 {
 	static const struct option known[] = {
 		{"url", required_argument, NULL, 'u'},
+		{"token-file", required_argument, NULL, 'a'},
 		{"clients", required_argument, NULL, 'c'},
 		{"threads", required_argument, NULL, 't'},
 		{"seconds", required_argument, NULL, 's'},
@@ -513,16 +518,19 @@ int main(int argc, char **argv)
 		.how = "post-put"};
 	const struct workload *workload = find_workload(argc > 1 ? argv[1] : NULL);
 	struct error err = ERROR_INIT;
+	int rc;
 
 	if (workload == NULL) {
 		fputs(usage, stderr);
 		return 2;
 	}
 	digest_setup();
-	if (parse_options(&options, argc - 1, argv + 1, &err) != 0 ||
-		workload->run(workload->name, &options, &err) != 0) {
-		fprintf(stderr, "api-load: %s\n", err.text);
-		return err.code == ERROR_NOT_IMPLEMENTED ? 3 : 1;
-	}
-	return 0;
+	rc = parse_options(&options, argc - 1, argv + 1, &err);
+	if (rc == 0)
+		rc = workload->run(workload->name, &options, &err);
+	target_done(&options.target);
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "api-load: %s\n", err.text);
+	return err.code == ERROR_NOT_IMPLEMENTED ? 3 : 1;
 }

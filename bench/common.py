@@ -113,9 +113,10 @@ def print_machine(folder):
 
 # ---- the work ----
 
-def run_generator(program, command):
-    """Its lines of JSON."""
-    result = subprocess.run([program, *map(str, command)], capture_output=True, text=True, check=False)
+def run_generator(program, command, env=None):
+    """Its lines of JSON. env: variables beside those of this process."""
+    result = subprocess.run([program, *map(str, command)], capture_output=True, text=True, check=False,
+                            env={**os.environ, **(env or {})})
     if result.returncode != 0:
         kind = Lacking if result.returncode == STATUS_LACKING else Failed
         raise kind(f"{program.name} {' '.join(map(str, command))}:\n{result.stderr.strip() or result.stdout}")

@@ -17,6 +17,7 @@
 struct conn {
 	const struct target *target;
 	int fd;
+	SSL *tls;          /* NULL: without */
 	size_t start, end; /* received and not read yet, in buffer */
 	char buffer[BUFFER_SIZE];
 };
@@ -30,25 +31,72 @@ struct framing {
 int target_parse(struct target *ret, const char *url, struct error *err)
 {
 	struct slice rest = slice_of(url), host;
-	struct target target = {.address = {.sin_family = AF_INET}};
-	char address[INET_ADDRSTRLEN];
+	bool secure = slice_starts(rest, SLICE("https://"));
+	size_t n_scheme = strlen(secure ? "https://" : "http://");
+	struct target target = *ret;
 	uint64_t port;
 
-	if (!slice_starts(rest, SLICE("http://")))
-		return error_set(err, ERROR_INVALID, "%s must start with http://", url);
-	rest.p += strlen("http://");
-	rest.n -= strlen("http://");
+	if (!secure && !slice_starts(rest, SLICE("http://")))
+		return error_set(err, ERROR_INVALID, "%s must start with http:// or https://", url);
+	rest.p += n_scheme;
+	rest.n -= n_scheme;
 	if (slice_ends(rest, SLICE("/")))
 		rest.n--;
 	snprintf(target.host, sizeof(target.host), "%.*s", SLICE_ARG(rest));
 	host = slice_cut(&rest, ':');
-	snprintf(address, sizeof(address), "%.*s", SLICE_ARG(host));
-	if (inet_pton(AF_INET, address, &target.address.sin_addr) != 1 ||
+	snprintf(target.ip, sizeof(target.ip), "%.*s", SLICE_ARG(host));
+	if (inet_pton(AF_INET, target.ip, &target.address.sin_addr) != 1 ||
 		!slice_to_u64(rest, &port) || port == 0 || port > UINT16_MAX)
 		return error_set(err, ERROR_INVALID,
 			"%s must be http://ADDRESS:PORT, with an IPv4 address", url);
+	target.address.sin_family = AF_INET;
 	target.address.sin_port = htons((uint16_t)port);
+	if (secure && target.tls == NULL && tls_context_new(&target.tls, err) != 0)
+		return -1;
 	*ret = target;
+	return 0;
+}
+
+int target_authorize(struct target *target, const char *token_file, struct error *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(sizeof(target->authorization));
+	struct slice rest, token;
+	int n;
+
+	if (file_read(token_file, &text, err) != 0)
+		return -1;
+	rest = buf_slice(&text);
+	token = slice_trim(slice_cut(&rest, '\n'));
+	n = snprintf(target->authorization, sizeof(target->authorization),
+		"Authorization: Bearer %.*s\r\n", SLICE_ARG(token));
+	if (token.n == 0 || n < 0 || (size_t)n >= sizeof(target->authorization))
+		return error_set(err, ERROR_INVALID, "%s has no token", token_file);
+	return 0;
+}
+
+void target_done(struct target *target)
+{
+	SSL_CTX_free(TAKE_PTR(target->tls));
+}
+
+int target_connect(const struct target *target, int *ret_fd, SSL **ret_tls, struct error *err)
+{
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval timeout = {.tv_sec = TIMEOUT_S};
+	const int on = 1;
+	SSL *tls = NULL;
+
+	if (fd < 0 ||
+		connect(fd, (const struct sockaddr *)&target->address, sizeof(target->address)) !=
+			0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0)
+		return error_set_errno(err, errno, "cannot connect to %s", target->host);
+	if (target->tls != NULL && tls_connect(&tls, target->tls, fd, target->ip, err) != 0)
+		return error_wrap(err, "%s", target->host);
+	*ret_tls = tls;
+	*ret_fd = fd;
+	fd = -1;
 	return 0;
 }
 
@@ -60,12 +108,14 @@ int conn_new(struct conn **ret, const struct target *target, struct error *err)
 		return error_no_memory(err);
 	c->target = target;
 	c->fd = -1;
+	c->tls = NULL;
 	*ret = c;
 	return 0;
 }
 
 static void conn_close(struct conn *c)
 {
+	SSL_free(TAKE_PTR(c->tls));
 	closep(&c->fd);
 	c->fd = -1;
 	c->start = c->end = 0;
@@ -81,23 +131,10 @@ void conn_free(struct conn *c)
 
 int conn_open(struct conn *c, struct error *err)
 {
-	AUTO_CLOSE int fd = -1;
-	const struct timeval timeout = {.tv_sec = TIMEOUT_S};
-	const int on = 1;
-
 	if (c->fd >= 0)
 		return 0;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 ||
-		connect(fd, (const struct sockaddr *)&c->target->address,
-			sizeof(c->target->address)) != 0 ||
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0)
-		return error_set_errno(err, errno, "cannot connect to %s", c->target->host);
 	c->start = c->end = 0;
-	c->fd = fd;
-	fd = -1;
-	return 0;
+	return target_connect(c->target, &c->fd, &c->tls, err);
 }
 
 /* ---- out ---- */
@@ -116,11 +153,21 @@ static void advance(struct iovec **parts, size_t *n_parts, size_t n)
 	(*parts)->iov_len -= n;
 }
 
-static int send_all(int fd, struct iovec *parts, size_t n_parts, struct error *err)
+static int send_all_tls(SSL *tls, const struct iovec *parts, size_t n_parts, struct error *err)
 {
+	for (size_t i = 0; i < n_parts; i++)
+		if (parts[i].iov_len > 0 && tls_send(tls, parts[i].iov_base, parts[i].iov_len) <= 0)
+			return error_set_errno(err, errno, "cannot send");
+	return 0;
+}
+
+static int send_all(struct conn *c, struct iovec *parts, size_t n_parts, struct error *err)
+{
+	if (c->tls != NULL)
+		return send_all_tls(c->tls, parts, n_parts, err);
 	while (n_parts > 0) {
 		struct msghdr message = {.msg_iov = parts, .msg_iovlen = n_parts};
-		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+		ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -146,14 +193,14 @@ static int send_request(struct conn *c, const struct request *r, struct error *e
 	if (r->content_type != NULL)
 		snprintf(type, sizeof(type), "Content-Type: %s\r\n", r->content_type);
 	n = snprintf(head, sizeof(head),
-		"%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %zu\r\n\r\n", r->method, r->path,
-		c->target->host, type, length);
+		"%s %s HTTP/1.1\r\nHost: %s\r\n%s%sContent-Length: %zu\r\n\r\n", r->method, r->path,
+		c->target->host, c->target->authorization, type, length);
 	if (n < 0 || (size_t)n >= sizeof(head))
 		return error_set(err, ERROR_INVALID, "the request's head is too long");
 	parts[0] = part_of((struct slice){head, (size_t)n});
 	parts[1] = part_of(r->body[0]);
 	parts[2] = part_of(r->body[1]);
-	return send_all(c->fd, parts, ARRAY_SIZE(parts), err);
+	return send_all(c, parts, ARRAY_SIZE(parts), err);
 }
 
 /* ---- in ---- */
@@ -173,7 +220,8 @@ static int fill(struct conn *c, struct error *err)
 	if (c->end == BUFFER_SIZE)
 		return error_set(err, ERROR_TOO_LARGE, "a line of the answer is too long");
 	do {
-		n = recv(c->fd, c->buffer + c->end, BUFFER_SIZE - c->end, 0);
+		n = c->tls != NULL ? tls_receive(c->tls, c->buffer + c->end, BUFFER_SIZE - c->end)
+				   : recv(c->fd, c->buffer + c->end, BUFFER_SIZE - c->end, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return error_set_errno(err, errno, "cannot receive");

@@ -9,16 +9,28 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "bench/load_tls.h"
 
 #include <netinet/in.h>
 
 struct target {
 	struct sockaddr_in address;
-	char host[64]; /* for the Host header */
+	char ip[INET_ADDRSTRLEN];
+	char host[64];           /* for the Host header */
+	char authorization[512]; /* that header, as a line; "": none */
+	SSL_CTX *tls;            /* NULL: without */
 };
 
-/* "http://127.0.0.1:5000": an IPv4 address and a port. */
+/* "http://127.0.0.1:5000", or https: an IPv4 address and a port. An authorization that is there
+ * stays. */
 int target_parse(struct target *ret, const char *url, struct error *err) MUST_CHECK;
+/* Of an API token, which the file has. */
+int target_authorize(struct target *target, const char *token_file, struct error *err) MUST_CHECK;
+void target_done(struct target *target);
+
+/* A connection that blocks, with its handshake done; *ret_tls is NULL without TLS. */
+int target_connect(
+	const struct target *target, int *ret_fd, SSL **ret_tls, struct error *err) MUST_CHECK;
 
 #define ANSWER_HEADER_SIZE 2048
 

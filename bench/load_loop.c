@@ -5,7 +5,7 @@
 #include "bench/load_answer.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -17,6 +17,7 @@
 
 struct client {
 	int fd;
+	SSL *tls; /* NULL: without */
 	size_t i; /* the operation under way */
 	uint64_t begin_ns;
 	struct loop_request request;
@@ -118,16 +119,21 @@ struct result tally_result(struct tally *t, unsigned kind)
 static int client_open(struct client *c, const struct target *target, int epoll, struct error *err)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-	const int on = 1;
 
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 ||
-		connect(c->fd, (const struct sockaddr *)&target->address,
-			sizeof(target->address)) != 0 ||
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+	if (target_connect(target, &c->fd, &c->tls, err) != 0)
+		return -1;
+	if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0 ||
 		epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
-		return error_set_errno(err, errno, "cannot connect to %s", target->host);
+		return error_set_errno(err, errno, "cannot wait for %s", target->host);
 	return 0;
+}
+
+static ssize_t client_send(const struct client *c)
+{
+	const struct loop_request *r = &c->request;
+
+	return c->tls != NULL ? tls_send(c->tls, r->bytes, r->n)
+			      : send(c->fd, r->bytes, r->n, MSG_NOSIGNAL);
 }
 
 /* Begins the next operation; one fewer is busy where there is none. */
@@ -144,8 +150,7 @@ static int client_begin(struct driver *d, struct client *c, uint64_t now, struct
 	c->arrival = (struct arrival){0};
 	c->begin_ns = now;
 	/* The connection is idle, so there is room for a small request. */
-	if (send(c->fd, c->request.bytes, c->request.n, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-		(ssize_t)c->request.n)
+	if (client_send(c) == (ssize_t)c->request.n)
 		return 0;
 	return error_set_errno(err, errno, "cannot send");
 }
@@ -179,9 +184,12 @@ static int client_end(struct driver *d, struct client *c, struct error *err)
 	return client_begin(d, c, now, err);
 }
 
+/* 1: something has come; 0: nothing. */
 static int client_receive(struct driver *d, struct client *c, struct error *err)
 {
-	ssize_t n = recv(c->fd, c->buffer + c->kept, BUFFER_SIZE - c->kept, MSG_DONTWAIT);
+	char *into = c->buffer + c->kept;
+	ssize_t n = c->tls != NULL ? tls_receive(c->tls, into, BUFFER_SIZE - c->kept)
+				   : recv(c->fd, into, BUFFER_SIZE - c->kept, 0);
 	struct slice bytes;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -195,14 +203,26 @@ static int client_receive(struct driver *d, struct client *c, struct error *err)
 		return -1;
 	if (c->arrival.phase == ARRIVAL_DONE) {
 		c->kept = 0;
-		return bytes.n == 0 ? client_end(d, c, err)
-				    : error_set(err, ERROR_INVALID, "the answer goes on and on");
+		if (bytes.n > 0)
+			return error_set(err, ERROR_INVALID, "the answer goes on and on");
+		return client_end(d, c, err) == 0 ? 1 : -1;
 	}
 	if (bytes.n == BUFFER_SIZE)
 		return error_set(err, ERROR_TOO_LARGE, "the answer's head is too long");
 	memmove(c->buffer, bytes.p, bytes.n);
 	c->kept = bytes.n;
-	return 0;
+	return 1;
+}
+
+/* What OpenSSL has taken from the socket already wakes nobody. */
+static int client_receive_all(struct driver *d, struct client *c, struct error *err)
+{
+	int got;
+
+	do {
+		got = client_receive(d, c, err);
+	} while (got > 0 && c->tls != NULL && SSL_has_pending(c->tls));
+	return got < 0 ? -1 : 0;
 }
 
 /* ---- a thread ---- */
@@ -232,7 +252,7 @@ static void turn(struct driver *d)
 	for (int k = 0; k < n; k++) {
 		struct client *c = events[k].data.ptr;
 
-		if (client_receive(d, c, &err) != 0) {
+		if (client_receive_all(d, c, &err) != 0) {
 			fail(d, c, &err);
 			return;
 		}
@@ -273,8 +293,10 @@ static int driver_init(struct driver *d, struct course *course, unsigned n, stru
 
 static void driver_done(struct driver *d)
 {
-	for (unsigned k = 0; d->clients != NULL && k < d->n; k++)
+	for (unsigned k = 0; d->clients != NULL && k < d->n; k++) {
+		SSL_free(d->clients[k].tls);
 		closep(&d->clients[k].fd);
+	}
 	if (d->course != NULL)
 		closep(&d->epoll);
 	free(d->clients);

@@ -616,16 +616,19 @@ int main(int argc, char **argv)
 		.names = 10000};
 	const struct workload *workload = find_workload(argc > 1 ? argv[1] : NULL);
 	struct error err = ERROR_INIT;
+	int rc;
 
 	if (workload == NULL) {
 		fputs(usage, stderr);
 		return 2;
 	}
 	digest_setup();
-	if (parse_options(&options, argc - 1, argv + 1, &err) != 0 ||
-		workload->run(workload->name, &options, &err) != 0) {
-		fprintf(stderr, "registry-load: %s\n", err.text);
-		return 1;
-	}
-	return 0;
+	rc = parse_options(&options, argc - 1, argv + 1, &err);
+	if (rc == 0)
+		rc = workload->run(workload->name, &options, &err);
+	target_done(&options.target);
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "registry-load: %s\n", err.text);
+	return 1;
 }

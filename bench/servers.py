@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that bench/api starts, and what they cost while they run."""
 import getpass
-import http.client
 import os
 import re
 import shutil
 import subprocess
 import time
+from types import SimpleNamespace
 
 from bench.common import Failed
+from tests.lib.certificate import self_signed
 from tests.lib.gsq import Gsq
 from tests.lib.process import free_port, port_answers
+from tests.lib.tokens import create_token
 from tests.lib.wait import wait_until
 
 # A commit is logged after its answers.
@@ -19,11 +21,36 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Server(Gsq):
-    """gsq, with an address, and waited for by the millisecond."""
+    """gsq, with an address, and waited for by the millisecond.
 
-    def __init__(self, folder, layout=(), registry=None, flags=()):
-        super().__init__(folder, registry=registry, layout=layout, args=flags)
-        self.url = f"http://127.0.0.1:{self.port}"
+    token       whoever has none may do nothing, and the generator has one; else everybody may do everything
+    tls         it speaks TLS only
+    signs       it signs what it stores, with a P-256 key
+    arguments   what the generator needs beside the address: {option: value},
+    env         and variables
+    """
+
+    def __init__(self, folder, layout=(), registry=None, flags=(), token=False, tls=False, signs=False):
+        folder.mkdir(parents=True)
+        self.arguments, self.env = {}, {}
+        certificate = None
+        if tls:
+            paths = self_signed(folder)
+            certificate = SimpleNamespace(ca=paths[0], certificate=paths[0], key=paths[1])
+            self.env["SSL_CERT_FILE"] = str(paths[0])
+        if signs:
+            flags = [*flags, "--sign-key", signing_key(folder)]
+        super().__init__(folder, registry=registry, layout=layout, args=flags, tls=certificate,
+                         anonymous=None if token else "write")
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        if token:
+            self._take_token()
+
+    def _take_token(self):
+        self.token = create_token(self, "bench", "editor", "default")
+        path = self.folder / "token"
+        path.write_text(self.token, encoding="ascii")
+        self.arguments["token_file"] = path
 
     def start(self, wait="/readyz"):
         super().start(wait=None)
@@ -53,7 +80,7 @@ class Server(Gsq):
             time.sleep(0.001)
 
     def _is_ready(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self.connect()
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
@@ -88,6 +115,14 @@ class Server(Gsq):
         with open(self.process.log_path, "rb") as log:
             log.seek(offset)
             return [int(number) for number in re.findall(rb" " + name + rb"=(\d+)", log.read())]
+
+
+def signing_key(folder):
+    """The path of a new one."""
+    path = folder / "sign.key"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path],
+                   check=True, capture_output=True)
+    return path
 
 
 NGINX_CONF = """

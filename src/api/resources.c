@@ -39,6 +39,14 @@ const char *call_path_namespace(const struct http_exchange *x, const struct call
 	return says ? call->namespace : NULL;
 }
 
+/* The query was read for the gate too, and without memory that may have come to nothing. */
+static int check_scope(const struct call *call, const struct list_query *q, struct error *err)
+{
+	const char *lists = q->all ? AUTH_EVERYWHERE : q->namespace;
+
+	return strcmp(call->scope, lists) == 0 ? 0 : error_no_memory(err);
+}
+
 void resources_list(struct http_exchange *x, struct call *call)
 {
 	CLEANUP(list_query_done) struct list_query query = {0};
@@ -46,7 +54,8 @@ void resources_list(struct http_exchange *x, struct call *call)
 	struct error err = ERROR_INIT;
 
 	if (list_query_parse(&query, call_path_namespace(x, call), http_exchange_query(x), &err) !=
-		0) {
+			0 ||
+		check_scope(call, &query, &err) != 0) {
 		answer_error(x, &err);
 		return;
 	}

@@ -40,6 +40,7 @@ struct watcher {
 	struct subject *subject;    /* who watches; */
 	char scope[LIMIT_NAME + 1]; /* the namespace that they were allowed, or AUTH_EVERYWHERE */
 	unsigned generation;        /* of auth_still() */
+	uint64_t ends_ms;           /* clock_monotonic_ms(); 0: not by itself */
 	bool begun;
 	bool gone;      /* what the client has seen last is not known any more */
 	bool broken;    /* it cannot be woken */
@@ -95,6 +96,13 @@ static void add_end(struct watcher *w, struct buf *piece)
 		piece);
 }
 
+static bool may_go_on(struct watcher *w)
+{
+	if (w->ends_ms != 0 && clock_monotonic_ms() >= w->ends_ms)
+		return false;
+	return auth_still(w->room->auth, w->subject, ACTION_WATCH, w->scope, &w->generation);
+}
+
 static int next(void *arg, struct buf *piece)
 {
 	struct watcher *w = arg;
@@ -104,7 +112,7 @@ static int next(void *arg, struct buf *piece)
 		return 0;
 	if (w->broken)
 		return -1;
-	if (!auth_still(w->room->auth, w->subject, ACTION_WATCH, w->scope, &w->generation)) {
+	if (!may_go_on(w)) {
 		add_end(w, piece);
 		return 0;
 	}
@@ -280,6 +288,11 @@ static int read_params(
 	return 0;
 }
 
+static const char *scope_of(const struct watch_query *q)
+{
+	return q->namespace[0] == '\0' ? AUTH_EVERYWHERE : q->namespace;
+}
+
 /* The header is what a browser sends when it comes back, and says more than the URL of the first
  * time. */
 static int read_query(struct watch_query *ret, const struct http_exchange *x, struct call *call,
@@ -289,6 +302,8 @@ static int read_query(struct watch_query *ret, const struct http_exchange *x, st
 
 	if (read_params(ret, call_path_namespace(x, call), http_exchange_query(x), err) != 0)
 		return -1;
+	if (strcmp(call->scope, scope_of(ret)) != 0) /* there was no memory for the gate's copy */
+		return error_no_memory(err);
 	if (id.n > 0)
 		set_id(ret, id);
 	return 0;
@@ -300,20 +315,22 @@ void watch_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, s
 	struct watch_query q;
 
 	if (read_params(&q, path_namespace, query, &ignored) == 0)
-		snprintf(scope, LIMIT_NAME + 1, "%s",
-			q.namespace[0] == '\0' ? AUTH_EVERYWHERE : q.namespace);
+		snprintf(scope, LIMIT_NAME + 1, "%s", scope_of(&q));
 }
 
 static struct watcher *watcher_new(const struct call *call, const struct watch_query *q)
 {
 	struct watch_room *room = call->api->watches;
 	struct watcher *w = calloc(1, sizeof(*w));
+	uint64_t for_s;
 
 	if (w == NULL)
 		return NULL;
 	w->room = room;
 	w->subject = subject_ref(call->subject);
 	snprintf(w->scope, sizeof(w->scope), "%s", call->scope);
+	for_s = auth_stream_s(room->auth, call->subject);
+	w->ends_ms = for_s == 0 ? 0 : clock_monotonic_ms() + for_s * 1000;
 	w->beats = atomic_load(&room->beats);
 	w->gone = q->by_id && !feed_position_after(&w->position, room->feed, slice_of(q->id));
 	if (w->gone || !q->by_id)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -23,11 +24,12 @@ struct auth {
 	enum auth_anonymous anonymous;
 	struct subject *nobody; /* who does not say who it is */
 	struct oidc *oidc;      /* NULL: none */
-	bool has_reviewer, reviewer_authorizes;
+	bool reviewer_identifies, reviewer_authorizes;
 	struct reviewer reviewer;
 	unsigned rate;
 	struct limiter *rates, *logins; /* by subject; by address, of credentials that failed */
 	struct cache *identities, *permissions; /* what others have said */
+	struct flights *questions;              /* to them, under way */
 	bool told_unsaved;                      /* of auth_save_uses() */
 
 	atomic_uint generation; /* of the files */
@@ -96,10 +98,13 @@ static void deny(struct auth_question *q, const char *reason)
 {
 	bool everywhere = strcmp(q->namespace, AUTH_EVERYWHERE) == 0;
 
-	count_failure("denied");
-	log_warn("denied", LOG_STR("subject", q->subject->name),
-		LOG_STR("action", action_name(q->action)), LOG_STR("namespace", q->namespace),
-		LOG_STR("peer", q->peer), LOG_STR("reason", reason));
+	if (!q->quiet) {
+		count_failure("denied");
+		log_warn("denied", LOG_STR("subject", q->subject->name),
+			LOG_STR("action", action_name(q->action)),
+			LOG_STR("namespace", q->namespace), LOG_STR("peer", q->peer),
+			LOG_STR("reason", reason));
+	}
 	error_set(&q->err, ERROR_DENIED,
 		"%s may not %s resources in %s%s: ask an operator for a role there%s%s",
 		q->subject->name, action_name(q->action), everywhere ? "" : "namespace ",
@@ -107,14 +112,29 @@ static void deny(struct auth_question *q, const char *reason)
 		reason);
 }
 
-static struct digest permission_key(const struct auth_question *q)
+/* Subject, groups, action and namespace: what else it would be may not count for it. */
+static int permission_key(struct digest *ret, const struct auth_question *q, struct error *err)
 {
-	CLEANUP(buf_done) struct buf b = BUF_INIT(2 * LIMIT_SUBJECT * LIMIT_GROUPS);
+	const struct subject *s = q->subject;
+	struct hasher h;
 
-	buf_printf(&b, "%d %s\n%s\n", (int)q->action, q->namespace, q->subject->name);
-	for (size_t i = 0; i < q->subject->n_groups; i++)
-		buf_printf(&b, "%s\n", q->subject->groups[i]);
-	return digest_of(buf_slice(&b));
+	if (hasher_init(&h, DIGEST_SHA256, err) != 0)
+		return -1;
+	hasher_update(&h, (struct slice){(const char *)&q->action, sizeof(q->action)});
+	hasher_update(&h, (struct slice){q->namespace, strlen(q->namespace) + 1});
+	hasher_update(&h, (struct slice){s->name, strlen(s->name) + 1});
+	for (size_t i = 0; i < s->n_groups; i++)
+		hasher_update(&h, (struct slice){s->groups[i], strlen(s->groups[i]) + 1});
+	*ret = hasher_finish(&h);
+	hasher_done(&h);
+	return 0;
+}
+
+static struct auth_question *question_of(struct passenger *p)
+{
+	return p == NULL ? NULL
+			 : (struct auth_question *)((char *)p -
+						    offsetof(struct auth_question, passenger));
 }
 
 static void end_review(struct auth_question *q, const struct error *err)
@@ -126,15 +146,21 @@ static void end_review(struct auth_question *q, const struct error *err)
 	answer(q);
 }
 
+/* An answer for one is for all who have asked the same meanwhile. */
 static void permission_reviewed(const struct error *err, void *arg)
 {
-	struct auth_question *q = arg;
+	struct auth_question *q = arg, *next;
+	struct auth *a = q->auth;
+	struct digest key = q->passenger.key;
 	uint64_t now = clock_monotonic_ms();
 	unsigned for_s = err->code == ERROR_NONE ? LIMIT_REVIEW_S : LIMIT_REVIEW_NO_S;
 
 	if (err->code == ERROR_NONE || err->code == ERROR_DENIED)
-		cache_put(q->auth->permissions, &q->key, now, now + for_s * 1000, NULL, err);
-	end_review(q, err);
+		cache_put(a->permissions, &key, now, now + for_s * 1000, NULL, err);
+	for (q = question_of(flights_land(a->questions, &key)); q != NULL; q = next) {
+		next = question_of(STAILQ_NEXT(&q->passenger, next));
+		end_review(q, err);
+	}
 }
 
 /* By somebody else's word, or what is remembered of it. */
@@ -144,10 +170,11 @@ static void review_permission(struct auth_question *q)
 	struct subject *none;
 	struct error known;
 
-	q->key = permission_key(q);
-	if (cache_get(a->permissions, &q->key, clock_monotonic_ms(), &none, &known))
+	if (permission_key(&q->passenger.key, q, &q->err) != 0)
+		answer(q);
+	else if (cache_get(a->permissions, &q->passenger.key, clock_monotonic_ms(), &none, &known))
 		end_review(q, &known);
-	else
+	else if (flights_board(a->questions, &q->passenger))
 		a->reviewer.authorize(a->reviewer.arg, q->subject, q->action, q->namespace,
 			permission_reviewed, q);
 }
@@ -209,14 +236,52 @@ static void identified(struct auth_question *q)
 		answer(q);
 }
 
-/* Nobody is asked on behalf of an address with too many of these. */
-static void fail(struct auth_question *q, const struct error *err)
+/* Of IPv6 the network: whoever has one address of it has them all. */
+static void login_key(const char *peer, char ret[AUTH_PEER_SIZE])
 {
-	q->err = *err;
-	if (err->code == ERROR_UNAUTHORIZED) {
+	struct in6_addr v6;
+
+	snprintf(ret, AUTH_PEER_SIZE, "%s", peer);
+	if (inet_pton(AF_INET6, peer, &v6) != 1)
+		return;
+	memset(v6.s6_addr + 8, 0, 8);
+	AN(inet_ntop(AF_INET6, &v6, ret, AUTH_PEER_SIZE));
+}
+
+/* Of what an address may get wrong; false, with the answer filled in: it has had it all. */
+static bool pay(struct auth_question *q)
+{
+	char key[AUTH_PEER_SIZE];
+	unsigned wait_s;
+
+	login_key(q->peer, key);
+	wait_s = limiter_take(
+		q->auth->logins, slice_of(key), LIMIT_LOGIN_PER_MINUTE, 60, LIMIT_LOGIN_BURST);
+	if (wait_s == 0)
+		return true;
+	count_failure("shut out");
+	error_set(&q->err, ERROR_TOO_MANY,
+		"too many credentials from this address were refused; wait before the next");
+	q->err.retry_after_s = wait_s;
+	return false;
+}
+
+static void pay_back(struct auth_question *q)
+{
+	char key[AUTH_PEER_SIZE];
+
+	login_key(q->peer, key);
+	limiter_give(q->auth->logins, slice_of(key), LIMIT_LOGIN_PER_MINUTE, 60);
+}
+
+/* It proves nothing, or nobody can say. paid: pay() was called for it. */
+static void fail(struct auth_question *q, const struct error *err, bool paid)
+{
+	if (err->code != ERROR_UNAUTHORIZED) {
+		q->err = *err;
+	} else if (paid || pay(q)) {
+		q->err = *err;
 		count_failure("credential");
-		(void)limiter_take(q->auth->logins, slice_of(q->peer), LIMIT_LOGIN_PER_MINUTE, 60,
-			LIMIT_LOGIN_BURST);
 		log_warn("credential refused", LOG_STR("peer", q->peer),
 			LOG_STR("reason", err->text));
 	}
@@ -228,7 +293,7 @@ static void unauthorized(struct auth_question *q, const char *why)
 	struct error err = ERROR_INIT;
 
 	error_set(&err, ERROR_UNAUTHORIZED, "%s", why);
-	fail(q, &err);
+	fail(q, &err, false);
 }
 
 static bool has_ended(const struct subject *s)
@@ -246,59 +311,94 @@ static void take_subject(struct auth_question *q, struct subject *subject)
 	identified(q);
 }
 
-/* What somebody else said of a credential, for a while. */
-static void identity_reviewed(struct subject *subject, const struct error *err, void *arg)
+static void end_identity(
+	struct auth_question *q, struct subject *subject, const struct error *err, bool paid)
 {
-	struct auth_question *q = arg;
+	if (subject != NULL)
+		take_subject(q, subject);
+	else
+		fail(q, err, paid);
+}
+
+static void remember_identity(
+	struct auth *a, const struct digest *key, struct subject *subject, const struct error *err)
+{
 	uint64_t now = clock_monotonic_ms();
 	unsigned for_s = subject != NULL ? LIMIT_REVIEW_S : LIMIT_REVIEW_NO_S;
 
 	if (subject != NULL || err->code == ERROR_UNAUTHORIZED)
-		cache_put(q->auth->identities, &q->key, now, now + for_s * 1000, subject, err);
-	if (subject != NULL)
-		take_subject(q, subject);
-	else
-		fail(q, err);
+		cache_put(a->identities, key, now, now + for_s * 1000, subject, err);
 }
 
-/* An address that fails too often is told to wait, unless what it has is known to be good. */
-static bool is_shut_out(struct auth_question *q)
+/* The first has paid, for all who have asked the same meanwhile. */
+static void identity_reviewed(struct subject *subject, const struct error *err, void *arg)
 {
-	unsigned wait_s = limiter_look(
-		q->auth->logins, slice_of(q->peer), LIMIT_LOGIN_PER_MINUTE, 60, LIMIT_LOGIN_BURST);
+	struct auth_question *q = arg, *next;
+	struct auth *a = q->auth;
+	struct digest key = q->passenger.key;
 
-	if (wait_s == 0)
-		return false;
-	count_failure("shut out");
-	error_set(&q->err, ERROR_TOO_MANY,
-		"too many credentials from this address were refused; wait before the next");
-	q->err.retry_after_s = wait_s;
-	answer(q);
-	return true;
+	if (err->code != ERROR_UNAUTHORIZED)
+		pay_back(q);
+	remember_identity(a, &key, subject, err);
+	for (q = question_of(flights_land(a->questions, &key)); q != NULL; q = next) {
+		next = question_of(STAILQ_NEXT(&q->passenger, next));
+		end_identity(q, subject, err, true);
+	}
+}
+
+/* Nobody is asked, on behalf of all who wait for the same. */
+static void shut_out_all(struct auth_question *first)
+{
+	struct auth *a = first->auth;
+	struct error err = first->err;
+	struct digest key = first->passenger.key;
+	struct auth_question *q, *next;
+
+	for (q = question_of(flights_land(a->questions, &key)); q != NULL; q = next) {
+		next = question_of(STAILQ_NEXT(&q->passenger, next));
+		end_identity(q, NULL, &err, true);
+	}
+}
+
+/* Each question is one more for somebody else to answer: an address has a few of them that come to
+ * nothing. */
+static void review_identity(struct auth_question *q, struct slice credential)
+{
+	struct auth *a = q->auth;
+
+	if (!flights_board(a->questions, &q->passenger))
+		return;
+	if (pay(q))
+		a->reviewer.identify(a->reviewer.arg, credential, identity_reviewed, q);
+	else
+		shut_out_all(q);
+}
+
+/* A signature is checked here: that costs nobody else anything. */
+static void token_verified(struct subject *subject, const struct error *err, void *arg)
+{
+	struct auth_question *q = arg;
+
+	remember_identity(q->auth, &q->passenger.key, subject, err);
+	end_identity(q, subject, err, false);
 }
 
 /* Whose credential it is only others can say. */
-static void review_identity(struct auth_question *q, struct slice credential)
+static void identify_by_others(struct auth_question *q, struct slice credential)
 {
 	CLEANUP(subject_unrefp) struct subject *known = NULL;
 	struct auth *a = q->auth;
 	struct error err;
 
-	q->key = digest_of(credential);
-	if (cache_get(a->identities, &q->key, clock_monotonic_ms(), &known, &err)) {
-		if (known != NULL)
-			take_subject(q, known);
-		else
-			fail(q, &err);
-	} else if (is_shut_out(q)) {
-		return;
-	} else if (a->oidc != NULL && oidc_is_ours(a->oidc, credential)) {
-		oidc_verify(a->oidc, credential, identity_reviewed, q);
-	} else if (a->has_reviewer) {
-		a->reviewer.identify(a->reviewer.arg, credential, identity_reviewed, q);
-	} else {
+	q->passenger.key = digest_of(credential);
+	if (cache_get(a->identities, &q->passenger.key, clock_monotonic_ms(), &known, &err))
+		end_identity(q, known, &err, false);
+	else if (a->oidc != NULL && oidc_is_ours(a->oidc, credential))
+		oidc_verify(a->oidc, credential, token_verified, q);
+	else if (a->reviewer_identifies)
+		review_identity(q, credential);
+	else
 		unauthorized(q, "the credential is not known here: check it, or get a new one");
-	}
 }
 
 static void identify_token(struct auth_question *q, struct slice credential)
@@ -308,7 +408,7 @@ static void identify_token(struct auth_question *q, struct slice credential)
 
 	if (subject != NULL)
 		take_subject(q, subject);
-	else if (!is_shut_out(q))
+	else
 		unauthorized(q, "there is no such token: it was revoked, or mistyped");
 }
 
@@ -335,11 +435,11 @@ static void identify(struct auth_question *q)
 	if (q->authorization.p == NULL)
 		identify_nobody(q);
 	else if (credential_read(q->authorization, &credential, &err) != 0)
-		fail(q, &err);
+		fail(q, &err, false);
 	else if (slice_starts(buf_slice(&credential), SLICE(TOKEN_PREFIX)))
 		identify_token(q, buf_slice(&credential));
 	else
-		review_identity(q, buf_slice(&credential));
+		identify_by_others(q, buf_slice(&credential));
 }
 
 /* ---- asking ---- */
@@ -408,6 +508,11 @@ bool auth_still(struct auth *a, const struct subject *subject, enum auth_action 
 	return true;
 }
 
+uint64_t auth_stream_s(const struct auth *a, const struct subject *subject)
+{
+	return is_reviewed(a, subject) ? LIMIT_REVIEWED_S : 0;
+}
+
 uint64_t auth_quota(struct auth *a, const char *namespace)
 {
 	CLEANUP(policy_unrefp) struct policy *policy = current_policy(a);
@@ -416,11 +521,6 @@ uint64_t auth_quota(struct auth *a, const char *namespace)
 }
 
 /* ---- the files ---- */
-
-static int load_tokens(struct tokens **ret, const struct auth *a, struct error *err)
-{
-	return tokens_load(ret, a->token_file, err);
-}
 
 static void log_kept(const char *file, const struct error *err)
 {
@@ -434,7 +534,7 @@ static void reload_tokens(struct auth *a)
 	struct error err = ERROR_INIT;
 	struct tokens *fresh;
 
-	if (load_tokens(&fresh, a, &err) != 0) {
+	if (tokens_load(&fresh, a->token_file, &err) != 0) {
 		log_kept(a->token_file, &err);
 		return;
 	}
@@ -513,9 +613,10 @@ static int start(struct auth *a, const struct auth_options *options, struct erro
 	if (limiter_new(&a->rates, LIMITED, err) != 0 || limiter_new(&a->logins, LIMITED, err) != 0)
 		return -1;
 	if (cache_new(&a->identities, LIMIT_REVIEWS, err) != 0 ||
-		cache_new(&a->permissions, LIMIT_REVIEWS, err) != 0)
+		cache_new(&a->permissions, LIMIT_REVIEWS, err) != 0 ||
+		flights_new(&a->questions, err) != 0)
 		return -1;
-	if (load_tokens(&a->tokens, a, err) != 0 ||
+	if (tokens_load(&a->tokens, a->token_file, err) != 0 ||
 		policy_load(&a->policy, a->policy_file, err) != 0)
 		return -1;
 	return options->oidc == NULL ? 0 : oidc_new(&a->oidc, options->oidc, err);
@@ -531,8 +632,9 @@ int auth_new(struct auth **ret, const struct auth_options *options, struct error
 	atomic_init(&a->generation, 1);
 	a->anonymous = options->anonymous;
 	a->rate = options->rate;
-	a->has_reviewer = options->reviewer != NULL;
+	a->reviewer_identifies = options->reviewer_identifies;
 	a->reviewer_authorizes = options->reviewer_authorizes;
+	ASSERT(options->reviewer != NULL || !(a->reviewer_identifies || a->reviewer_authorizes));
 	if (options->reviewer != NULL)
 		a->reviewer = *options->reviewer;
 	if (start(a, options, err) != 0) {
@@ -557,6 +659,7 @@ void auth_free(struct auth *a)
 	policy_unref(a->policy);
 	cache_free(a->identities);
 	cache_free(a->permissions);
+	flights_free(a->questions);
 	limiter_free(a->rates);
 	limiter_free(a->logins);
 	subject_unref(a->nobody);

@@ -13,6 +13,7 @@
 #ifndef AUTH_AUTH_H
 #define AUTH_AUTH_H
 
+#include "auth/flights.h"
 #include "auth/oidc.h"
 #include "auth/policy.h"
 #include "auth/reviewer.h"
@@ -36,7 +37,8 @@ struct auth_options {
 	const char *policy_file; /* NULL: no rules beside the tokens' own */
 	enum auth_anonymous anonymous;
 	const struct oidc_options *oidc; /* NULL: none */
-	const struct reviewer *reviewer; /* NULL: none; copied */
+	const struct reviewer *reviewer; /* NULL: none; copied. It is asked for what follows: */
+	bool reviewer_identifies;        /* credentials that are neither tokens nor the issuer's */
 	bool reviewer_authorizes; /* in place of the policy's rules; tokens keep their grants */
 	unsigned rate; /* requests a second of a subject that the policy has no rate for; 0: any
 			  number */
@@ -65,6 +67,7 @@ struct auth_question {
 	const char *peer;           /* the client's address; "": a Unix socket */
 	enum auth_action action;
 	const char *namespace; /* or AUTH_EVERYWHERE */
+	bool quiet; /* a no is no refusal, but something to know: not logged or counted */
 
 	/* out */
 	struct subject *subject; /* a reference for the caller; may be set beside an error */
@@ -80,7 +83,7 @@ struct auth_question {
 	struct auth *auth;
 	bool authorizes; /* too, once it is known who it is */
 	atomic_int state;
-	struct digest key; /* of what is remembered of the answer */
+	struct passenger passenger; /* with the key of what is remembered of the answer */
 	char own_peer[AUTH_PEER_SIZE], own_namespace[LIMIT_NAME + 1];
 };
 
@@ -104,6 +107,9 @@ int auth_take_rate(struct auth *a, const struct subject *subject, const char *pe
  * looked at while nothing has changed. */
 bool auth_still(struct auth *a, const struct subject *subject, enum auth_action action,
 	const char *namespace, unsigned *generation);
+
+/* How long a stream may go on without asking again; 0: as long as auth_still(). */
+uint64_t auth_stream_s(const struct auth *a, const struct subject *subject);
 
 /* The most resources that a namespace may have, or POLICY_UNLIMITED. */
 uint64_t auth_quota(struct auth *a, const char *namespace);

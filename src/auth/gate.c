@@ -63,6 +63,11 @@ static void wait_for_answer(struct http_exchange *x, struct asking *asking)
 	}
 }
 
+static struct slice header(struct http_exchange *x)
+{
+	return http_head_get(http_exchange_head(x), "Authorization");
+}
+
 static void ask(struct http_exchange *x, struct auth *auth,
 	bool (*how)(struct auth *auth, struct auth_question *q),
 	const struct auth_question *question, gate_then *then, void *arg)
@@ -73,11 +78,10 @@ static void ask(struct http_exchange *x, struct auth *auth,
 		without_memory(x, then, arg);
 		return;
 	}
-	asking->q.authorization = http_head_get(http_exchange_head(x), "authorization");
+	asking->q = *question;
 	asking->q.peer = http_exchange_peer(x);
-	asking->q.action = question->action;
-	asking->q.namespace = question->namespace;
-	asking->q.subject = question->subject == NULL ? NULL : subject_ref(question->subject);
+	if (question->subject != NULL)
+		subject_ref(question->subject);
 	asking->q.done = answered;
 	asking->q.arg = asking;
 	asking->then = then;
@@ -92,22 +96,25 @@ static void ask(struct http_exchange *x, struct auth *auth,
 void gate_ask(struct http_exchange *x, struct auth *auth, enum auth_action action,
 	const char *namespace, gate_then *then, void *arg)
 {
-	struct auth_question q = {.action = action, .namespace = namespace};
+	struct auth_question q = {
+		.authorization = header(x), .action = action, .namespace = namespace};
 
 	ask(x, auth, auth_ask, &q, then, arg);
 }
 
-void gate_identify(struct http_exchange *x, struct auth *auth, gate_then *then, void *arg)
+void gate_identify(struct http_exchange *x, struct auth *auth, struct slice authorization,
+	gate_then *then, void *arg)
 {
-	struct auth_question q = {.namespace = NULL};
+	struct auth_question q = {.authorization = authorization};
 
 	ask(x, auth, auth_identify, &q, then, arg);
 }
 
 void gate_authorize(struct http_exchange *x, struct auth *auth, struct subject *subject,
-	enum auth_action action, const char *namespace, gate_then *then, void *arg)
+	enum auth_action action, const char *namespace, bool quiet, gate_then *then, void *arg)
 {
-	struct auth_question q = {.action = action, .namespace = namespace, .subject = subject};
+	struct auth_question q = {
+		.subject = subject, .action = action, .namespace = namespace, .quiet = quiet};
 
 	ask(x, auth, auth_authorize, &q, then, arg);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * auth/auth.h for a request that is on its event loop: asks with the request's own Authorization
- * header and address, and comes back to the loop with the answer.
+ * header and address, and comes back to the loop with the answer. Loops must run until auth has
+ * answered all.
  */
 #ifndef AUTH_GATE_H
 #define AUTH_GATE_H
@@ -17,10 +18,11 @@ typedef void gate_then(
 /* Who it is, and whether they may. Without memory then() is told so. */
 void gate_ask(struct http_exchange *x, struct auth *auth, enum auth_action action,
 	const char *namespace, gate_then *then, void *arg);
-/* Who it is alone. */
-void gate_identify(struct http_exchange *x, struct auth *auth, gate_then *then, void *arg);
-/* Whether that subject may. */
+/* Who it is alone. authorization: the header's value, or what stands in its place in a body. */
+void gate_identify(struct http_exchange *x, struct auth *auth, struct slice authorization,
+	gate_then *then, void *arg);
+/* Whether that subject may. quiet: as of auth_question. */
 void gate_authorize(struct http_exchange *x, struct auth *auth, struct subject *subject,
-	enum auth_action action, const char *namespace, gate_then *then, void *arg);
+	enum auth_action action, const char *namespace, bool quiet, gate_then *then, void *arg);
 
 #endif

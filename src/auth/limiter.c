@@ -80,8 +80,8 @@ static unsigned seconds_up(uint64_t ns)
 	return s < UINT32_MAX ? (unsigned)s : UINT32_MAX;
 }
 
-static unsigned ask(struct limiter *l, struct slice key, unsigned rate, unsigned per_s,
-	unsigned burst, bool take)
+unsigned limiter_take(
+	struct limiter *l, struct slice key, unsigned rate, unsigned per_s, unsigned burst)
 {
 	uint64_t hash = siphash(&l->hash, key), now_ns = clock_monotonic_ms() * NS_PER_MS;
 	uint64_t interval_ns, slack_ns;
@@ -99,7 +99,7 @@ static unsigned ask(struct limiter *l, struct slice key, unsigned rate, unsigned
 		slot.full_ns = now_ns;
 	if (slot.full_ns - now_ns > slack_ns) {
 		wait_s = seconds_up(slot.full_ns - now_ns - slack_ns);
-	} else if (take) {
+	} else {
 		slot.full_ns += interval_ns;
 		l->sets[n].slots[at] = slot;
 	}
@@ -107,14 +107,17 @@ static unsigned ask(struct limiter *l, struct slice key, unsigned rate, unsigned
 	return wait_s;
 }
 
-unsigned limiter_take(
-	struct limiter *l, struct slice key, unsigned rate, unsigned per_s, unsigned burst)
+/* A bucket that was forgotten meanwhile is full anyway. */
+void limiter_give(struct limiter *l, struct slice key, unsigned rate, unsigned per_s)
 {
-	return ask(l, key, rate, per_s, burst, true);
-}
+	uint64_t hash = siphash(&l->hash, key), interval_ns = per_s * NS_PER_S / rate;
+	size_t n = hash % l->n_sets, at;
+	struct slot *slot;
 
-unsigned limiter_look(
-	struct limiter *l, struct slice key, unsigned rate, unsigned per_s, unsigned burst)
-{
-	return ask(l, key, rate, per_s, burst, false);
+	AZ(pthread_mutex_lock(&l->locks[n % LOCKS]));
+	find(&l->sets[n], hash, &at);
+	slot = &l->sets[n].slots[at];
+	if (slot->key == hash && slot->full_ns > interval_ns)
+		slot->full_ns -= interval_ns;
+	AZ(pthread_mutex_unlock(&l->locks[n % LOCKS]));
 }

@@ -20,8 +20,7 @@ void limiter_free(struct limiter *l);
  * taken. */
 unsigned limiter_take(
 	struct limiter *l, struct slice key, unsigned rate, unsigned per_s, unsigned burst);
-/* The same question, but nothing is taken. */
-unsigned limiter_look(
-	struct limiter *l, struct slice key, unsigned rate, unsigned per_s, unsigned burst);
+/* Puts back what was taken a moment ago. */
+void limiter_give(struct limiter *l, struct slice key, unsigned rate, unsigned per_s);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/oidc.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <pthread.h>
 #include <sys/queue.h>
@@ -360,35 +359,10 @@ static void answer_waiting(struct oidc *o, struct waiting_list *list, const stru
 	}
 }
 
-static size_t skip_milliseconds(const char *text)
-{
-	size_t digits = strspn(text, "0123456789");
-
-	return strncmp(text + digits, " m", 2) == 0 ? digits : 0;
-}
-
-/* Texts that differ in libcurl's "after 3 ms" alone are one reason. */
-static bool is_same_reason(const struct error *a, const struct error *b)
-{
-	const char *p = a->text, *q = b->text;
-
-	while (a->code == b->code) {
-		p += skip_milliseconds(p);
-		q += skip_milliseconds(q);
-		if (*p != *q)
-			return false;
-		if (*p == '\0')
-			return true;
-		p++;
-		q++;
-	}
-	return false;
-}
-
 static void say(struct oidc *o, const struct error *failure, size_t n_keys)
 {
 	if (failure->code != ERROR_NONE) {
-		if (!is_same_reason(failure, &o->said))
+		if (!error_is_same(failure, &o->said))
 			log_warn("cannot fetch the keys of the OpenID Connect issuer",
 				LOG_STR("issuer", o->issuer), LOG_STR("error", failure->text));
 	} else if (o->said.code != ERROR_NONE || !o->has_succeeded) {
@@ -451,21 +425,6 @@ static int check_answer(const struct http_call *call, struct error *err)
 	return 0;
 }
 
-static bool is_loopback(struct slice host)
-{
-	AUTO_FREE char *text = slice_dup(host);
-	struct in6_addr six;
-	struct in_addr four;
-
-	if (text == NULL)
-		return false;
-	if (slice_eq_nocase(host, SLICE("localhost")))
-		return true;
-	if (inet_pton(AF_INET, text, &four) == 1)
-		return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
-	return inet_pton(AF_INET6, text, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
-}
-
 /* In clear text anybody in between could name keys. A query is allowed: some issuers have one. */
 static int check_jwks_url(const struct oidc *o, const char *url, struct error *err)
 {
@@ -476,7 +435,7 @@ static int check_jwks_url(const struct oidc *o, const char *url, struct error *e
 		return error_no_memory(err);
 	if (http_url_parse(&parts, path, err) != 0)
 		return error_wrap(err, "\"jwks_uri\"");
-	if (!parts.https && !(o->plain && is_loopback(parts.host)))
+	if (!parts.https && !(o->plain && http_host_is_loopback(parts.host)))
 		return error_set(err, ERROR_INVALID, "\"jwks_uri\" is not an https URL");
 	return 0;
 }
@@ -602,7 +561,7 @@ static int check_issuer(const char *issuer, bool *ret_plain, struct error *err)
 
 	if (http_url_parse(&url, issuer, err) != 0)
 		return error_wrap(err, "the OpenID Connect issuer");
-	if (!url.https && !is_loopback(url.host))
+	if (!url.https && !http_host_is_loopback(url.host))
 		return error_set(err, ERROR_INVALID,
 			"the OpenID Connect issuer %s must be an https URL, as its keys would come "
 			"in clear text; http is for this machine alone",

@@ -4,26 +4,21 @@
 #include "base/file.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <sodium.h>
 
 #define US_PER_S 1000000
 #define SECRET_BYTES 32
 
-/* base64url without padding (RFC 4648 section 5): 32 bytes are 43 characters and one "=". */
 static void make_secret(char ret[TOKEN_SECRET_SIZE])
 {
-	unsigned char random[SECRET_BYTES], text[45];
-	char *p = ret + sizeof(TOKEN_PREFIX) - 1;
+	unsigned char random[SECRET_BYTES];
+	size_t n = sizeof(TOKEN_PREFIX) - 1;
 
 	arc4random_buf(random, sizeof(random));
-	AN(EVP_EncodeBlock(text, random, sizeof(random)));
-	memcpy(ret, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1);
-	for (size_t i = 0; text[i] != '='; i++)
-		*p++ = text[i] == '+' ? '-' : text[i] == '/' ? '_' : (char)text[i];
-	*p = '\0';
-	ASSERT(p == ret + TOKEN_SECRET_SIZE - 1);
+	memcpy(ret, TOKEN_PREFIX, n);
+	sodium_bin2base64(ret + n, TOKEN_SECRET_SIZE - n, random, sizeof(random),
+		sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	OPENSSL_cleanse(random, sizeof(random));
-	OPENSSL_cleanse(text, sizeof(text));
 }
 
 static struct token_entry *find(const struct token_file *f, const char *name)

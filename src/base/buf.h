@@ -29,6 +29,7 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);
+void buf_wipe(struct buf *b);  /* buf_done() of a secret. Growth leaves copies: make room first */
 void buf_reset(struct buf *b); /* empty and not failed; keeps the memory */
 
 /* Room for n more bytes at the end, to be written by the caller and claimed by buf_claim(); NULL

@@ -144,3 +144,27 @@ const char *error_name(enum error_code code)
 	ASSERT(code >= ERROR_NONE && code < ERROR_CODES_);
 	return codes[code].name;
 }
+
+static size_t skip_milliseconds(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return strncmp(text + digits, " m", 2) == 0 ? digits : 0;
+}
+
+bool error_is_same(const struct error *a, const struct error *b)
+{
+	const char *p = a->text, *q = b->text;
+
+	while (a->code == b->code) {
+		p += skip_milliseconds(p);
+		q += skip_milliseconds(q);
+		if (*p != *q)
+			return false;
+		if (*p == '\0')
+			return true;
+		p++;
+		q++;
+	}
+	return false;
+}

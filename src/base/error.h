@@ -63,6 +63,9 @@ int error_no_memory(struct error *err);
 /* Puts "context: " before the text and keeps the rest. */
 int error_wrap(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* For logs that say a reason once: texts that differ in libcurl's "after 3 ms" alone are one. */
+bool error_is_same(const struct error *a, const struct error *b);
+
 /* HTTP status of a code, 200 for ERROR_NONE (RFC 9110 section 15). */
 int error_status(enum error_code code);
 

@@ -25,6 +25,7 @@
 #define LIMIT_HTTP_LINGER_MS 2000       /* after an early answer, before the close */
 #define LIMIT_HTTP_PROBE_MS 500         /* of a request, then is looked whether its client left */
 #define LIMIT_HTTP_WINDOW (256 * KIB)   /* body or answer bytes buffered per connection */
+#define LIMIT_TLS_RECORDS 64            /* that bring no data, one after the other */
 #define LIMIT_HTTP_COLLECTED (64 * MIB) /* bodies held whole in memory, all of a server's */
 #define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
 #define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
@@ -78,10 +79,12 @@
 #define LIMIT_LOGIN_PER_MINUTE 20    /* and then so many a minute */
 #define LIMIT_REGISTRY_TOKEN_S 300   /* a token of the registry's /token */
 #define LIMIT_REGISTRY_SUBJECTS 4096 /* that have one */
+#define LIMIT_REGISTRY_SEATS 4       /* of one name: with other groups, or by another API token */
 #define LIMIT_REGISTRY_SCOPES 32     /* in one of them */
 #define LIMIT_TOKEN_FORM (64 * KIB)  /* a request for one */
-#define LIMIT_CATALOG_STEPS 4096     /* queries for a page of _catalog, where most is hidden */
-#define LIMIT_AUDIT_LINE (16 * KIB) /* one change, as JSON */
+#define LIMIT_CATALOG_STEPS 4096     /* queries for a page of _catalog, where most is hidden, */
+#define LIMIT_CATALOG_QUESTIONS 32   /* and namespaces that somebody else is asked about for it */
+#define LIMIT_AUDIT_LINE (16 * KIB)  /* one change, as JSON */
 #define LIMIT_REASON 1000            /* X-Change-Reason, and why a store is frozen */
 
 /* Signatures */
@@ -189,7 +192,8 @@
 #define LIMIT_COLLECTED_S (7 * 86400)  /* garbage is remembered, against late pushes */
 #define LIMIT_VERIFY_TEXT (64 * KIB)   /* problems listed; the others are counted */
 #define LIMIT_BLOB_IN_ROW (64 * KIB)   /* larger blobs are files */
-#define LIMIT_UPLOADS 4096             /* open upload sessions */
+#define LIMIT_UPLOADS 4096             /* open upload sessions, */
+#define LIMIT_UPLOADS_OF_ONE 512       /* and those of one subject */
 #define LIMIT_UPLOADS_HEADS (8 * MIB)  /* longer heads of idle uploads in memory, all together */
 #define LIMIT_UPLOADS_FILES 256        /* files that idle uploads keep open */
 #define LIMIT_UPLOAD_IDLE_MS 3600000   /* then an upload may make room for another */

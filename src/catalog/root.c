@@ -359,6 +359,20 @@ size_t root_count_objects(
 	return options->accounts ? n + 2 * n_namespaces + 1 : n;
 }
 
+int root_check_size(const struct root_options *options, size_t n_catalogs, size_t n_namespaces,
+	struct error *err)
+{
+	size_t n = root_count_objects(options, n_catalogs, n_namespaces);
+
+	if (n <= LIMIT_ROOT_OBJECTS)
+		return 0;
+	return error_set(err, ERROR_UNPROCESSABLE,
+		"there would be %zu catalogs of %zu namespaces at one time, which are %zu objects "
+		"in the root, and Flux can apply %d: take fewer catalogs for a namespace, or the "
+		"layout single",
+		n_catalogs, n_namespaces, n, LIMIT_ROOT_OBJECTS);
+}
+
 int root_layer(const struct root_options *options, const struct root_catalogs *catalogs,
 	struct gzip *z, struct buf *ret, struct error *err)
 {

@@ -76,6 +76,9 @@ struct root_catalogs {
  * what Flux can hold. */
 size_t root_count_objects(
 	const struct root_options *options, size_t n_catalogs, size_t n_namespaces);
+/* ERROR_UNPROCESSABLE where that is more. */
+int root_check_size(const struct root_options *options, size_t n_catalogs, size_t n_namespaces,
+	struct error *err) MUST_CHECK;
 
 /* Appends the layer; its files are in the order of their names, but that those of no namespace are
  * the last. */

@@ -660,12 +660,48 @@ int state_replace(struct state **ret, const struct state *old, struct partition 
 	return 0;
 }
 
+bool state_has_others(const struct state *s, const char *namespace)
+{
+	const char *first, *last;
+	const struct catalog *all;
+
+	if (s->n_partitions == 0)
+		return false;
+	all = s->partitions[0]->catalog;
+	if (s->layout.kind == LAYOUT_SPLIT) {
+		first = s->partitions[0]->place.namespace;
+		last = s->partitions[s->n_partitions - 1]->place.namespace;
+	} else if (catalog_count(all) > 0) {
+		first = catalog_at(all, 0)->intent->namespace;
+		last = catalog_at(all, catalog_count(all) - 1)->intent->namespace;
+	} else {
+		return false;
+	}
+	return strcmp(first, namespace) != 0 || strcmp(last, namespace) != 0;
+}
+
 /* ---- would it fit another layout? ---- */
+
+/* Catalogs of a namespace are side by side. */
+size_t state_count_namespaces(const struct state *s)
+{
+	const char *last = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_partitions; i++) {
+		const char *namespace = s->partitions[i]->place.namespace;
+
+		n += strcmp(last, namespace) != 0;
+		last = namespace;
+	}
+	return n;
+}
 
 /* Resources of one namespace, by the number of their catalog. */
 struct fill {
 	size_t *counts;    /* layout->catalogs of them */
 	size_t n_catalogs; /* that hold anything, of all namespaces so far */
+	size_t n_namespaces;
 };
 
 static int put_in(
@@ -693,6 +729,7 @@ static int fill_up(
 		bool is_other = strcmp(namespace, r->intent->namespace) != 0;
 
 		namespace = r->intent->namespace;
+		f->n_namespaces += is_other;
 		if (is_other && layout->kind == LAYOUT_SPLIT)
 			memset(f->counts, 0, layout->catalogs * sizeof(f->counts[0]));
 		if (put_in(f, layout, r->intent, err) != 0)
@@ -702,7 +739,8 @@ static int fill_up(
 	return 0;
 }
 
-int state_fits(struct state *s, const struct layout *layout, struct error *err)
+int state_fits(struct state *s, const struct layout *layout, const struct root_options *root,
+	struct error *err)
 {
 	CLEANUP(state_cursor_freep) struct state_cursor *cursor = NULL;
 	AUTO_FREE size_t *counts = calloc(layout->catalogs, sizeof(*counts));
@@ -713,9 +751,7 @@ int state_fits(struct state *s, const struct layout *layout, struct error *err)
 	if (state_cursor_new_all(&cursor, s, "", "", err) != 0 ||
 		fill_up(&f, cursor, layout, err) != 0)
 		return -1;
-	if (f.n_catalogs <= LIMIT_ROOT_CATALOGS)
-		return 0;
-	return error_set(err, ERROR_UNPROCESSABLE,
-		"there would be %zu catalogs, and Flux can apply %d: take fewer for a namespace",
-		f.n_catalogs, LIMIT_ROOT_CATALOGS);
+	return layout->kind == LAYOUT_SINGLE
+		       ? 0
+		       : root_check_size(root, f.n_catalogs, f.n_namespaces, err);
 }

@@ -77,8 +77,16 @@ void state_cursor_advance(struct state_cursor *c);
 /* Resources of one namespace; takes two binary searches in each catalog that it may be in. */
 size_t state_count_namespace(const struct state *s, const char *namespace);
 
-/* Could all resources be in catalogs of that layout? ERROR_UNPROCESSABLE, and why not. */
-int state_fits(struct state *s, const struct layout *layout, struct error *err) MUST_CHECK;
+/* Namespaces that have catalogs; 0 when single. */
+size_t state_count_namespaces(const struct state *s);
+
+/* Does it hold anything of other namespaces? Where it is split: has it catalogs of others? */
+bool state_has_others(const struct state *s, const char *namespace);
+
+/* Could all resources be in catalogs of that layout, and those in a root? ERROR_UNPROCESSABLE, and
+ * why not. */
+int state_fits(struct state *s, const struct layout *layout, const struct root_options *root,
+	struct error *err) MUST_CHECK;
 
 /* ---- changing ---- */
 

@@ -60,6 +60,8 @@ static int start_trust(struct serving *s, struct serve_options *options, struct 
 	struct cluster_options cluster = {
 		.config = options->has_cluster ? &options->kube : NULL,
 		.quarantine = options->quarantine,
+		.audiences = options->kubernetes_audience[0] == NULL ? NULL
+								     : options->kubernetes_audience,
 		.trust_registry = options->trust_registry,
 	};
 	struct reviewer reviewer;
@@ -184,7 +186,7 @@ static void stop(struct serving *s)
 	http_server_free(s->admin_server);
 	trust_stop(&s->trust);
 	backend_close(&s->backend); /* some of its work may ask who may see what */
-	http_loops_free(s->loops); /* last of those that post to it */
+	http_loops_free(s->loops);  /* last of those that post to it */
 	api_free(s->api);
 	trust_done(&s->trust);
 	cluster_free(s->cluster);

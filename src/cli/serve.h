@@ -38,7 +38,8 @@ struct serve_options {
 	struct auth_options auth; /* token_file, oidc and reviewer are unset */
 	struct oidc_options oidc; /* issuer NULL: none */
 	char token_file[TOKEN_FILE_SIZE];
-	bool auth_kubernetes; /* identities by TokenReview */
+	bool auth_kubernetes;               /* identities by TokenReview, */
+	const char *kubernetes_audience[2]; /* of such a token; NULL-terminated */
 
 	bool has_cluster;
 	struct kube_config kube; /* empty without, and when somebody has taken it over */

@@ -46,6 +46,7 @@ enum {
 	OPT_OIDC_GROUPS,
 	OPT_OIDC_CA,
 	OPT_AUTH_KUBERNETES,
+	OPT_KUBERNETES_AUDIENCE,
 	OPT_AUTHZ,
 	OPT_RATE_LIMIT,
 	OPT_REGISTRY_URL,
@@ -131,6 +132,10 @@ const struct cli_option serve_options[] = {
 		"PEM file of the authority that signed the issuer's certificate"},
 	[OPT_AUTH_KUBERNETES] = {"auth-kubernetes", "AUTH_KUBERNETES", NULL, NULL,
 		"the cluster says whose a token is (TokenReview): users, service accounts"},
+	[OPT_KUBERNETES_AUDIENCE] = {"kubernetes-audience", "KUBERNETES_AUDIENCE", "NAME", NULL,
+		"audience that such a token must be meant for, as of kubectl create token "
+		"--audience NAME; not set: the API server itself, so that a token sent here is "
+		"good there too"},
 	[OPT_AUTHZ] = {"authz", "AUTHZ", "policy|kubernetes", "policy",
 		"who says what users may do: the policy file, or the cluster's RBAC on "
 		"platformresources (SubjectAccessReview); API tokens have roles of their own"},
@@ -234,12 +239,6 @@ static int read_cluster(struct serve_options *ret, const struct cli_values *v, s
 
 /* ---- listening ---- */
 
-static bool is_loopback(const char *host)
-{
-	return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-	       strcmp(host, "::1") == 0;
-}
-
 /* Tokens must not travel in the clear: without TLS ":8080" is an address of this machine alone. */
 static int read_address(char ret[SERVE_ADDRESS_SIZE], const struct cli_values *v, size_t option,
 	bool exposed, struct error *err)
@@ -250,7 +249,7 @@ static int read_address(char ret[SERVE_ADDRESS_SIZE], const struct cli_values *v
 
 	if (http_address_parse(address, host, sizeof(host), &port, err) != 0)
 		return error_wrap(err, "--%s", flag);
-	if (!exposed && host[0] != '\0' && !is_loopback(host))
+	if (!exposed && host[0] != '\0' && !http_host_is_loopback(slice_of(host)))
 		return error_set(err, ERROR_INVALID,
 			"--%s: without TLS the server listens on loopback only, and %s is not: "
 			"give "
@@ -318,6 +317,10 @@ static int read_auth(struct serve_options *ret, const struct cli_values *v, stru
 	if (token_file_path(ret->token_file, v->at[OPT_TOKEN_FILE], ret->data_dir, err) != 0)
 		return -1;
 	ret->auth_kubernetes = v->at[OPT_AUTH_KUBERNETES] != NULL;
+	ret->kubernetes_audience[0] = v->at[OPT_KUBERNETES_AUDIENCE];
+	if (v->given[OPT_KUBERNETES_AUDIENCE] && !ret->auth_kubernetes)
+		return error_set(
+			err, ERROR_INVALID, "--kubernetes-audience goes with --auth-kubernetes");
 	if (v->at[OPT_ANONYMOUS] != NULL)
 		ret->auth.anonymous = who == 0 ? ANONYMOUS_READ : ANONYMOUS_WRITE;
 	ret->auth.policy_file = v->at[OPT_POLICY];

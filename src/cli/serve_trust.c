@@ -59,11 +59,13 @@ static int make_first_token(const struct serve_options *o, struct error *err)
 
 /* ---- what is open ---- */
 
+/* In red where somebody looks. */
 static void warn(const char *text)
 {
-	bool red = isatty(STDERR_FILENO);
-
-	fprintf(stderr, "%sWARNING: %s%s\n", red ? "\033[1;31m" : "", text, red ? "\033[0m" : "");
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\033[1;31mWARNING: %s\033[0m\n", text);
+	else
+		log_warn(text);
 }
 
 static void warn_of_openness(const struct serve_options *o)
@@ -137,6 +139,7 @@ int trust_start(struct trust *ret, const struct serve_options *o, const struct r
 	auth.token_file = o->token_file;
 	auth.oidc = o->oidc.issuer == NULL ? NULL : &o->oidc;
 	auth.reviewer = reviewer;
+	auth.reviewer_identifies = o->auth_kubernetes;
 	if (auth_new(&ret->auth, &auth, err) != 0)
 		return -1;
 	return watch_files(ret, o, err);

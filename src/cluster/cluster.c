@@ -121,14 +121,16 @@ static bool waits(const struct flux_failure *failure)
 /* What keeps a catalog from being applied; is_fetch: its OCIRepository. The objects of a new one
  * come with the root, so what keeps that keeps it too. */
 static const struct flux_failure *failure_of(
-	struct cluster *c, const struct flux_catalog *of, bool *is_fetch)
+	struct cluster *c, const struct flux_catalog *of, bool *is_fetch, bool *is_of_root)
 {
-	const struct flux_catalog *root;
+	const struct flux_catalog *root = NULL;
 
 	*is_fetch = of->source.failure.is_failing;
+	if (!*is_fetch && !of->kustomization.is_there)
+		root = flux_catalog(&c->flux, CATALOG_REPOSITORY);
+	*is_of_root = root != NULL && !root->source.failure.is_failing;
 	if (*is_fetch)
 		return &of->source.failure;
-	root = of->kustomization.is_there ? NULL : flux_catalog(&c->flux, CATALOG_REPOSITORY);
 	if (root == NULL)
 		return &of->kustomization.failure;
 	return root->source.failure.is_failing ? &root->source.failure
@@ -137,11 +139,12 @@ static const struct flux_failure *failure_of(
 
 static void tell_tracker(struct cluster *c, const struct flux_catalog *of)
 {
-	bool is_fetch;
-	const struct flux_failure *failure = failure_of(c, of, &is_fetch);
+	bool is_fetch, is_of_root;
+	const struct flux_failure *failure = failure_of(c, of, &is_fetch, &is_of_root);
 	struct tracker_flux flux = {
 		.is_failing = failure->is_failing,
 		.is_fetch = is_fetch,
+		.is_of_root = is_of_root,
 		.is_waiting =
 			waits(failure) || !of->kustomization.is_there || of->retry.outstanding,
 		.reason = failure->reason,
@@ -511,8 +514,9 @@ static int make(struct cluster *c, const struct cluster_options *options, struct
 		tracker_new(&c->tracker, c->feed, options->config != NULL, err) != 0 ||
 		namespaces_new(&c->namespaces, err) != 0)
 		return -1;
-	if (options->config != NULL && (kube_new(&c->kube, options->config, err) != 0 ||
-					       review_new(&c->review, c->kube, NULL, err) != 0))
+	if (options->config != NULL &&
+		(kube_new(&c->kube, options->config, err) != 0 ||
+			review_new(&c->review, c->kube, options->audiences, err) != 0))
 		return -1;
 	repartition.kube = c->kube;
 	repartition.tracker = c->tracker;

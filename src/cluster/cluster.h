@@ -29,6 +29,8 @@ struct cluster;
 struct cluster_options {
 	struct kube_config *config; /* taken over; NULL: there is no cluster to watch */
 	bool quarantine;            /* hold what Flux refuses, so that the others go on */
+	const char *const
+		*audiences;  /* of tokens that it knows (review.h); NULL: the API server's */
 	bool trust_registry; /* start although the cluster shows newer versions than the record */
 };
 

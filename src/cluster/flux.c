@@ -363,6 +363,21 @@ bool flux_message_object(const char *message, char namespace[LIMIT_NAME + 1],
 	return read_name(rest, name);
 }
 
+size_t flux_message_own(const char *message)
+{
+	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+	char its_namespace[LIMIT_NAME + 1], its_name[LIMIT_NAME + 1];
+	const char *at, *rest;
+
+	if (!flux_message_object(message, namespace, name, &rest))
+		return 0;
+	while ((at = strstr(rest, FLUX_OBJECT)) != NULL)
+		if (!flux_message_object(at, its_namespace, its_name, &rest) ||
+			strcmp(namespace, its_namespace) != 0 || strcmp(name, its_name) != 0)
+			return (size_t)(at - message);
+	return strlen(message);
+}
+
 /* ---- lists ---- */
 
 void flux_relist_sources(struct flux *f)

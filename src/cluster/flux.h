@@ -90,6 +90,9 @@ struct flux_catalog *flux_catalog(struct flux *f, const char *repository) MUST_C
 bool flux_message_object(const char *message, char namespace[LIMIT_NAME + 1],
 	char name[LIMIT_NAME + 1], const char **rest);
 
+/* How much of such a message is about that object: up to where it names another one of ours. */
+size_t flux_message_own(const char *message);
+
 /* Takes over what an object says, and returns its catalog; NULL: none of ours, or no memory. Others
  * may have objects in that namespace too, whose names may begin as ours do. The name of a long
  * namespace's catalog does not tell the repository; then the OCIRepository's URL does. */

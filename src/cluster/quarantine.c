@@ -144,6 +144,8 @@ static void look_at(struct quarantine *q, struct flux_catalog *c, const struct r
 {
 	const struct intent *intent = r->intent;
 	struct tracker_status status = {.phase = PHASE_UNKNOWN};
+	const char *message = c->kustomization.failure.message;
+	size_t n = flux_message_own(message);
 	struct request *request;
 
 	if (r->hold != NULL || !has_namespace(q, intent->namespace) ||
@@ -158,8 +160,8 @@ static void look_at(struct quarantine *q, struct flux_catalog *c, const struct r
 	request->version = r->version;
 	snprintf(request->namespace, sizeof(request->namespace), "%s", intent->namespace);
 	snprintf(request->name, sizeof(request->name), "%s", intent->name);
-	snprintf(request->message, sizeof(request->message), "%.*s", LIMIT_HOLD_MESSAGE,
-		c->kustomization.failure.message);
+	snprintf(request->message, sizeof(request->message), "%.*s",
+		(int)(n < LIMIT_HOLD_MESSAGE ? n : LIMIT_HOLD_MESSAGE), message);
 	c->hold_ms = clock_monotonic_ms() + RETRY_MS;
 	__atomic_store_n(&c->holding, true, __ATOMIC_RELEASE);
 	if (status.version != 0 && status.version < r->version)

@@ -46,7 +46,7 @@ struct repartition {
 	pthread_mutex_t lock; /* guards the rest, for a few instructions */
 	struct at at;
 	struct author *author; /* who asked for it; NULL: not known, the server goes on */
-	bool busy; /* a commit is under way: */
+	bool busy;             /* a commit is under way: */
 	enum repartition_step next;
 	bool failed; /* the last one has */
 	char waits_for[LIMIT_ERROR_TEXT];
@@ -144,12 +144,14 @@ int repartition_begin(struct repartition *r, struct publisher *publisher, const 
 	struct author *author, struct error *err)
 {
 	CLEANUP(state_unrefp) struct state *state = publisher_state(publisher);
+	struct root_options root;
 	int rc = 0;
 
 	if (publisher_writable(publisher, err) != 0)
 		return -1;
 	ASSERT(state != NULL);
-	if (state_fits(state, to, err) != 0)
+	publisher_root(publisher, &root);
+	if (state_fits(state, to, &root, err) != 0)
 		return -1;
 	AZ(pthread_mutex_lock(&r->lock));
 	if (is_under_way(r->at.step) && layout_eq(&r->at.to, to))

@@ -5,10 +5,12 @@
 #include "base/json.h"
 #include "base/log.h"
 
+#include <stdio.h>
 #include <sys/queue.h>
 
 #define METHOD "kubernetes:" /* of a subject's name and groups, which Kubernetes does not know */
-#define QUESTION_MAX (4 * LIMIT_CREDENTIAL + LIMIT_GROUPS * (2 * LIMIT_SUBJECT + 3))
+#define OTHERS "gsq:"        /* before the names of all others */
+#define QUESTION_MAX (4 * LIMIT_CREDENTIAL + LIMIT_GROUPS * (2 * LIMIT_SUBJECT + 16))
 
 struct question {
 	struct review *review;
@@ -32,6 +34,9 @@ struct review {
 	/* kube's thread's own */
 	unsigned n_sent;
 	struct questions waiting;
+	struct error
+		said; /* what the log was told last: why it cannot be asked, ERROR_NONE: it can */
+	struct error refused; /* likewise: why a token was not taken */
 };
 
 /* ---- questions ---- */
@@ -75,7 +80,17 @@ static int question_new(struct question **ret, struct review *r, struct error *e
 	return 0;
 }
 
-/* Whoever asks is told of two kinds of error: this one is none that it can do anything about. */
+static void say(struct review *r, const struct error *why)
+{
+	if (why->code != ERROR_NONE && !error_is_same(why, &r->said))
+		log_warn("the Kubernetes API cannot be asked who somebody is and what they may",
+			LOG_STR("reason", why->text));
+	else if (why->code == ERROR_NONE && r->said.code != ERROR_NONE)
+		log_info("the Kubernetes API can be asked again who somebody is");
+	r->said = *why;
+}
+
+/* Whoever asks can be anybody, and can do nothing about it: so the reason is for the log alone. */
 static void fail(struct question *q, const struct error *why)
 {
 	struct error err = *why;
@@ -85,7 +100,9 @@ static void fail(struct question *q, const struct error *why)
 			"the Kubernetes API does not let gsq create %s: bind the ClusterRole "
 			"system:auth-delegator to the account of gsq",
 			q->reviews);
-	err.code = ERROR_UNAVAILABLE;
+	say(q->review, &err);
+	error_set(&err, ERROR_UNAVAILABLE,
+		"the Kubernetes API cannot be asked now; the server's log says why");
 	if (q->identified != NULL)
 		q->identified(NULL, &err, q->done_arg);
 	else
@@ -137,15 +154,25 @@ static int make_subject(struct subject **ret, const json_t *status, struct error
 	return subject_new(ret, &draft, err);
 }
 
+/* Its words may tell of what is behind an authenticator. */
+static int not_taken(struct review *r, const char *why, struct error *err)
+{
+	struct error said = ERROR_INIT;
+
+	error_set(&said, ERROR_UNAUTHORIZED, "%s", why);
+	if (why[0] != '\0' && !error_is_same(&said, &r->refused))
+		log_info("Kubernetes does not take a token", LOG_STR("reason", said.text));
+	r->refused = said;
+	return error_set(err, ERROR_UNAUTHORIZED, "Kubernetes does not take the token");
+}
+
 static int read_identity(
-	struct subject **ret, const struct review *r, const json_t *object, struct error *err)
+	struct subject **ret, struct review *r, const json_t *object, struct error *err)
 {
 	const json_t *status = json_object_get(object, "status");
-	const char *why = kube_string(status, "error", NULL);
 
 	if (!json_is_true(json_object_get(status, "authenticated")))
-		return error_set(err, ERROR_UNAUTHORIZED, "Kubernetes does not take the token%s%s",
-			why[0] == '\0' ? "" : ": ", why);
+		return not_taken(r, kube_string(status, "error", NULL), err);
 	if (!is_ours(r, json_object_get(status, "audiences")))
 		return error_set(
 			err, ERROR_UNAUTHORIZED, "the token is for another audience, not for gsq");
@@ -202,6 +229,8 @@ static void on_answer(int status, json_t *object, const struct error *err, void 
 	struct review *r = q->review;
 
 	r->n_sent--;
+	if (object != NULL)
+		say(r, &(struct error)ERROR_INIT);
 	if (object == NULL)
 		fail(q, err);
 	else if (q->identified != NULL)
@@ -315,16 +344,19 @@ static void identify(void *arg, struct slice token, reviewer_identified *done, v
 	done(NULL, &err, done_arg);
 }
 
-/* A name or group as Kubernetes knows it; those of others keep their prefix, so that they are
- * nobody's there. */
-static struct slice known_as(const struct subject *subject, const char *name)
+/* A name or group as Kubernetes knows it. Those of others are nobody's there: the prefix that they
+ * have here is not enough, for the API server may know an issuer of its own by "oidc:". */
+static void add_known_as(struct buf *b, const struct subject *subject, const char *name)
 {
-	struct slice s = slice_of(name);
+	char others[sizeof(OTHERS) + LIMIT_SUBJECT];
 
-	if (subject->method != AUTH_KUBERNETES)
-		return s;
-	ASSERT(slice_starts(s, SLICE(METHOD)));
-	return (struct slice){s.p + strlen(METHOD), s.n - strlen(METHOD)};
+	if (subject->method != AUTH_KUBERNETES) {
+		snprintf(others, sizeof(others), OTHERS "%s", name);
+		json_add_string(b, slice_of(others));
+		return;
+	}
+	ASSERT(slice_starts(slice_of(name), SLICE(METHOD)));
+	json_add_string(b, slice_of(name + strlen(METHOD)));
 }
 
 static void subject_access_review(struct buf *b, const struct subject *subject,
@@ -333,12 +365,13 @@ static void subject_access_review(struct buf *b, const struct subject *subject,
 	bool is_everywhere = strcmp(namespace, AUTH_EVERYWHERE) == 0;
 
 	begin_body(b, "authorization.k8s.io/v1", "SubjectAccessReview");
-	json_member_string(b, "user", known_as(subject, subject->name));
+	json_key(b, "user");
+	add_known_as(b, subject, subject->name);
 	json_key(b, "groups");
 	json_begin_array(b);
 	for (size_t i = 0; i < subject->n_groups; i++) {
 		json_item(b);
-		json_add_string(b, known_as(subject, subject->groups[i]));
+		add_known_as(b, subject, subject->groups[i]);
 	}
 	json_end_array(b);
 	json_key(b, "resourceAttributes");

@@ -7,6 +7,12 @@
  *
  * Both need the ClusterRole system:auth-delegator. Nothing is remembered here: who asks caches.
  * What Kubernetes knows of a user beside name and groups ("extra") is not passed on.
+ *
+ * Who has a token of the cluster is asked for by the name that it has there; all others as
+ * "gsq:<name>", such as "gsq:oidc:alice", and so are their groups: whatever prefixes the API server
+ * itself gives, RBAC for its own users says nothing about these.
+ *
+ * Why the API cannot be asked, or does not take a token, is for the log alone, once per reason.
  */
 #ifndef CLUSTER_REVIEW_H
 #define CLUSTER_REVIEW_H

@@ -578,6 +578,7 @@ void tracker_flux(struct tracker *t, const char *repository, const struct tracke
 			tell = IF_REASON;
 		c->is_failing = flux->is_failing;
 		c->is_fetch = flux->is_fetch;
+		c->is_of_root = flux->is_of_root;
 		c->asked_us = flux->asked_us;
 		c->is_waiting = flux->is_waiting;
 		c->attempted = flux->attempted;

@@ -6,7 +6,8 @@
  *   pending   accepted; the cluster does not have this version yet. reason and message say what it
  *             waits for, where that is known
  *   applied   the object in the cluster carries this version
- *   failed    Flux or the API server refuses it, or it is held: reason and message are theirs
+ *   failed    Flux or the API server refuses it, or it is held: reason and message are theirs; but
+ *             where namespaces share a catalog, no text about an object of another one is told
  *   deleting  no longer wanted, and the object is still there, or may be about to come: Flux is not
  *             known to have applied a catalog without it
  *   unknown   nothing is heard from the cluster, or there is none
@@ -82,6 +83,7 @@ struct tracker_flux {
 	/* ... and the last wake that it has handled, which is a time (waker.h): what was committed
 	 * later is not known to have failed. 0: none */
 	uint64_t asked_us;
+	bool is_of_root;    /* ... said of the root, which all namespaces have in common */
 	bool is_waiting;    /* ... for something that comes by itself: nothing has failed */
 	const char *reason; /* Flux's words, "" where there are none */
 	const char *message;

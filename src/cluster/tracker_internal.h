@@ -66,7 +66,7 @@ struct tracked_catalog {
 	struct tracked_catalog *next; /* with the same hash */
 	struct tracked *unsettled;
 	/* What Flux says. */
-	bool is_failing, is_fetch, is_waiting;
+	bool is_failing, is_fetch, is_of_root, is_waiting;
 	uint64_t asked_us;
 	bool names_objects; /* the message does */
 	char *message;      /* NULL: none */

@@ -67,24 +67,62 @@ static void explain(
 	utf8_make_printable(ret->reason, true);
 }
 
-static void explain_blocked(
-	struct tracker_status *ret, const struct tracked_catalog *c, const char *what)
+/* May it name objects of other namespaces? What an OCIRepository says is about no object, and that
+ * Flux is suspended are our own words. */
+static bool is_shared(const struct tracker *t, const struct tracked_catalog *c, const char *own)
 {
-	const char *message = c->message == NULL ? "" : c->message;
-	char namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1], before[256];
-	const char *rest;
+	return (c->is_of_root || strcmp(c->repository, CATALOG_REPOSITORY) == 0) && !c->is_fetch &&
+	       strcmp(c->reason, FLUX_SUSPENDED) != 0 && t->state != NULL &&
+	       state_has_others(t->state, own);
+}
 
-	if (flux_message_object(message, namespace, name, &rest))
+static void explain_hidden(
+	struct tracker_status *ret, const char *reason, const char *what, bool is_of_other)
+{
+	char message[256];
+
+	snprintf(message, sizeof(message),
+		is_of_other ? "Flux %s of this catalog until it accepts a resource of another "
+			      "namespace."
+			    : "Flux %s of this catalog: the Kustomization " ROOT_KUSTOMIZATION
+			      " says why.",
+		what);
+	explain(ret, reason, "", message);
+}
+
+/* What Flux says of the catalog. Whoever may read a resource may read those of its namespace, and
+ * no others. is_blocked: by another resource; what: Flux does not do. */
+static void explain_flux(struct tracker_status *ret, const struct tracker *t,
+	const struct tracked *e, bool is_blocked, const char *what)
+{
+	const struct tracked_catalog *c = e->catalog;
+	const char *reason = is_blocked ? "Blocked" : c->reason, *rest;
+	const char *message = c->message == NULL ? "" : c->message;
+	char own[LIMIT_NAME + 1], namespace[LIMIT_NAME + 1], name[LIMIT_NAME + 1];
+	char words[LIMIT_FLUX_MESSAGE + 1], before[256] = "";
+	bool is_named = flux_message_object(message, namespace, name, &rest);
+	size_t n = strlen(message);
+
+	tracked_namespace(e, own);
+	if (is_shared(t, c, own)) {
+		if (!is_named || strcmp(namespace, own) != 0) {
+			explain_hidden(ret, reason, what, is_named);
+			return;
+		}
+		n = flux_message_own(message);
+	}
+	if (is_blocked && is_named)
 		snprintf(before, sizeof(before),
 			"Flux %s of this catalog until it accepts " FLUX_OBJECT "%s/%s: ", what,
 			namespace, name);
-	else
+	else if (is_blocked)
 		snprintf(before, sizeof(before), "Flux %s of this catalog: ", what);
-	explain(ret, "Blocked", before, message);
+	snprintf(words, sizeof(words), "%.*s", (int)n, message);
+	explain(ret, reason, before, words);
 }
 
-static void explain_verdict(
-	enum verdict verdict, const struct tracked *e, const char *held, struct tracker_status *ret)
+static void explain_verdict(const struct tracker *t, enum verdict verdict, const struct tracked *e,
+	const char *held, struct tracker_status *ret)
 {
 	const struct tracked_catalog *c = e == NULL ? NULL : e->catalog;
 
@@ -100,7 +138,7 @@ static void explain_verdict(
 		break;
 	case VERDICT_BLOCKED:
 		ASSERT(c != NULL);
-		explain_blocked(ret, c, "applies nothing");
+		explain_flux(ret, t, e, true, "applies nothing");
 		break;
 	case VERDICT_QUARANTINED:
 		explain(ret, "Quarantined", "", held);
@@ -111,11 +149,11 @@ static void explain_verdict(
 	case VERDICT_WAITING:
 	case VERDICT_REFUSED:
 		ASSERT(c != NULL);
-		explain(ret, c->reason, "", c->message == NULL ? "" : c->message);
+		explain_flux(ret, t, e, false, "applies nothing");
 		break;
 	case VERDICT_DELETING:
 		if (c != NULL && c->is_failing)
-			explain_blocked(ret, c, "deletes nothing");
+			explain_flux(ret, t, e, true, "deletes nothing");
 		break;
 	default:
 		break;
@@ -161,7 +199,7 @@ void tracker_describe(struct tracker *t, const struct tracked *e, const struct w
 	if (e != NULL && e->wanted == w->version)
 		ret->since_us = e->since_us;
 	if (tracker_is_known(t))
-		explain_verdict(verdict, e, held, ret);
+		explain_verdict(t, verdict, e, held, ret);
 	else
 		explain_unknown(t, ret);
 }

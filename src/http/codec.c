@@ -12,7 +12,7 @@ struct parser {
 	struct http_head *head;
 	struct error *err;
 	bool in_target; /* the request line has come as far as the target */
-	bool has_host, has_length, has_coding, has_close, has_keep_alive;
+	bool has_host, has_length, has_coding, has_authorization, has_close, has_keep_alive;
 };
 
 static enum outcome refuse(struct parser *in, const char *why)
@@ -122,7 +122,7 @@ static enum outcome request_line(struct parser *in)
 	return got;
 }
 
-/* ---- the fields that decide about framing and connection ---- */
+/* ---- the fields that decide about framing, connection and who asks ---- */
 
 static enum outcome host_field(struct parser *in, struct slice value)
 {
@@ -151,6 +151,15 @@ static enum outcome transfer_encoding_field(struct parser *in, struct slice valu
 	if (in->head->minor == 0)
 		return refuse(in, "HTTP/1.0 has no Transfer-Encoding; use HTTP/1.1");
 	in->has_coding = true;
+	return COMPLETE;
+}
+
+/* A proxy that looks at the last one must not see another client than we do. */
+static enum outcome authorization_field(struct parser *in, struct slice value UNUSED)
+{
+	if (in->has_authorization)
+		return refuse(in, "send one Authorization header, not several");
+	in->has_authorization = true;
 	return COMPLETE;
 }
 
@@ -187,6 +196,7 @@ static enum outcome apply(struct parser *in, const struct http_header *field)
 		{SLICE("host"), host_field},
 		{SLICE("content-length"), content_length_field},
 		{SLICE("transfer-encoding"), transfer_encoding_field},
+		{SLICE("authorization"), authorization_field},
 		{SLICE("connection"), connection_field},
 		{SLICE("expect"), expect_field},
 	};

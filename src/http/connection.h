@@ -55,6 +55,7 @@ struct secure {
 	bool greeted;      /* the handshake is over */
 	bool dry;          /* only the socket can bring more */
 	bool read_blocked; /* until the socket takes what reading has to say */
+	unsigned records;  /* that have come since the last data */
 };
 
 struct conn {

@@ -25,6 +25,17 @@ static void forget_errors(void)
 
 /* ---- reading ---- */
 
+/* OpenSSL stays inside SSL_read() for as long as records without data come, such as KeyUpdate: a
+ * client could keep the loop there. After too many it is as if the client had closed. */
+static void on_record(int is_ours, int version UNUSED, int type, const void *head UNUSED,
+	size_t n UNUSED, SSL *ssl, void *arg)
+{
+	struct secure *s = arg;
+
+	if (!is_ours && type == SSL3_RT_HEADER && s->records++ == LIMIT_TLS_RECORDS)
+		SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
+}
+
 /* As recv(2). */
 static ssize_t read_record(struct conn *c, char *ret, size_t max)
 {
@@ -34,6 +45,7 @@ static ssize_t read_record(struct conn *c, char *ret, size_t max)
 	forget_errors();
 	n = SSL_read(s->ssl, ret, (int)max);
 	if (n > 0) {
+		s->records = 0;
 		s->dry = SSL_has_pending(s->ssl) == 0;
 		return n;
 	}
@@ -247,6 +259,8 @@ int secure_open(struct conn *c, struct http_tls *tls)
 		c->input == NULL || c->output == NULL || SSL_set_fd(s->ssl, c->fd) != 1)
 		return -1;
 	SSL_set_accept_state(s->ssl);
+	SSL_set_msg_callback(s->ssl, on_record);
+	SSL_set_msg_callback_arg(s->ssl, s);
 	s->dry = true;
 	return event_add(s->readable, NULL);
 }

@@ -3,6 +3,8 @@
 
 #include "http/chars.h"
 
+#include <arpa/inet.h>
+
 /* ---- URLs and addresses ---- */
 
 static bool parse_port(struct slice s, uint16_t *ret)
@@ -115,6 +117,23 @@ int http_address_parse(
 	ret_host[host.n] = '\0';
 	*ret_port = port;
 	return 0;
+}
+
+bool http_host_is_loopback(struct slice host)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (slice_eq_nocase(host, SLICE("localhost")))
+		return true;
+	if (host.n >= sizeof(text) || memchr(host.p, '\0', host.n) != NULL)
+		return false;
+	memcpy(text, host.p, host.n);
+	text[host.n] = '\0';
+	if (inet_pton(AF_INET, text, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+	return inet_pton(AF_INET6, text, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
 /* ---- percent-encoding ---- */

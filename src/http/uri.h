@@ -18,6 +18,9 @@ int http_url_parse(struct http_url *ret, const char *text, struct error *err) MU
 int http_address_parse(const char *text, char *ret_host, size_t host_size, uint16_t *ret_port,
 	struct error *err) MUST_CHECK;
 
+/* Is it "localhost", or an address of 127.0.0.0/8, or ::1? Other names are not looked up. */
+bool http_host_is_loopback(struct slice host);
+
 /* Appends s with %XX decoded; '%' must be followed by two hex digits, and %00 is refused.
  * "+" stays "+". */
 int http_decode(struct slice s, struct buf *ret, struct error *err) MUST_CHECK;

@@ -387,15 +387,15 @@ static int push_all(const struct adoption *ad, struct revision *rev, struct erro
 			       "\"gsq fsck --repair\"");
 }
 
-static int check_sizes(const struct state *full, struct error *err)
+static int check_sizes(const struct adoption *ad, const struct state *full, struct error *err)
 {
 	size_t n = state_n_partitions(full);
+	struct root_options root;
 
-	if (n > LIMIT_ROOT_CATALOGS)
-		return error_set(err, ERROR_UNPROCESSABLE,
-			"there would be %zu catalogs, and a root holds %d: say --catalogs with a "
-			"smaller number",
-			n, LIMIT_ROOT_CATALOGS);
+	root_choose(&root, &ad->options->root, &ad->remains.record.root);
+	if (state_layout(full)->kind == LAYOUT_SPLIT &&
+		root_check_size(&root, n, state_count_namespaces(full), err) != 0)
+		return -1;
 	for (size_t i = 0; i < n; i++) {
 		const struct partition *p = state_partition(full, i);
 
@@ -410,7 +410,7 @@ static int check_sizes(const struct state *full, struct error *err)
 
 static int commit_revision(const struct adoption *ad, struct revision *rev, struct error *err)
 {
-	if (check_sizes(rev->state, err) != 0)
+	if (check_sizes(ad, rev->state, err) != 0)
 		return -1;
 	if (ad->options->dry_run)
 		return 0;

@@ -176,21 +176,6 @@ static bool brings_catalog(const struct batch *b, size_t i, const struct state *
 	return true;
 }
 
-/* Those that have a catalog, which are side by side. */
-static size_t count_namespaces(const struct state *state)
-{
-	const char *last = "";
-	size_t n = 0;
-
-	for (size_t i = 0; i < state_n_partitions(state); i++) {
-		const char *namespace = state_partition(state, i)->place.namespace;
-
-		n += strcmp(last, namespace) != 0;
-		last = namespace;
-	}
-	return n;
-}
-
 /* The same of the root, which has objects for every catalog there is, and for every namespace that
  * has one. A catalog that comes is taken for the first of its namespace. */
 static void refuse_catalogs(
@@ -203,7 +188,7 @@ static void refuse_catalogs(
 
 	if (root_count_objects(root, n + b->n, n + b->n) <= LIMIT_ROOT_OBJECTS)
 		return; /* full by no means */
-	objects = root_count_objects(root, n, count_namespaces(state));
+	objects = root_count_objects(root, n, state_count_namespaces(state));
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 

@@ -47,7 +47,8 @@ static void drop_repeated(struct places *places)
 }
 
 /* While it is under way the root holds catalogs that have become empty, too. */
-static int check_root(const struct state *s, const struct layout *to, struct error *err)
+static int check_root(const struct state *s, const struct layout *to,
+	const struct root_options *root, struct error *err)
 {
 	CLEANUP(places_done) struct places filled = {0};
 	size_t n;
@@ -64,21 +65,17 @@ static int check_root(const struct state *s, const struct layout *to, struct err
 			find_place(&filled, &place) == NULL)
 			n++;
 	}
-	if (n <= LIMIT_ROOT_CATALOGS)
-		return 0;
-	return error_set(err, ERROR_UNPROCESSABLE,
-		"there would be %zu catalogs at one time, those of the layout before among them, "
-		"and Flux can apply %d: take fewer for a namespace",
-		n, LIMIT_ROOT_CATALOGS);
+	return root_check_size(root, n, state_count_namespaces(s), err);
 }
 
-static int check_fits(struct state *s, const struct layout *to, struct error *err)
+static int check_fits(struct state *s, const struct layout *to, const struct root_options *root,
+	struct error *err)
 {
-	if (state_fits(s, to, err) != 0)
+	if (state_fits(s, to, root, err) != 0)
 		return -1;
 	if (state_layout(s)->kind != LAYOUT_SPLIT || to->kind != LAYOUT_SPLIT)
 		return 0;
-	return check_root(s, to, err);
+	return check_root(s, to, root, err);
 }
 
 /* ---- deciding ---- */
@@ -90,7 +87,7 @@ static int check_possible(const struct layout_step *r, const struct head *head,
 		return error_set(err, ERROR_UNPROCESSABLE,
 			"it is not known where Flux finds the catalogs: start the server with "
 			"--catalog-url");
-	return check_fits(head->state, &r->to, err);
+	return check_fits(head->state, &r->to, root, err);
 }
 
 static int out_of_order(const struct head *head, struct error *err)

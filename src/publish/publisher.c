@@ -163,6 +163,7 @@ static void become_ready(struct publisher *p)
 	p->phase = READY;
 	old = p->current;
 	p->current = state_ref(p->writer.head.state);
+	root_choose(&p->current_root, &p->root, &p->writer.head.root);
 	was_frozen = p->frozen;
 	p->frozen = record_freeze_copy(&p->writer.head.frozen);
 	p->expected = p->batch->n + p->queue.in_line;
@@ -665,4 +666,11 @@ struct state *publisher_state(struct publisher *p)
 	s = p->current == NULL ? NULL : state_ref(p->current);
 	AZ(pthread_mutex_unlock(&p->lock));
 	return s;
+}
+
+void publisher_root(struct publisher *p, struct root_options *ret)
+{
+	AZ(pthread_mutex_lock(&p->lock));
+	*ret = p->current_root;
+	AZ(pthread_mutex_unlock(&p->lock));
 }

@@ -131,10 +131,10 @@ void publisher_delete(struct publisher *p, const char *namespace, const char *na
 
 /* ---- freezing ---- */
 
-/* Commits that the store takes no changes from now on, and why (at most LIMIT_REASON bytes, copied):
- * until it is thawed, by reason NULL, and over restarts, put, delete and repartition are refused
- * with ERROR_UNAVAILABLE and that reason. What the cluster holds and releases goes on. done() gets
- * OUTCOME_UPDATED, or OUTCOME_UNCHANGED where it was so already. */
+/* Commits that the store takes no changes from now on, and why (at most LIMIT_REASON bytes,
+ * copied): until it is thawed, by reason NULL, and over restarts, put, delete and repartition are
+ * refused with ERROR_UNAVAILABLE and that reason. What the cluster holds and releases goes on.
+ * done() gets OUTCOME_UPDATED, or OUTCOME_UNCHANGED where it was so already. */
 void publisher_freeze(struct publisher *p, const char *reason, struct author *author,
 	publisher_done *done, void *arg);
 /* Who froze it and why, with a reference for the caller; by NULL: it is not frozen. */
@@ -164,6 +164,8 @@ void publisher_hold(struct publisher *p, const char *namespace, const char *name
 void publisher_release(struct publisher *p, const char *namespace, const char *name,
 	enum hold_reason reason, publisher_done *done, void *arg);
 
+/* As the next root of a split layout is rendered. Any thread. */
+void publisher_root(struct publisher *p, struct root_options *ret);
 /* Commits the root again, by itself: options' lacks answers otherwise than before. done() gets
  * OUTCOME_UPDATED, or OUTCOME_UNCHANGED where no root depends on that. */
 void publisher_render_root(struct publisher *p, publisher_done *done, void *arg);

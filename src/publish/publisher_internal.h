@@ -39,6 +39,7 @@ struct publisher {
 	bool stopping;
 	struct error reason; /* why not READY */
 	struct state *current;
+	struct root_options current_root;
 	enum publisher_gate gate; /* opened by the thread only */
 	unsigned admissions;      /* calls of publisher_admit(), */
 	bool admission;           /* of which the thread has yet to see one */

@@ -10,6 +10,7 @@ static int open_all(struct embedded *e, const char *data_dir, struct error *err)
 		uploads_new(&e->uploads, e->store, err) != 0 ||
 		committer_new(&e->committer, e->store, err) != 0 ||
 		page_cache_new(&e->catalog_pages, err) != 0 ||
+		cursor_key_init(&e->cursor_key, err) != 0 ||
 		registry_tokens_new(&e->tokens, err) != 0)
 		return -1;
 	if (workers_new(&e->workers, "registry", WORKERS, err) != 0)

@@ -4,6 +4,7 @@
 #define REGISTRY_EMBEDDED_PRIVATE_H
 
 #include "base/workers.h"
+#include "registry/cursor.h"
 #include "registry/embedded.h"
 #include "registry/page_cache.h"
 #include "registry/token.h"
@@ -19,6 +20,7 @@ struct embedded {
 	struct committer *committer;
 	struct uploads *uploads;
 	struct page_cache *catalog_pages;
+	struct cursor_key cursor_key;
 	struct workers *workers; /* whatever blocks: the event loops must not */
 	struct workers *checker; /* one thread, for what takes long: hashing big files */
 	struct upkeep *upkeep;   /* NULL: not a server */

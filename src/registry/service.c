@@ -9,6 +9,7 @@
 #include "oci/reference.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 #define UPLOADS "/v2/<name>/blobs/uploads/"
 #define UPLOAD UPLOADS "<id>"
@@ -162,6 +163,7 @@ void call_unref(void *call)
 	subject_unref(c->subject);
 	free(c->scopes);
 	token_request_free(c->token_request);
+	catalog_walk_free(c->catalog_walk);
 	free(c->query);
 	free(c->header);
 	free(c);
@@ -182,6 +184,7 @@ static struct call *call_new(struct embedded *e, const struct route *route, stru
 	c->route = route;
 	atomic_init(&c->refs, 1);
 	c->head = slice_eq(http_exchange_head(x)->method, SLICE("HEAD"));
+	snprintf(c->peer, sizeof(c->peer), "%s", http_exchange_peer(x));
 	http_reply_init(&c->reply, 200);
 	buf_init(&c->body, LIMIT_MANIFEST);
 	buf_init(&c->tag_text, LIMIT_HTTP_HEAD);

@@ -15,6 +15,7 @@
 #ifndef REGISTRY_SERVICE_H
 #define REGISTRY_SERVICE_H
 
+#include "auth/gate.h"
 #include "registry/access.h"
 #include "registry/embedded_private.h"
 
@@ -22,6 +23,7 @@
 
 struct call;
 struct token_request;
+struct catalog_walk;
 
 /* What a route asks for, where not everybody may do everything. */
 enum need {
@@ -54,6 +56,7 @@ struct call {
 	char reference[DIGEST_TEXT_SIZE]; /* tag, digest or upload, decoded */
 	char *query;                      /* raw */
 	char *header;                     /* NULL when the request has none */
+	char peer[AUTH_PEER_SIZE];        /* the client's address */
 
 	struct http_reply reply;
 	struct error err; /* set: the answer is this error */
@@ -72,9 +75,8 @@ struct call {
 	bool sees_all;           /* may pull from everywhere */
 	bool may_mount;          /* what the request names, from c->from */
 	const char *challenge;   /* RFC 6750's word for what is wrong with the token, or NULL */
-	struct auth_question question;
-	atomic_int asking;
 	struct token_request *token_request; /* service_token.c */
+	struct catalog_walk *catalog_walk;   /* service_list.c */
 
 	bool on_checker; /* run() has asked to be run once more, there */
 
@@ -142,19 +144,13 @@ void call_reply_digest(struct call *c, const struct digest *digest);
 /* Ends in call_permitted(), or answers. */
 void call_permit(struct http_exchange *x, struct call *c);
 
-/* Has auth answer c->question, of c->subject where there is one; c->subject is who it is about
- * then. True: that was done; false: then() is called when it is, with x == NULL if the exchange is
- * gone. */
-bool call_ask(struct http_exchange *x, struct call *c,
-	bool (*ask)(struct auth *auth, struct auth_question *q),
-	void (*then)(struct http_exchange *x, struct call *c)) MUST_CHECK;
-
-/* May it pull from another repository too, or from all, if that is ""? As call_ask(). */
-bool call_ask_pull(struct http_exchange *x, struct call *c, const char *repository,
-	void (*then)(struct http_exchange *x, struct call *c)) MUST_CHECK;
-
-/* On a worker: may it pull from there? 1: yes, 0: no. */
-int call_may_pull(struct call *c, const char *namespace, struct error *err) MUST_CHECK;
+/* May it pull from another repository too, or from all, if that is ""? then() is told, with c as
+ * its arg. */
+void call_ask_pull(
+	struct http_exchange *x, struct call *c, const char *repository, gate_then *then);
+/* Or from that namespace? Only if it may by what is known here. */
+void call_ask_namespace(
+	struct http_exchange *x, struct call *c, const char *namespace, gate_then *then);
 
 /* Puts WWW-Authenticate into c->reply. */
 void call_add_challenge(struct http_exchange *x, struct call *c);
@@ -189,6 +185,7 @@ void upload_abandon(struct call *c); /* the call ends while it has an upload cla
 /* service_list.c */
 int version_get(struct call *c, struct error *err);
 void catalog_start(struct http_exchange *x, struct call *c);
+void catalog_walk_free(struct catalog_walk *w);
 int catalog_get(struct call *c, struct error *err);
 int tags_get(struct call *c, struct error *err);
 int referrers_get(struct call *c, struct error *err);

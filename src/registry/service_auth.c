@@ -10,71 +10,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/uri.h"
 
-/* ---- a question, and its answer from any thread ---- */
-
-enum {
-	ASKING,
-	WAITING, /* there is a handle for the way back */
-	LEFT,    /* there was no memory for one */
-	ANSWERED,
-};
-
-static void answered(struct auth_question *q, void *arg)
+/* Of whoever was asked about for the first time. */
+static void learn(struct call *c, struct subject *subject)
 {
-	struct call *c = arg;
-	int before;
-
-	c->subject = q->subject;
-	before = atomic_exchange(&c->asking, ANSWERED);
-	if (before == WAITING)
-		call_return(c);
-	else if (before == LEFT)
-		call_unref(c);
-}
-
-/* The question has a reference to the call, whatever becomes of the exchange. */
-static void wait(struct http_exchange *x, struct call *c,
-	void (*then)(struct http_exchange *x, struct call *c))
-{
-	atomic_fetch_add(&c->refs, 1);
-	c->then = then;
-	c->handle = http_exchange_handle(x);
-	if (c->handle != NULL) {
-		if (atomic_exchange(&c->asking, WAITING) == ANSWERED)
-			call_return(c);
-		return;
-	}
-	error_no_memory(&c->err);
-	call_answer(x, c);
-	if (atomic_exchange(&c->asking, LEFT) == ANSWERED)
-		call_unref(c);
-}
-
-bool call_ask(struct http_exchange *x, struct call *c,
-	bool (*ask)(struct auth *auth, struct auth_question *q),
-	void (*then)(struct http_exchange *x, struct call *c))
-{
-	c->question.peer = http_exchange_peer(x);
-	c->question.subject = c->subject;
-	c->question.done = answered;
-	c->question.arg = c;
-	atomic_store(&c->asking, ASKING);
-	if (!ask(c->e->auth, &c->question)) {
-		wait(x, c, then);
-		return false;
-	}
-	c->subject = c->question.subject;
-	return true;
-}
-
-/* Asks for c->subject, by its route's namespace or another. */
-static bool authorize(struct http_exchange *x, struct call *c, enum auth_action action,
-	const char *namespace, void (*then)(struct http_exchange *x, struct call *c))
-{
-	c->question.action = action;
-	c->question.namespace = namespace;
-	return call_ask(x, c, auth_authorize, then);
+	if (c->subject == NULL && subject != NULL)
+		c->subject = subject_ref(subject);
 }
 
 /* ---- refusals ---- */
@@ -112,13 +54,31 @@ static void add_bearer(struct buf *b, const struct call *c, const char *scheme, 
 		buf_printf(b, ",error=\"%s\"", c->challenge);
 }
 
+static bool is_loopback(struct slice host)
+{
+	AUTO_FREE char *text = str_printf("http://%.*s", SLICE_ARG(host));
+	struct error ignored = ERROR_INIT;
+	struct http_url url;
+
+	return text != NULL && http_url_parse(&url, text, &ignored) == 0 &&
+	       http_host_is_loopback(url.host);
+}
+
+/* Of a plain connection nobody knows whether the client's own is one: where TLS ends at a proxy, a
+ * realm without TLS would have it send its credential for all to read. */
+static bool knows_realm(const struct http_exchange *x, const struct call *c, struct slice host)
+{
+	return c->e->public_url != NULL ||
+	       (host.n > 0 && (http_exchange_is_tls(x) || is_loopback(host)));
+}
+
 /* A Host header has no quote in it (http/codec.c). HTTP/1.0 may do without one. */
 void call_add_challenge(struct http_exchange *x, struct call *c)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_HTTP_HEAD);
 	struct slice host = http_head_get(http_exchange_head(x), "Host");
 
-	if (c->route->need == NEED_TOKEN || (c->e->public_url == NULL && host.n == 0))
+	if (c->route->need == NEED_TOKEN || !knows_realm(x, c, host))
 		buf_puts(&b, "Basic realm=\"gsq\"");
 	else
 		add_bearer(&b, c, http_exchange_is_tls(x) ? "https" : "http", host);
@@ -137,9 +97,9 @@ static void ask_to_log_in(struct http_exchange *x, struct call *c)
 }
 
 /* Whoever has not said who it is may try again with a credential. */
-static void refuse(struct http_exchange *x, struct call *c)
+static void refuse(struct http_exchange *x, struct call *c, const struct error *err)
 {
-	c->err = c->question.err;
+	c->err = *err;
 	if (c->err.code == ERROR_DENIED && c->subject != NULL &&
 		c->subject->method == AUTH_ANONYMOUS)
 		ask_to_log_in(x, c);
@@ -195,39 +155,37 @@ static bool check_scope(struct http_exchange *x, struct call *c)
 	return false;
 }
 
-static void judged(struct http_exchange *x, struct call *c)
+static void judged(
+	struct http_exchange *x, struct subject *subject, const struct error *err, void *arg)
 {
+	struct call *c = arg;
+
 	if (x == NULL)
 		return;
-	if (c->question.err.code != ERROR_NONE)
-		return refuse(x, c);
+	learn(c, subject);
+	if (err->code != ERROR_NONE)
+		return refuse(x, c, err);
 	if (check_scope(x, c))
 		call_permitted(x, c);
 }
 
-static void has_looked(struct http_exchange *x, struct call *c)
+static void has_looked(
+	struct http_exchange *x, struct subject *subject UNUSED, const struct error *err, void *arg)
 {
-	enum error_code code = c->question.err.code;
+	struct call *c = arg;
 
 	if (x == NULL)
 		return;
-	if (code != ERROR_NONE && code != ERROR_DENIED)
-		return refuse(x, c);
-	c->sees_all = code == ERROR_NONE;
+	if (err->code != ERROR_NONE && err->code != ERROR_DENIED)
+		return refuse(x, c, err);
+	c->sees_all = err->code == ERROR_NONE;
 	call_permitted(x, c);
 }
 
-/* Without a line in the log for who does not see all. */
 static void look_around(struct http_exchange *x, struct call *c)
 {
-	unsigned generation = 0;
-
-	if (!check_scope(x, c))
-		return;
-	if (!auth_still(c->e->auth, c->subject, ACTION_PULL, AUTH_EVERYWHERE, &generation))
-		return call_permitted(x, c);
-	if (authorize(x, c, ACTION_PULL, AUTH_EVERYWHERE, has_looked))
-		has_looked(x, c);
+	if (check_scope(x, c))
+		call_ask_namespace(x, c, AUTH_EVERYWHERE, has_looked);
 }
 
 /* Clients take it from /v2/ whether they need a credential at all, for whatever they do next. */
@@ -240,12 +198,16 @@ static bool wants_login(const struct call *c)
 	       !auth_still(c->e->auth, c->subject, ACTION_PUSH, AUTH_EVERYWHERE, &generation);
 }
 
-static void identified(struct http_exchange *x, struct call *c)
+static void identified(
+	struct http_exchange *x, struct subject *subject, const struct error *err, void *arg)
 {
+	struct call *c = arg;
+
 	if (x == NULL)
 		return;
-	if (c->question.err.code != ERROR_NONE)
-		return refuse(x, c);
+	learn(c, subject);
+	if (err->code != ERROR_NONE)
+		return refuse(x, c, err);
 	if (wants_login(c))
 		return ask_to_log_in(x, c);
 	if (c->route->need == NEED_CATALOG)
@@ -320,8 +282,7 @@ static void permit_token(struct http_exchange *x, struct call *c, struct slice t
 	if (c->route->need == NEED_CATALOG)
 		return look_around(x, c);
 	access_namespace(slice_of(c->repository), namespace);
-	if (authorize(x, c, action_of(c->route), namespace, judged))
-		judged(x, c);
+	gate_authorize(x, c->e->auth, c->subject, action_of(c->route), namespace, false, judged, c);
 }
 
 /* ---- the ways in ---- */
@@ -330,17 +291,10 @@ static void permit(struct http_exchange *x, struct call *c, struct slice authori
 {
 	char namespace[ACCESS_NAMESPACE_SIZE];
 
-	c->question.authorization = authorization;
-	if (!names_repository(c->route)) {
-		if (call_ask(x, c, auth_identify, identified))
-			identified(x, c);
-		return;
-	}
+	if (!names_repository(c->route))
+		return gate_identify(x, c->e->auth, authorization, identified, c);
 	access_namespace(slice_of(c->repository), namespace);
-	c->question.namespace = namespace;
-	c->question.action = action_of(c->route);
-	if (call_ask(x, c, auth_ask, judged))
-		judged(x, c);
+	gate_ask(x, c->e->auth, action_of(c->route), namespace, judged, c);
 }
 
 void call_permit(struct http_exchange *x, struct call *c)
@@ -362,34 +316,35 @@ void call_permit(struct http_exchange *x, struct call *c)
 
 /* ---- other repositories ---- */
 
-bool call_ask_pull(struct http_exchange *x, struct call *c, const char *repository,
-	void (*then)(struct http_exchange *x, struct call *c))
+static void say(struct http_exchange *x, struct call *c, enum error_code code, gate_then *then)
+{
+	struct error err = ERROR_INIT;
+
+	err.code = code;
+	then(x, c->subject, &err, c);
+}
+
+void call_ask_namespace(
+	struct http_exchange *x, struct call *c, const char *namespace, gate_then *then)
+{
+	unsigned generation = 0;
+
+	if (auth_still(c->e->auth, c->subject, ACTION_PULL, namespace, &generation))
+		gate_authorize(x, c->e->auth, c->subject, ACTION_PULL, namespace, true, then, c);
+	else
+		say(x, c, ERROR_DENIED, then);
+}
+
+void call_ask_pull(struct http_exchange *x, struct call *c, const char *repository, gate_then *then)
 {
 	struct scope scope = {.repository = slice_of(repository), .actions = SCOPE_PULL};
 	char namespace[ACCESS_NAMESPACE_SIZE] = AUTH_EVERYWHERE;
 
-	c->question.err.code = ERROR_NONE;
 	if (c->e->auth == NULL)
-		return true;
-	if (!covers(c, &scope)) {
-		c->question.err.code = ERROR_DENIED;
-		return true;
-	}
+		return say(x, c, ERROR_NONE, then);
+	if (!covers(c, &scope))
+		return say(x, c, ERROR_DENIED, then);
 	if (repository[0] != '\0')
 		access_namespace(scope.repository, namespace);
-	return authorize(x, c, ACTION_PULL, namespace, then);
-}
-
-int call_may_pull(struct call *c, const char *namespace, struct error *err)
-{
-	unsigned generation = 0;
-
-	if (!auth_still(c->e->auth, c->subject, ACTION_PULL, namespace, &generation))
-		return 0;
-	if (auth_authorize_wait(c->e->auth, c->subject, ACTION_PULL, namespace, err) == 0)
-		return 1;
-	if (err->code != ERROR_DENIED)
-		return -1;
-	err->code = ERROR_NONE;
-	return 0;
+	call_ask_namespace(x, c, namespace, then);
 }

@@ -89,11 +89,10 @@ static struct slice add_names(struct buf *b, const char *key, const struct store
 }
 
 /* next: from add_names(). */
-static void add_page_headers(
-	struct call *c, const char *path, const struct page *page, struct slice next)
+static void add_page_headers(struct call *c, const char *path, size_t n, struct slice next)
 {
 	if (next.n > 0)
-		add_link(c, path, page->n, next, NULL);
+		add_link(c, path, n, next, NULL);
 	http_reply_header(&c->reply, "Content-Type", "application/json");
 }
 
@@ -106,79 +105,107 @@ static bool catalog_from_cache(struct call *c, const struct page *page)
 	if (!page_cache_get(c->e->catalog_pages, store_repositories_generation(c->e->store),
 		    page_last(page), page->n, &c->reply.body, &next))
 		return false;
-	add_page_headers(c, CATALOG, page, buf_slice(&next));
+	add_page_headers(c, CATALOG, page->n, buf_slice(&next));
 	return true;
 }
 
-/* A page that is there already needs no worker. */
-void catalog_start(struct http_exchange *x, struct call *c)
+static struct slice add_catalog(struct buf *b, const struct store_names *names)
 {
-	CLEANUP(page_done) struct page page = {0};
-
-	if (parse_page(c, &page, &c->err) != 0 || (c->sees_all && catalog_from_cache(c, &page)))
-		call_answer(x, c);
-	else
-		call_run(x, c);
-}
-
-static int add_catalog(struct call *c, const struct page *page, const struct store_names *names,
-	struct slice *ret_next, struct error *err)
-{
-	struct buf *b = &c->reply.body;
+	struct slice next;
 
 	json_begin_object(b);
-	*ret_next = add_names(b, "repositories", names);
+	next = add_names(b, "repositories", names);
 	json_end_object(b);
-	add_page_headers(c, CATALOG, page, *ret_next);
-	return buf_check(b, err);
+	return next;
 }
 
-static int list_all(struct call *c, const struct page *page, struct error *err)
+static int parse_catalog_page(struct call *c, struct page *ret, struct error *err)
 {
+	AUTO_FREE char *cursor = NULL;
+
+	if (parse_page(c, ret, err) != 0)
+		return -1;
+	if (!slice_starts(page_last(ret), SLICE(CURSOR_PREFIX)))
+		return 0;
+	cursor = TAKE_PTR(ret->last);
+	return cursor_read(&ret->last, &c->e->cursor_key, slice_of(cursor), err);
+}
+
+int catalog_get(struct call *c, struct error *err)
+{
+	CLEANUP(page_done) struct page page = {0};
 	CLEANUP(store_reader_donep) struct store_conn *reader = NULL;
 	CLEANUP(store_names_done) struct store_names names;
 	uint64_t generation;
 	struct slice next;
 
 	store_names_init(&names);
+	if (parse_catalog_page(c, &page, err) != 0)
+		return -1;
 	generation = store_repositories_generation(c->e->store); /* before the query */
 	reader = store_reader(c->e->store);
-	if (store_repositories(reader, page_last(page), page->n, &names, err) != 0 ||
-		add_catalog(c, page, &names, &next, err) != 0)
+	if (store_repositories(reader, page_last(&page), page.n, &names, err) != 0)
 		return -1;
-	page_cache_put(c->e->catalog_pages, generation, page_last(page), page->n,
+	next = add_catalog(&c->reply.body, &names);
+	add_page_headers(c, CATALOG, page.n, next);
+	if (buf_check(&c->reply.body, err) != 0)
+		return -1;
+	page_cache_put(c->e->catalog_pages, generation, page_last(&page), page.n,
 		buf_slice(&c->reply.body), next);
 	return 0;
 }
 
-/* A walk through all names for those that the subject may pull. */
-struct walk {
-	struct call *call;
+/* ---- the catalog of who does not see all ---- */
+
+/* A walk through all names for those that the subject may pull: a worker reads some, the loop asks
+ * about them, and so on. Neither the names nor where a page ends tell of what is hidden. */
+struct catalog_walk {
 	size_t n_max;
-	struct store_names *visible; /* as a query would have returned them */
-	struct buf last;             /* goes on after this */
+	struct store_names visible; /* as a query would have returned them */
+	struct buf last;            /* names are read after this, */
+	struct store_names names;   /* these, */
+	size_t at;                  /* and looked at from here on */
+	struct slice seen;          /* the last that was */
 	char namespace[ACCESS_NAMESPACE_SIZE];
-	int sees; /* the namespace; -1: none was asked for yet */
-	size_t steps;
+	size_t block;           /* of the namespace: access_namespace() */
+	bool is_known, is_seen; /* may it pull from the namespace? */
+	bool waits;             /* for an answer to that from elsewhere */
+	size_t n_steps, n_questions;
+	bool is_cut; /* before its page is full */
 };
 
-static int look_at(struct walk *w, struct slice name, size_t *ret_block, struct error *err)
+static int walk_new(struct catalog_walk **ret, const struct page *page, struct error *err)
 {
-	char namespace[ACCESS_NAMESPACE_SIZE];
+	struct catalog_walk *w = calloc(1, sizeof(*w));
 
-	*ret_block = access_namespace(name, namespace);
-	if (w->sees >= 0 && strcmp(namespace, w->namespace) == 0)
-		return 0;
-	memcpy(w->namespace, namespace, sizeof(namespace));
-	w->steps++;
-	w->sees = call_may_pull(w->call, namespace, err);
-	return w->sees < 0 ? -1 : 0;
+	if (w == NULL)
+		return error_no_memory(err);
+	w->n_max = page->n;
+	store_names_init(&w->visible);
+	store_names_init(&w->names);
+	buf_init(&w->last, LIMIT_HTTP_HEAD);
+	buf_add(&w->last, page_last(page));
+	*ret = w;
+	return buf_check(&w->last, err);
 }
 
-static void add_visible(struct walk *w, struct slice name)
+void catalog_walk_free(struct catalog_walk *w)
 {
-	struct store_names *v = w->visible;
+	if (w == NULL)
+		return;
+	store_names_done(&w->visible);
+	store_names_done(&w->names);
+	buf_done(&w->last);
+	free(w);
+}
 
+static void see(struct catalog_walk *w, struct slice name)
+{
+	struct store_names *v = &w->visible;
+
+	w->seen = name;
+	if (!w->is_seen)
+		return;
 	if (v->n == w->n_max) {
 		v->more = true;
 		return;
@@ -188,84 +215,148 @@ static void add_visible(struct walk *w, struct slice name)
 	v->n++;
 }
 
-/* *ret_done: the page is full, or there are no more. */
-static int walk_batch(struct walk *w, bool *ret_done, struct error *err)
+/* The names that are read next are those after what was seen. */
+static int move_on(struct catalog_walk *w, struct error *err)
 {
-	CLEANUP(store_names_done) struct store_names names;
-	struct store_conn *reader;
-	struct slice name = SLICE_NONE;
-	size_t block = 0, at = 0;
-	int result;
-
-	store_names_init(&names);
-	w->steps++;
-	reader = store_reader(w->call->e->store);
-	result = store_repositories(reader, buf_slice(&w->last), CATALOG_BATCH, &names, err);
-	store_reader_done(reader);
-	while (result == 0 && !w->visible->more && store_names_next(&names, &at, &name)) {
-		result = look_at(w, name, &block, err);
-		if (result == 0 && w->sees > 0)
-			add_visible(w, name);
+	if (w->seen.p != NULL) {
+		buf_reset(&w->last);
+		buf_add(&w->last, w->seen);
 	}
-	if (result != 0)
+	if (buf_check(&w->last, err) != 0)
 		return -1;
-	*ret_done = w->visible->more || !names.more;
-	if (*ret_done)
-		return 0;
-	buf_reset(&w->last);
-	buf_add(&w->last, name);
-	if (w->sees == 0 && block > 0) { /* over all of the namespace: "~" is behind every name */
-		w->last.len = block;
+	/* Over all of a namespace that is hidden: "~" is behind every name. */
+	if (w->seen.p != NULL && !w->is_seen && w->block > 0) {
+		w->last.len = w->block;
 		buf_putc(&w->last, '~');
 	}
-	return buf_check(&w->last, err);
-}
-
-static int walk(struct walk *w, struct error *err)
-{
-	bool done = false;
-
-	while (!done && w->steps < LIMIT_CATALOG_STEPS)
-		if (walk_batch(w, &done, err) != 0)
-			return -1;
-	if (done)
-		return 0;
-	if (w->visible->n == 0)
-		return error_set(err, ERROR_UNPROCESSABLE,
-			"there are too many repositories before the next that you may pull: add "
-			"?last= with the beginning of its name");
-	w->visible->more = true;
+	w->seen = SLICE_NONE;
+	w->at = 0;
+	store_names_done(&w->names);
+	store_names_init(&w->names);
 	return 0;
 }
 
-/* Neither the names nor where a page ends tell of what is hidden. */
-static int list_visible(struct call *c, const struct page *page, struct error *err)
+static void write_walk(struct call *c)
 {
-	CLEANUP(store_names_done) struct store_names names;
-	struct walk w = {.call = c,
-		.n_max = page->n,
-		.visible = &names,
-		.last = BUF_INIT(LIMIT_HTTP_HEAD),
-		.sees = -1};
+	CLEANUP(buf_done) struct buf cursor = BUF_INIT(LIMIT_HTTP_HEAD);
+	struct catalog_walk *w = c->catalog_walk;
 	struct slice next;
-	int result;
 
-	store_names_init(&names);
-	buf_add(&w.last, page_last(page));
-	result = walk(&w, err);
-	buf_done(&w.last);
-	if (result != 0 || buf_check(&names.text, err) != 0)
-		return -1;
-	return add_catalog(c, page, &names, &next, err);
+	if (buf_check(&w->visible.text, &c->err) != 0 || (w->is_cut && move_on(w, &c->err) != 0))
+		return;
+	next = add_catalog(&c->reply.body, &w->visible);
+	if (w->is_cut) {
+		cursor_add(&cursor, &c->e->cursor_key, buf_slice(&w->last));
+		next = buf_slice(&cursor);
+	}
+	if (buf_check(&cursor, &c->err) == 0)
+		add_page_headers(c, CATALOG, w->n_max, next);
 }
 
-int catalog_get(struct call *c, struct error *err)
+static void walk(struct http_exchange *x, struct call *c);
+
+static void namespace_judged(
+	struct http_exchange *x, struct subject *subject UNUSED, const struct error *err, void *arg)
+{
+	struct call *c = arg;
+	struct catalog_walk *w;
+
+	if (x == NULL)
+		return;
+	w = c->catalog_walk;
+	w->is_known = true;
+	w->is_seen = err->code == ERROR_NONE;
+	if (err->code != ERROR_DENIED)
+		c->err = *err;
+	if (w->waits) {
+		w->waits = false;
+		walk(x, c);
+	}
+}
+
+static bool is_spent(const struct catalog_walk *w)
+{
+	return w->n_questions == LIMIT_CATALOG_QUESTIONS || w->n_steps >= LIMIT_CATALOG_STEPS;
+}
+
+/* False: the walk goes on with the answer, or has been cut. */
+static bool look_at(struct http_exchange *x, struct call *c, struct slice name)
+{
+	struct catalog_walk *w = c->catalog_walk;
+	char namespace[ACCESS_NAMESPACE_SIZE];
+	size_t block = access_namespace(name, namespace);
+
+	if (w->is_known && strcmp(namespace, w->namespace) == 0)
+		return true;
+	w->is_cut = is_spent(w);
+	if (w->is_cut)
+		return false;
+	memcpy(w->namespace, namespace, sizeof(namespace));
+	w->block = block;
+	w->n_steps++;
+	w->is_known = false;
+	call_ask_namespace(x, c, namespace, namespace_judged);
+	w->waits = !w->is_known;
+	w->n_questions += w->waits;
+	return w->is_known;
+}
+
+/* On a worker. */
+static void read_names(struct call *c)
+{
+	struct catalog_walk *w = c->catalog_walk;
+	struct store_conn *reader = store_reader(c->e->store);
+
+	if (store_repositories(reader, buf_slice(&w->last), CATALOG_BATCH, &w->names, &c->err) == 0)
+		w->n_steps++;
+	store_reader_done(reader);
+	call_return(c);
+}
+
+static void names_read(struct http_exchange *x, struct call *c)
+{
+	if (x != NULL)
+		walk(x, c);
+}
+
+static void walk(struct http_exchange *x, struct call *c)
+{
+	struct catalog_walk *w = c->catalog_walk;
+	size_t next = w->at;
+	struct slice name;
+
+	while (c->err.code == ERROR_NONE && !w->visible.more &&
+		store_names_next(&w->names, &next, &name)) {
+		if (!look_at(x, c, name))
+			break;
+		see(w, name);
+		w->at = next;
+	}
+	if (w->waits)
+		return;
+	if (c->err.code == ERROR_NONE && !w->visible.more && !w->is_cut && w->names.more) {
+		w->is_cut = is_spent(w);
+		if (!w->is_cut && move_on(w, &c->err) == 0)
+			return call_work(x, c, read_names, names_read);
+	}
+	if (c->err.code == ERROR_NONE)
+		write_walk(c);
+	call_answer(x, c);
+}
+
+/* A page that is there already needs no worker. */
+void catalog_start(struct http_exchange *x, struct call *c)
 {
 	CLEANUP(page_done) struct page page = {0};
 
-	if (parse_page(c, &page, err) != 0)
-		return -1;
-	return (c->sees_all ? list_all : list_visible)(c, &page, err);
+	if (parse_catalog_page(c, &page, &c->err) != 0 ||
+		(c->sees_all && catalog_from_cache(c, &page)))
+		return call_answer(x, c);
+	if (c->sees_all)
+		return call_run(x, c);
+	if (walk_new(&c->catalog_walk, &page, &c->err) != 0)
+		return call_answer(x, c);
+	call_work(x, c, read_names, names_read);
 }
 
 /* ---- tags ---- */
@@ -290,7 +381,7 @@ int tags_get(struct call *c, struct error *err)
 	json_member_cstr(b, "name", c->repository);
 	next = add_names(b, "tags", &names);
 	json_end_object(b);
-	add_page_headers(c, path, &page, next);
+	add_page_headers(c, path, page.n, next);
 	return 0;
 }
 

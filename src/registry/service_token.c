@@ -12,8 +12,6 @@
 #include "base/json.h"
 #include "http/uri.h"
 
-#include <openssl/crypto.h>
-
 struct token_request {
 	bool by_form;
 	struct buf wanted; /* as it was asked for, */
@@ -107,63 +105,54 @@ static bool next_question(struct token_request *r)
 	return true;
 }
 
-/* False: the request has been answered. */
-static bool take_answer(struct http_exchange *x, struct call *c)
-{
-	enum error_code code = c->question.err.code;
-
-	if (code == ERROR_NONE)
-		return true;
-	if (code == ERROR_DENIED) {
-		c->token_request->scope.actions &= ~c->token_request->asking;
-		return true;
-	}
-	c->err = c->question.err;
-	call_answer(x, c);
-	return false;
-}
-
-static void judged(struct http_exchange *x, struct call *c);
+static void judged(
+	struct http_exchange *x, struct subject *subject, const struct error *err, void *arg);
 
 static void grant(struct http_exchange *x, struct call *c)
 {
 	struct token_request *r = c->token_request;
 	char namespace[ACCESS_NAMESPACE_SIZE];
 
-	while (next_question(r)) {
-		access_namespace(r->scope.repository, namespace);
-		c->question.namespace = namespace;
-		c->question.action = r->asking == SCOPE_PULL ? ACTION_PULL : ACTION_PUSH;
-		if (!call_ask(x, c, auth_authorize, judged) || !take_answer(x, c))
-			return;
-	}
-	answer_token(x, c);
+	if (!next_question(r))
+		return answer_token(x, c);
+	access_namespace(r->scope.repository, namespace);
+	gate_authorize(x, c->e->auth, c->subject,
+		r->asking == SCOPE_PULL ? ACTION_PULL : ACTION_PUSH, namespace, true, judged, c);
 }
 
-static void judged(struct http_exchange *x, struct call *c)
+/* What is answered at once comes from within grant(): as deep as there are questions. */
+static void judged(
+	struct http_exchange *x, struct subject *subject UNUSED, const struct error *err, void *arg)
 {
-	if (x != NULL && take_answer(x, c))
+	struct call *c = arg;
+
+	if (x == NULL)
+		return;
+	if (err->code == ERROR_DENIED)
+		c->token_request->scope.actions &= ~c->token_request->asking;
+	else
+		c->err = *err;
+	if (c->err.code == ERROR_NONE)
 		grant(x, c);
+	else
+		call_answer(x, c);
 }
 
 /* ---- who it is ---- */
 
-static void identified(struct http_exchange *x, struct call *c)
+static void identified(
+	struct http_exchange *x, struct subject *subject, const struct error *err, void *arg)
 {
+	struct call *c = arg;
+
 	if (x == NULL)
 		return;
-	c->err = c->question.err;
+	c->err = *err;
 	if (c->err.code != ERROR_NONE)
 		return call_answer(x, c);
+	c->subject = subject_ref(subject);
 	c->token_request->rest = buf_slice(&c->token_request->wanted);
 	grant(x, c);
-}
-
-static void identify(struct http_exchange *x, struct call *c, struct slice authorization)
-{
-	c->question.authorization = authorization;
-	if (call_ask(x, c, auth_identify, identified))
-		identified(x, c);
 }
 
 /* ---- reading the request ---- */
@@ -204,13 +193,6 @@ static int read_scopes(struct token_request *r, struct slice form, struct error 
 	return 0;
 }
 
-static void form_done(struct buf *form)
-{
-	if (form->data != NULL)
-		OPENSSL_cleanse(form->data, form->len);
-	buf_done(form);
-}
-
 static int start_request(struct call *c, bool by_form, struct error *err)
 {
 	c->token_request = request_new(by_form);
@@ -219,13 +201,14 @@ static int start_request(struct call *c, bool by_form, struct error *err)
 
 void token_get(struct http_exchange *x, struct call *c)
 {
-	CLEANUP(form_done) struct buf query = BUF_INIT(LIMIT_HTTP_HEAD);
+	CLEANUP(buf_wipe) struct buf query = BUF_INIT(LIMIT_HTTP_HEAD);
 
 	if (start_request(c, false, &c->err) != 0 ||
 		copy_form(slice_of(c->query), &query, &c->err) != 0 ||
 		read_scopes(c->token_request, buf_slice(&query), &c->err) != 0)
 		return call_answer(x, c);
-	identify(x, c, http_head_get(http_exchange_head(x), "Authorization"));
+	gate_identify(x, c->e->auth, http_head_get(http_exchange_head(x), "Authorization"),
+		identified, c);
 }
 
 /* The password, as a header would have it. */
@@ -240,6 +223,7 @@ static int read_credential(struct slice form, struct buf *ret, struct error *err
 		return error_set(err, ERROR_INVALID,
 			"this server gives no refresh tokens: ask with grant_type=password, or by "
 			"GET");
+	(void)buf_room(ret, ret->max); /* a secret is not to be moved */
 	buf_puts(ret, "Bearer ");
 	if (http_query_get(form, "password", &found, ret, err) != 0)
 		return -1;
@@ -251,14 +235,14 @@ static int read_credential(struct slice form, struct buf *ret, struct error *err
 static void form_collected(struct http_exchange *x, struct slice body, void *arg)
 {
 	struct call *c = arg;
-	CLEANUP(form_done) struct buf form = BUF_INIT(LIMIT_TOKEN_FORM);
-	CLEANUP(form_done) struct buf credential = BUF_INIT(LIMIT_CREDENTIAL + sizeof("Bearer "));
+	CLEANUP(buf_wipe) struct buf form = BUF_INIT(LIMIT_TOKEN_FORM);
+	CLEANUP(buf_wipe) struct buf credential = BUF_INIT(LIMIT_CREDENTIAL + sizeof("Bearer "));
 
 	if (start_request(c, true, &c->err) != 0 || copy_form(body, &form, &c->err) != 0 ||
 		read_credential(buf_slice(&form), &credential, &c->err) != 0 ||
 		read_scopes(c->token_request, buf_slice(&form), &c->err) != 0)
 		return call_answer(x, c);
-	identify(x, c, buf_slice(&credential));
+	gate_identify(x, c->e->auth, buf_slice(&credential), identified, c);
 }
 
 void token_post(struct http_exchange *x, struct call *c)

@@ -191,6 +191,16 @@ static void stream(struct http_exchange *x, struct call *c)
 
 /* ---- POST ---- */
 
+/* In whose share of all uploads it is. Who is nobody is at least somewhere. */
+static int start(
+	struct call *c, enum digest_algorithm algorithm, struct upload **ret, struct error *err)
+{
+	bool is_known = c->subject != NULL && c->subject->method != AUTH_ANONYMOUS;
+
+	return uploads_start(c->e->uploads, slice_of(c->repository),
+		slice_of(is_known ? c->subject->name : c->peer), algorithm, ret, err);
+}
+
 static int mount_apply(struct call *c, struct store_conn *tx, struct error *err)
 {
 	struct slice from = c->from[0] == '\0' ? SLICE_NONE : slice_of(c->from);
@@ -205,8 +215,7 @@ static int mount_apply(struct call *c, struct store_conn *tx, struct error *err)
 	if (c->may_mount && err->code != ERROR_NOT_FOUND)
 		return -1;
 	/* Not there: the client is to upload it. */
-	if (uploads_start(c->e->uploads, slice_of(c->repository), c->digest.algorithm, &up, err) !=
-		0)
+	if (start(c, c->digest.algorithm, &up, err) != 0)
 		return -1;
 	reply_open(c, 202, upload_id(up), 0);
 	return upload_release(up, err);
@@ -251,18 +260,15 @@ static int parse_digest(
 	return 0;
 }
 
-static void commit_mount(struct http_exchange *x, struct call *c)
+static void commit_mount(
+	struct http_exchange *x, struct subject *subject UNUSED, const struct error *err, void *arg)
 {
+	struct call *c = arg;
+
 	if (x == NULL)
 		return;
-	c->may_mount = c->question.err.code == ERROR_NONE;
+	c->may_mount = err->code == ERROR_NONE;
 	call_commit(x, c, mount_apply);
-}
-
-static void start_mount(struct http_exchange *x, struct call *c)
-{
-	if (call_ask_pull(x, c, c->from, commit_mount))
-		commit_mount(x, c);
 }
 
 void upload_post(struct http_exchange *x, struct call *c)
@@ -273,10 +279,9 @@ void upload_post(struct http_exchange *x, struct call *c)
 	if (parse_mount(c, &mount, &c->err) != 0)
 		return call_answer(x, c);
 	if (mount)
-		return start_mount(x, c);
+		return call_ask_pull(x, c, c->from, commit_mount);
 	if (parse_digest(c, &whole, &algorithm, &c->err) != 0 ||
-		uploads_start(c->e->uploads, slice_of(c->repository), algorithm, &c->upload,
-			&c->err) != 0)
+		start(c, algorithm, &c->upload, &c->err) != 0)
 		return call_answer(x, c);
 	if (whole) {
 		c->drop_when_cut = true;

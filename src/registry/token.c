@@ -5,6 +5,8 @@
  */
 #include "registry/token.h"
 
+#include "base/siphash.h"
+
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -13,6 +15,8 @@
 #include <pthread.h>
 #include <sodium.h>
 
+#define WAYS 16 /* seats that a name may be in */
+#define N_SETS (LIMIT_REGISTRY_SUBJECTS / WAYS)
 #define KEY_SIZE 32
 #define MAC_SIZE 32
 #define URLSAFE sodium_base64_VARIANT_URLSAFE_NO_PADDING
@@ -27,8 +31,9 @@ struct seat {
 
 struct registry_tokens {
 	unsigned char key[KEY_SIZE];
-	pthread_mutex_t lock; /* guards what follows */
-	uint64_t number;      /* the last that was given */
+	struct siphash_key hash; /* at random: nobody can choose names that share their seats */
+	pthread_mutex_t lock;    /* guards what follows */
+	uint64_t number;         /* the last that was given */
 	struct seat seats[LIMIT_REGISTRY_SUBJECTS];
 };
 
@@ -43,6 +48,7 @@ int registry_tokens_new(struct registry_tokens **ret, struct error *err)
 		return error_set(err, ERROR_INTERNAL,
 			"OpenSSL has no random numbers for a key: see that /dev/urandom is there");
 	}
+	arc4random_buf(&t->hash, sizeof(t->hash));
 	AZ(pthread_mutex_init(&t->lock, NULL));
 	*ret = t;
 	return 0;
@@ -82,41 +88,58 @@ static bool same_grants(const struct subject *a, const struct subject *b)
 	return true;
 }
 
+/* Whoever proves it anew is the same: when a proof ends does not count. */
 static bool same(const struct subject *a, const struct subject *b)
 {
-	return a == b || (a->method == b->method && a->expires_s == b->expires_s &&
-				 strcmp(a->name, b->name) == 0 &&
+	return a == b || (a->method == b->method && strcmp(a->name, b->name) == 0 &&
 				 memcmp(a->token_hash, b->token_hash, sizeof(a->token_hash)) == 0 &&
 				 same_groups(a, b) && same_grants(a, b));
 }
 
-/* The subject's own, or else the first that is free, or else the one that is so soonest. */
-static struct seat *find_seat(
-	struct registry_tokens *t, const struct subject *subject, uint64_t now_s)
+static bool is_later(const struct subject *a, const struct subject *b)
 {
-	struct seat *best = &t->seats[0];
+	return b->expires_s != 0 && (a->expires_s == 0 || a->expires_s > b->expires_s);
+}
 
-	for (size_t i = 0; i < LIMIT_REGISTRY_SUBJECTS; i++) {
-		struct seat *seat = &t->seats[i];
+static bool is_of(const struct seat *seat, const char *name)
+{
+	return seat->subject != NULL && strcmp(seat->subject->name, name) == 0;
+}
 
-		if (seat->subject == NULL) /* nor has one behind it */
-			return best->until_s <= now_s ? best : seat;
-		if (same(seat->subject, subject))
+/* The subject's own, or else the one that ends first: of its name, where that has enough of them,
+ * or of all those it may have. One that was never taken has ended. */
+static struct seat *find_seat(struct registry_tokens *t, const struct subject *subject)
+{
+	uint64_t set = siphash(&t->hash, slice_of(subject->name)) % N_SETS;
+	struct seat *first = NULL, *first_of_name = NULL;
+	size_t n_of_name = 0;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		struct seat *seat = &t->seats[set * WAYS + i];
+
+		if (seat->subject != NULL && same(seat->subject, subject))
 			return seat;
-		if (seat->until_s < best->until_s)
-			best = seat;
+		if (first == NULL || seat->until_s < first->until_s)
+			first = seat;
+		if (!is_of(seat, subject->name))
+			continue;
+		n_of_name++;
+		if (first_of_name == NULL || seat->until_s < first_of_name->until_s)
+			first_of_name = seat;
 	}
-	return best;
+	return n_of_name < LIMIT_REGISTRY_SEATS ? first : first_of_name;
 }
 
 static struct seat *take_seat(struct registry_tokens *t, struct subject *subject, uint64_t now_s)
 {
-	struct seat *seat = find_seat(t, subject, now_s);
+	struct seat *seat = find_seat(t, subject);
+	bool is_own = seat->subject != NULL && same(seat->subject, subject);
 
-	if (seat->subject == NULL || !same(seat->subject, subject)) {
+	if (!is_own)
+		seat->number = ++t->number;
+	if (!is_own || is_later(subject, seat->subject)) {
 		subject_unref(seat->subject);
 		seat->subject = subject_ref(subject);
-		seat->number = ++t->number;
 	}
 	seat->until_s = now_s + LIMIT_REGISTRY_TOKEN_S;
 	return seat;
@@ -149,14 +172,16 @@ static void add_base64(struct buf *b, const void *bytes, size_t n)
 	buf_claim(b, size - 1);
 }
 
-static void sign(const struct registry_tokens *t, struct slice text, char ret[MAC_TEXT_SIZE])
+/* False: there is no memory. */
+static bool sign(const struct registry_tokens *t, struct slice text, char ret[MAC_TEXT_SIZE])
 {
 	unsigned char mac[MAC_SIZE];
-	const unsigned char *made = HMAC(EVP_sha256(), t->key, sizeof(t->key),
-		(const unsigned char *)text.p, text.n, mac, NULL);
 
-	AN(made);
+	if (HMAC(EVP_sha256(), t->key, sizeof(t->key), (const unsigned char *)text.p, text.n, mac,
+		    NULL) == NULL)
+		return false;
 	sodium_bin2base64(ret, MAC_TEXT_SIZE, mac, sizeof(mac), URLSAFE);
+	return true;
 }
 
 int registry_token_make(struct registry_tokens *t, struct subject *subject, struct slice scopes,
@@ -179,7 +204,8 @@ int registry_token_make(struct registry_tokens *t, struct subject *subject, stru
 	add_base64(&text, payload.data, payload.len);
 	if (buf_check(&text, err) != 0)
 		return -1;
-	sign(t, buf_slice(&text), mac);
+	if (!sign(t, buf_slice(&text), mac))
+		return error_no_memory(err);
 	buf_add(ret, buf_slice(&text));
 	buf_putc(ret, '.');
 	buf_puts(ret, mac);
@@ -187,18 +213,21 @@ int registry_token_make(struct registry_tokens *t, struct subject *subject, stru
 }
 
 /* What is before the MAC, where that is right. */
-static bool take_signed(const struct registry_tokens *t, struct slice token, struct slice *ret)
+static enum registry_token take_signed(
+	const struct registry_tokens *t, struct slice token, struct slice *ret)
 {
 	size_t mac_n = MAC_TEXT_SIZE - 1;
 	char mac[MAC_TEXT_SIZE];
 
 	if (token.n < mac_n + 1 || token.p[token.n - mac_n - 1] != '.')
-		return false;
+		return REGISTRY_TOKEN_BAD;
 	*ret = (struct slice){token.p, token.n - mac_n - 1};
 	if (!slice_starts(*ret, SLICE(REGISTRY_TOKEN_PREFIX)))
-		return false;
-	sign(t, *ret, mac);
-	return CRYPTO_memcmp(mac, token.p + ret->n + 1, mac_n) == 0;
+		return REGISTRY_TOKEN_BAD;
+	if (!sign(t, *ret, mac))
+		return REGISTRY_TOKEN_NO_MEMORY;
+	return CRYPTO_memcmp(mac, token.p + ret->n + 1, mac_n) == 0 ? REGISTRY_TOKEN_OK
+								    : REGISTRY_TOKEN_BAD;
 }
 
 /* It was written here, so it is as we write it. */
@@ -229,9 +258,11 @@ enum registry_token registry_token_check(struct registry_tokens *t, struct slice
 	char *scopes;
 	struct slice text, payload;
 	uint64_t until_s, seat;
+	enum registry_token result;
 
-	if (!take_signed(t, token, &text))
-		return REGISTRY_TOKEN_BAD;
+	result = take_signed(t, token, &text);
+	if (result != REGISTRY_TOKEN_OK)
+		return result;
 	bytes = malloc(text.n);
 	if (bytes == NULL)
 		return REGISTRY_TOKEN_NO_MEMORY;

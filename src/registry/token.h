@@ -3,10 +3,10 @@
  * Private to registry. The registry's own tokens, of the endpoint /token: who asks, and what for,
  * signed by a key that this process alone has (HMAC-SHA256).
  *
- * What a token may is in its text; who has it is in a table here, of as many subjects as had one
- * lately, since a subject may belong to more groups than a header has room for. Where there are
- * more of them than LIMIT_REGISTRY_SUBJECTS, the tokens of the one that end first end now. Any
- * thread.
+ * What a token may is in its text; who has it is in a table here, of the subjects that had one
+ * lately, since a subject may belong to more groups than a header has room for. Where the table has
+ * no more room for a subject, or its name has LIMIT_REGISTRY_SEATS of them, the tokens of another
+ * that end first end now. Any thread.
  */
 #ifndef REGISTRY_TOKEN_H
 #define REGISTRY_TOKEN_H

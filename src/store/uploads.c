@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/siphash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BUCKETS 256 /* by the first byte of the id */
+#define BUCKETS 256  /* by the first byte of the id */
+#define OWNERS 65536 /* that are told apart; two that are not have one share together */
 
 /* What sessions hold between requests, beyond LIMIT_UPLOAD_HEAD bytes of content each. */
 struct share {
@@ -24,6 +26,7 @@ struct upload {
 	struct upload *next; /* in its bucket */
 	char id[UPLOAD_ID_SIZE];
 	char repository[LIMIT_REPOSITORY + 1];
+	size_t owner; /* where its sessions are counted */
 	bool claimed;
 	uint64_t idle_since_ms;
 	struct share share; /* as of its last release */
@@ -39,9 +42,11 @@ struct upload {
 
 struct uploads {
 	struct store *store;
+	struct siphash_key hash; /* of owners, at random: nobody can choose whose share to have */
 	pthread_mutex_t
 		lock; /* guards the table, and what a session has above its claimer's part */
 	size_t n;
+	uint16_t n_of[OWNERS];
 	struct share held; /* the sum of the shares */
 	struct upload *buckets[BUCKETS];
 };
@@ -78,6 +83,7 @@ int uploads_new(struct uploads **ret, struct store *store, struct error *err)
 	if (u == NULL)
 		return error_no_memory(err);
 	u->store = store;
+	arc4random_buf(&u->hash, sizeof(u->hash));
 	AZ(pthread_mutex_init(&u->lock, NULL));
 	*ret = u;
 	return 0;
@@ -134,6 +140,7 @@ static struct upload *find(struct uploads *u, struct slice repository, struct sl
 static void forget(struct uploads *u, const struct upload *up)
 {
 	u->n--;
+	u->n_of[up->owner]--;
 	u->held.heads -= up->share.heads;
 	u->held.files -= up->share.files;
 }
@@ -148,14 +155,15 @@ static void remove_from_table(struct uploads *u, struct upload *up)
 	forget(u, up);
 }
 
-/* Takes the session out that has been idle longest, if that is long enough. */
-static struct upload *take_stale(struct uploads *u)
+/* Takes the session out that has been idle longest, if that is long enough. owner: whose, or NULL
+ * for anybody's. */
+static struct upload *take_stale(struct uploads *u, const size_t *owner)
 {
 	struct upload *oldest = NULL;
 
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct upload *up = u->buckets[i]; up != NULL; up = up->next)
-			if (!up->claimed &&
+			if (!up->claimed && (owner == NULL || up->owner == *owner) &&
 				(oldest == NULL || up->idle_since_ms < oldest->idle_since_ms))
 				oldest = up;
 	if (oldest == NULL || clock_monotonic_ms() - oldest->idle_since_ms < LIMIT_UPLOAD_IDLE_MS)
@@ -164,21 +172,32 @@ static struct upload *take_stale(struct uploads *u)
 	return oldest;
 }
 
-/* Adds it unless the table is full; *ret_stale is what had to go. */
-static bool add(struct uploads *u, struct upload *up, struct upload **ret_stale)
+static int make_room(struct uploads *u, size_t owner, struct upload **ret_stale, struct error *err)
 {
-	struct upload **at;
+	bool has_share = u->n_of[owner] >= LIMIT_UPLOADS_OF_ONE;
 
-	if (u->n == LIMIT_UPLOADS) {
-		*ret_stale = take_stale(u);
-		if (*ret_stale == NULL)
-			return false;
-	}
-	at = bucket(u, up->id);
+	if (!has_share && u->n < LIMIT_UPLOADS)
+		return 0;
+	*ret_stale = take_stale(u, has_share ? &owner : NULL);
+	if (*ret_stale != NULL)
+		return 0;
+	return error_set(err, ERROR_TOO_MANY,
+		"%d uploads %s are open already; finish or cancel some, or try again later",
+		has_share ? LIMIT_UPLOADS_OF_ONE : LIMIT_UPLOADS, has_share ? "of yours" : "here");
+}
+
+/* *ret_stale is what had to go. */
+static int add(struct uploads *u, struct upload *up, struct upload **ret_stale, struct error *err)
+{
+	struct upload **at = bucket(u, up->id);
+
+	if (make_room(u, up->owner, ret_stale, err) != 0)
+		return -1;
 	up->next = *at;
 	*at = up;
 	u->n++;
-	return true;
+	u->n_of[up->owner]++;
+	return 0;
 }
 
 /* ---- sessions ---- */
@@ -202,30 +221,29 @@ static int make_id(char ret[UPLOAD_ID_SIZE], struct error *err)
 	return 0;
 }
 
-int uploads_start(struct uploads *u, struct slice repository, enum digest_algorithm algorithm,
-	struct upload **ret, struct error *err)
+int uploads_start(struct uploads *u, struct slice repository, struct slice owner,
+	enum digest_algorithm algorithm, struct upload **ret, struct error *err)
 {
 	CLEANUP(upload_freep) struct upload *up = calloc(1, sizeof(*up));
 	CLEANUP(upload_freep) struct upload *stale = NULL;
-	bool added;
+	int result;
 
 	ASSERT(repository.n < sizeof(up->repository));
 	if (up == NULL)
 		return error_no_memory(err);
 	up->uploads = u;
 	up->fd = -1;
+	up->owner = siphash(&u->hash, owner) % OWNERS;
 	up->claimed = true;
 	buf_init(&up->head, LIMIT_BLOB_IN_ROW);
 	memcpy(up->repository, repository.p, repository.n);
 	if (make_id(up->id, err) != 0 || hasher_init(&up->hasher, algorithm, err) != 0)
 		return -1;
 	AZ(pthread_mutex_lock(&u->lock));
-	added = add(u, up, &stale);
+	result = add(u, up, &stale, err);
 	AZ(pthread_mutex_unlock(&u->lock));
-	if (!added)
-		return error_set(err, ERROR_TOO_MANY,
-			"%d uploads are open already; finish or cancel some, or try again later",
-			LIMIT_UPLOADS);
+	if (result != 0)
+		return -1;
 	*ret = TAKE_PTR(up);
 	return 0;
 }

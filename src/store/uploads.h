@@ -20,9 +20,10 @@ struct upload;
 int uploads_new(struct uploads **ret, struct store *store, struct error *err) MUST_CHECK;
 void uploads_free(struct uploads *u); /* none may be claimed */
 
-/* A new session, claimed. At the bound an idle one makes room, else ERROR_TOO_MANY. */
-int uploads_start(struct uploads *u, struct slice repository, enum digest_algorithm algorithm,
-	struct upload **ret, struct error *err) MUST_CHECK;
+/* A new session, claimed. owner: who starts it, whatever the name. At its bound, and at that of
+ * all, one that has been idle for long makes room, else ERROR_TOO_MANY. */
+int uploads_start(struct uploads *u, struct slice repository, struct slice owner,
+	enum digest_algorithm algorithm, struct upload **ret, struct error *err) MUST_CHECK;
 /* ERROR_NOT_FOUND; ERROR_CONFLICT while another request has it. */
 int uploads_claim(struct uploads *u, struct slice repository, struct slice id, struct upload **ret,
 	struct error *err) MUST_CHECK;

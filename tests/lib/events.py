@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams of Server-Sent Events (WHATWG HTML, section 9.2), read as they come."""
-import http.client
 import json
 from collections import namedtuple
 
@@ -16,7 +15,7 @@ class Events:
     def __init__(self, server, path=WATCH, headers=None, timeout=120):
         self.comments = []
         self.retry = None
-        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
+        self._connection = server.connect(timeout)
         self._connection.request("GET", path, headers=headers or {})
         self.answer = self._connection.getresponse()
         assert self.answer.status == 200, self.answer.read()

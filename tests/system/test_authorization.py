@@ -300,4 +300,4 @@ def test_who_does_not_say_who_they_are(tmp_path, anonymous, read, write):
     with Gsq(tmp_path, anonymous=anonymous) as server:
         assert server.get(path()).status == read
         assert server.post(path(), intent("web")).status == write
-        assert ("WARNING: --anonymous" in server.log()) is (anonymous is not None)
+        assert ('level=warn msg="--anonymous' in server.log()) is (anonymous is not None)

@@ -130,7 +130,8 @@ def test_each_flag_is_an_environment_variable_too(tmp_path):
     port, registry_port = free_port(), free_port()
     process = start_by_environment(tmp_path, {
         "LISTEN_ADDR": f"127.0.0.1:{port}", "REGISTRY_LISTEN": f"127.0.0.1:{registry_port}",
-        "DATA_DIR": str(tmp_path / "somewhere"), "GSQ_INIT": "1", "NAMESPACES": "team-a,team-b"})
+        "DATA_DIR": str(tmp_path / "somewhere"), "GSQ_INIT": "1", "NAMESPACES": "team-a,team-b",
+        "GSQ_ANONYMOUS": "write"})
     process.wait_for_url(f"http://127.0.0.1:{port}/readyz")
     server = Gsq(tmp_path)
     server.port = port

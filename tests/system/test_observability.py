@@ -161,6 +161,9 @@ def test_metrics_parse_strictly_and_name_everything_once(gsq):
     found = metrics(gsq)
     assert {name: kind for name, kind in found.types.items() if name.startswith("gsq_")} == {
         "gsq_build_info": "gauge",
+        "gsq_auth_failed_total": "counter",
+        "gsq_oidc_key_fetches_total": "counter",
+        "gsq_oidc_tokens_total": "counter",
         "gsq_http_requests_total": "counter",
         "gsq_http_request_duration_seconds": "histogram",
         "gsq_ready": "gauge",

@@ -2,9 +2,9 @@
 """Request smuggling: whatever nginx and HAProxy let through, no byte of a body becomes a request of its own.
 
 An attacker (a token of team-a) and a victim (one of team-b) come through a proxy, which sends the requests of both over
-one connection. Each attack hides a request where the two ends may disagree about where a body ends. It worked if the
-server has seen the hidden one (its X-Request-Id has not got the proxy's mark), if the victim's answer is not its own, or
-if the attacker reads anything of team-b.
+one connection. Each attack hides a request where the two ends may disagree about where a body ends. It has worked when
+the server has seen the hidden one (its X-Request-Id has not got the proxy's mark), when the victim's answer is not its
+own, or when the attacker reads anything of team-b.
 """
 import contextlib
 import http.client
@@ -14,7 +14,6 @@ import os
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from types import SimpleNamespace
 
@@ -22,7 +21,8 @@ import pytest
 
 from tests.lib.certificate import self_signed
 from tests.lib.frontend import MARK, Haproxy, Nginx, Passthrough, program
-from tests.lib.gsq import Gsq, Response, binary, parse_json
+from tests.lib.gsq import Gsq, Response, parse_json
+from tests.lib.tokens import create_token
 from tests.lib.wait import DEADLINE_S, wait_until
 from tests.system.resources import declare, intent, path
 
@@ -131,15 +131,15 @@ CODINGS = [
 
 
 def add_codings():
-    """By each in both ways: the length says more than the chunks (CL.TE), or less (TE.CL)."""
+    """By each in both ways: the length says more than the chunks, or less."""
     for coding in CODINGS:
-        attack(f"CL.TE {shown(coding)}",
+        attack(f"length beyond the chunks: {shown(coding)}",
                lambda hidden, c=coding: request(length(len(LAST + hidden)), c) + LAST + hidden)
-        attack(f"TE.CL {shown(coding)}",
+        attack(f"chunks beyond the length: {shown(coding)}",
                lambda hidden, c=coding: request(c, length(len(b"%x\r\n" % len(hidden)))) + chunk(hidden) + LAST)
-    attack("TE.CL with the length first",
+    attack("chunks beyond the length, which comes first",
            lambda hidden: request(length(len(b"%x\r\n" % len(hidden))), CHUNKED) + chunk(hidden) + LAST)
-    attack("TE.0", lambda hidden: request(CHUNKED, length(0)) + chunk(hidden) + LAST)
+    attack("chunks, and a length of 0", lambda hidden: request(CHUNKED, length(0)) + chunk(hidden) + LAST)
 
 
 # %: the length of what is hidden
@@ -181,9 +181,9 @@ LENGTHS = [
 
 def add_lengths():
     for line in LENGTHS:
-        attack(f"CL {shown(line)}",
+        attack(f"length: {shown(line)}",
                lambda hidden, l=line: request(l.replace(b"%", b"%d" % len(hidden))) + hidden)
-    attack("CL beyond 64 bits", lambda hidden: request(length(2 ** 64 + len(hidden))) + hidden)
+    attack("length beyond 64 bits", lambda hidden: request(length(2 ** 64 + len(hidden))) + hidden)
     attack("no length", lambda hidden: request() + hidden)
 
 
@@ -395,10 +395,9 @@ def certificate(tmp_path_factory):
     return SimpleNamespace(ca=cert, certificate=cert, key=key)
 
 
-def create_token(server, name, role, namespace):
-    return subprocess.run(
-        [binary(), "token", "create", name, "--role", role, "--namespace", namespace,
-         "--data-dir", server.folder / "data"], check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+def saw_hidden(log):
+    """Whether the server has taken the hidden request, which the proxy has not seen."""
+    return re.search(rf"\bid=\"?{HIDDEN_ID}", log)
 
 
 @pytest.fixture(scope="module", params=FRONTS)
@@ -407,7 +406,6 @@ def scene(request, tmp_path_factory, certificate):  # pylint: disable=redefined-
     folder = tmp_path_factory.mktemp("proxies")
     tls = certificate if "lenient" in request.param else None
     server = Gsq(folder / "gsq", namespaces=(ATTACKER, VICTIM), anonymous=None, tls=tls)
-    (server.folder / "data").mkdir(parents=True)
     tokens = {team: create_token(server, team, "editor", team) for team in (ATTACKER, VICTIM)}
     server.token = create_token(server, "root", "admin", "*")
     front = make_front(request.param, folder, server.port, certificate, True)
@@ -415,7 +413,7 @@ def scene(request, tmp_path_factory, certificate):  # pylint: disable=redefined-
         declare(server, "app", ATTACKER)
         declare(server, "marker", VICTIM, region=SECRET)
         yield SimpleNamespace(server=server, front=front, tokens=tokens)
-        assert HIDDEN_ID not in server.log()
+        assert not saw_hidden(server.log())
 
 
 # ---- the tests ----
@@ -441,7 +439,7 @@ def test_nothing_is_smuggled(scene, name, hide):
     assert SECRET.encode() not in strike.taken
     last, _ = strike.victims[-1]
     log = wait_until(lambda: f"{MARK}{last}" in scene.server.log() and scene.server.log(), "the line of the last one")
-    assert not re.search(rf"\bid=\"?{HIDDEN_ID}", log)
+    assert not saw_hidden(log)
 
 
 # ---- that it would be noticed ----

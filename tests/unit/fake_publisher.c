@@ -168,6 +168,11 @@ struct state *publisher_state(struct publisher *p)
 	return state_ref(p->state);
 }
 
+void publisher_root(struct publisher *p, struct root_options *ret)
+{
+	*ret = p->root;
+}
+
 void publisher_refuse_deletes(struct publisher *p, const char *reason)
 {
 	snprintf(p->no_deletes, sizeof(p->no_deletes), "%s", reason == NULL ? "" : reason);

@@ -21,7 +21,7 @@ struct fake_call {
 	enum record_repartition_step step;
 	struct layout to;
 	char who[LIMIT_SUBJECT + 1]; /* whose step it is; "": the server's */
-	publisher_done *done; /* NULL: answered */
+	publisher_done *done;        /* NULL: answered */
 	void *arg;
 };
 
@@ -29,6 +29,7 @@ struct publisher {
 	struct state *state;
 	struct gzips gzips;
 	uint64_t digests; /* so many have been given out */
+	struct root_options root;
 	struct error unwritable;
 	char no_deletes[LIMIT_ERROR_TEXT]; /* why deletes are refused; "": they are taken */
 	bool is_deleting;                  /* one that was decided before is being committed */

@@ -80,6 +80,37 @@ static void no_more_memory_is_taken_than_the_maximum_needs(void **state UNUSED)
 	assert_int_equal(b.cap, 101);
 }
 
+/* What of a secret is in memory when that is given back, at whatever length. */
+static const char *watched;
+static size_t n_watched, n_left;
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+	if (p != NULL && p == watched) {
+		for (size_t i = 0; i < n_watched; i++)
+			n_left += watched[i] != '\0';
+		watched = NULL;
+	}
+	__real_free(p);
+}
+
+static void a_wiped_secret_leaves_none_of_its_bytes(void **state UNUSED)
+{
+	struct buf b = BUF_INIT(100);
+
+	buf_puts(&b, "a secret that is cut off");
+	watched = b.data;
+	n_watched = b.len;
+	b.len = 8;
+	buf_wipe(&b);
+	assert_null(watched);
+	assert_int_equal(n_left, 0);
+	assert_null(b.data);
+	buf_wipe(&b);
+}
+
 static void numbers_are_added_in_decimal(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
@@ -121,6 +152,7 @@ int main(void)
 		cmocka_unit_test(a_printed_text_may_need_more_room_than_there_is),
 		cmocka_unit_test(a_printed_text_too_long_leaves_nothing_behind),
 		cmocka_unit_test(no_more_memory_is_taken_than_the_maximum_needs),
+		cmocka_unit_test(a_wiped_secret_leaves_none_of_its_bytes),
 		cmocka_unit_test(numbers_are_added_in_decimal),
 		cmocka_unit_test(json_places_commas_and_escapes),
 	};

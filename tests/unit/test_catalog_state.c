@@ -296,14 +296,62 @@ static void the_resources_of_a_namespace_are_counted(void **state UNUSED)
 			size_t n = 0;
 
 			for (size_t k = 0; k < KEYS; k++)
-				n += in[k] && strcmp(resources[k]->intent->namespace,
-						      namespaces[i]) == 0;
+				n += in[k] &&
+				     strcmp(resources[k]->intent->namespace, namespaces[i]) == 0;
 			assert_int_equal(state_count_namespace(s, namespaces[i]), n);
 		}
 		assert_int_equal(state_count_namespace(s, "none"), 0);
 		assert_int_equal(state_count_namespace(s, "0"), 0); /* before all of them, */
 		assert_int_equal(state_count_namespace(s, "z"), 0); /* and after them */
 	}
+}
+
+static void it_is_known_whether_there_is_anything_of_others(void **state UNUSED)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		CLEANUP(resource_unrefp) struct resource *a = make("a", "web", 1);
+		CLEANUP(resource_unrefp) struct resource *b = make("a-b", "web", 2);
+		struct catalog_change one = change_of(a, false), other = change_of(b, false);
+		struct state *s = new_state(&layouts[i]);
+
+		assert_false(state_has_others(s, "a"));
+		s = apply(s, &one, 1);
+		assert_false(state_has_others(s, "a"));
+		assert_true(state_has_others(s, "a-b"));
+		s = apply(s, &other, 1);
+		assert_true(state_has_others(s, "a"));
+		assert_true(state_has_others(s, "a-b"));
+		state_unref(s);
+	}
+}
+
+/* A root has two objects for a catalog, and with accounts two more for a namespace, and one. */
+static void with_accounts_fewer_namespaces_fit_a_split_layout(void **state UNUSED)
+{
+	const struct layout single = {LAYOUT_SINGLE, 1}, split = {LAYOUT_SPLIT, 1};
+	const struct root_options plain = {.accounts = false}, accounts = {.accounts = true};
+	struct state *s = new_state(&single);
+
+	for (int i = 0; i <= 1249; i++) {
+		struct resource *r;
+		struct catalog_change change;
+		char namespace[16];
+
+		snprintf(namespace, sizeof(namespace), "n%04d", i);
+		r = make(namespace, "web", 1);
+		change = change_of(r, false);
+		if (i == 1249)
+			assert_int_equal(state_fits(s, &split, &accounts, &err), 0);
+		s = apply(s, &change, 1);
+		resource_unref(r);
+	}
+	assert_int_equal(state_fits(s, &split, &plain, &err), 0);
+	assert_int_equal(state_fits(s, &single, &accounts, &err), 0);
+	assert_int_equal(state_fits(s, &split, &accounts, &err), -1);
+	assert_int_equal(err.code, ERROR_UNPROCESSABLE);
+	assert_non_null(strstr(err.text, "1250 catalogs of 1250 namespaces"));
+	assert_non_null(strstr(err.text, "5001 objects"));
+	state_unref(s);
 }
 
 static void a_change_shares_the_catalogs_that_it_does_not_touch(void **state UNUSED)
@@ -602,6 +650,8 @@ int main(void)
 		cmocka_unit_test(a_cursor_goes_on_in_the_state_that_it_was_made_of),
 		cmocka_unit_test(every_resource_is_found_and_in_one_catalog_only),
 		cmocka_unit_test(the_resources_of_a_namespace_are_counted),
+		cmocka_unit_test(it_is_known_whether_there_is_anything_of_others),
+		cmocka_unit_test(with_accounts_fewer_namespaces_fit_a_split_layout),
 		cmocka_unit_test(a_change_shares_the_catalogs_that_it_does_not_touch),
 		cmocka_unit_test(any_history_with_the_same_end_gives_the_same_layers),
 		cmocka_unit_test(the_digest_of_a_state_changes_with_any_catalog_and_the_root),

@@ -420,6 +420,27 @@ static void an_object_further_on_is_not_what_a_message_is_about(void **state UNU
 	assert_true(flux_message_object(long_name, namespace, name, &rest));
 }
 
+static void a_message_is_about_its_object_until_it_names_another(void **state UNUSED)
+{
+	static const struct {
+		const char *own, *rest;
+	} cases[] = {
+		{"", "kustomize build failed: PlatformResource/a/b"},
+		{"PlatformResource/a/b dry-run failed (Invalid): no", ""},
+		{"PlatformResource/a/b failed: PlatformResource/a/b: no; ", "PlatformResource/a/c"},
+		{"PlatformResource/a/b failed, ", "PlatformResource/b/b failed"},
+		{"PlatformResource/a/b failed, ", "PlatformResource/a/bc failed"},
+		{"PlatformResource/a/b failed, ", "PlatformResource/ failed"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char message[200];
+
+		snprintf(message, sizeof(message), "%s%s", cases[i].own, cases[i].rest);
+		assert_int_equal(flux_message_own(message), strlen(cases[i].own));
+	}
+}
+
 static void what_is_deleted_or_not_in_a_list_is_gone(void **state UNUSED)
 {
 	CLEANUP(flux_done) struct flux f = {0};
@@ -496,6 +517,7 @@ int main(void)
 		cmocka_unit_test(a_suspended_source_says_so_too),
 		cmocka_unit_test(a_message_is_about_the_object_that_it_begins_with),
 		cmocka_unit_test(an_object_further_on_is_not_what_a_message_is_about),
+		cmocka_unit_test(a_message_is_about_its_object_until_it_names_another),
 		cmocka_unit_test(what_is_deleted_or_not_in_a_list_is_gone),
 		cmocka_unit_test(many_catalogs_are_found_and_stay_where_they_are),
 	};

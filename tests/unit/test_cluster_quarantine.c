@@ -190,6 +190,19 @@ static void a_refused_version_is_held_with_the_one_that_the_cluster_has(void **s
 	assert_int_equal(w.p->n_calls, 1);
 }
 
+static void what_a_message_says_of_another_object_is_not_kept_with_the_hold(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+
+	world_init(&w);
+	fake_publisher_put(w.p, "default", "web", 20);
+	object(&w, "web", 10);
+	start(&w);
+	fail_with(&w, FORBIDDEN "PlatformResource/team-a/secret dry-run failed");
+	assert_string_equal(fake_publisher_last(w.p)->message, FORBIDDEN);
+	fake_publisher_answer(w.p, fake_publisher_last(w.p));
+}
+
 /* ---- what nothing is known of is asked for ---- */
 
 #define PATH "/apis/gitops-squared.io/v1alpha1/namespaces/default/platformresources/web"
@@ -438,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_refusals_of_the_object_count),
 		cmocka_unit_test(a_refused_version_is_held_with_the_one_that_the_cluster_has),
+		cmocka_unit_test(what_a_message_says_of_another_object_is_not_kept_with_the_hold),
 		cmocka_unit_test(one_that_is_not_in_the_cluster_is_held_with_none),
 		cmocka_unit_test(one_that_is_there_in_an_earlier_version_is_held_with_that),
 		cmocka_unit_test(one_of_which_nobody_knows_what_would_stay_is_not_held),

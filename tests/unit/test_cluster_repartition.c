@@ -447,6 +447,23 @@ static void a_commit_that_fails_says_why_and_is_repeated_if_flux_still_shows_it(
 	expect_commit(&w, RECORD_SWITCH, &split1);
 }
 
+static void what_does_not_fit_the_root_is_refused_at_once(void **state UNUSED)
+{
+	CLEANUP(world_done) struct world w;
+	char namespace[16];
+
+	world_init(&w, &single);
+	for (int i = 0; i < 1248; i++) {
+		snprintf(namespace, sizeof(namespace), "n%04d", i);
+		fake_publisher_put(w.p, namespace, "web", 3);
+	}
+	w.p->root.accounts = true;
+	assert_int_equal(repartition_begin(w.r, w.p, &split1, NULL, &err), -1);
+	assert_int_equal(err.code, ERROR_UNPROCESSABLE);
+	w.p->root.accounts = false;
+	assert_int_equal(repartition_begin(w.r, w.p, &split1, NULL, &err), 0);
+}
+
 static void a_first_commit_that_can_never_be_ends_it(void **state UNUSED)
 {
 	CLEANUP(world_done) struct world w;
@@ -863,6 +880,7 @@ int main(void)
 		cmocka_unit_test(
 			a_commit_that_fails_says_why_and_is_repeated_if_flux_still_shows_it),
 		cmocka_unit_test(a_first_commit_that_can_never_be_ends_it),
+		cmocka_unit_test(what_does_not_fit_the_root_is_refused_at_once),
 		cmocka_unit_test(another_request_meanwhile_is_a_conflict_and_the_same_is_none),
 		cmocka_unit_test(nothing_is_done_before_flux_was_listed_or_while_nobody_may_write),
 		cmocka_unit_test(a_patch_that_is_refused_says_so_and_is_repeated),

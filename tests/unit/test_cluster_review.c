@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cluster/review.h"
 #include "kube_stub.h"
 
@@ -194,8 +195,7 @@ static void a_token_that_kubernetes_does_not_take_proves_nothing(void **state UN
 		const char *answer, *text;
 	} cases[] = {
 		{REVIEWED("\"error\":\"[invalid bearer token, token has expired]\""),
-			"Kubernetes does not take the token: [invalid bearer token, token has "
-			"expired]"},
+			"Kubernetes does not take the token"},
 		{REVIEWED("\"authenticated\":false,\"user\":{\"username\":\"alice\"}"),
 			"Kubernetes does not take the token"},
 		{REVIEWED("\"authenticated\":\"true\",\"user\":{\"username\":\"alice\"}"),
@@ -347,8 +347,9 @@ static void kubernetes_is_asked_with_its_own_names(void **state UNUSED)
 	end(&s);
 }
 
-/* An issuer must not be able to make somebody a "system:masters". */
-static void a_subject_of_others_is_asked_for_with_its_prefix(void **state UNUSED)
+/* An issuer must not be able to make somebody a "system:masters", nor the "oidc:alice" that the API
+ * server knows from an issuer of its own. */
+static void a_subject_of_others_is_asked_for_as_one_of_ours(void **state UNUSED)
 {
 	struct server s;
 	struct answer a;
@@ -356,8 +357,8 @@ static void a_subject_of_others_is_asked_for_with_its_prefix(void **state UNUSED
 	begin_answering(&s, 201, ALLOWED("\"allowed\":true"));
 	authorize(&s, AUTH_OIDC, ACTION_GET, "team-a", &a);
 	stub_assert_request(s.kube.stub, 0,
-		"\"user\":\"oidc:alice\",\"groups\":[\"oidc:team-a\","
-		"\"oidc:system:authenticated\"]");
+		"\"user\":\"gsq:oidc:alice\",\"groups\":[\"gsq:oidc:team-a\","
+		"\"gsq:oidc:system:authenticated\"]");
 	end(&s);
 }
 
@@ -405,28 +406,89 @@ static void what_is_not_allowed_is_denied_with_the_reason(void **state UNUSED)
 
 /* ---- who cannot be asked ---- */
 
-/* Never ERROR_UNAUTHORIZED or ERROR_DENIED: that would be said of who asks us. */
-static void a_refusal_of_ourselves_says_which_right_is_missing(void **state UNUSED)
+#define CANNOT_BE_ASKED "the Kubernetes API cannot be asked now; the server's log says why"
+
+/* What the log says while it is open is in *ret. */
+struct log_capture {
+	int stderr_fd;
+	FILE *file;
+};
+
+static void capture_begin(struct log_capture *c)
 {
+	c->file = tmpfile();
+	assert_non_null(c->file);
+	c->stderr_fd = dup(STDERR_FILENO);
+	dup2(fileno(c->file), STDERR_FILENO);
+}
+
+static void capture_end(struct log_capture *c, struct buf *ret)
+{
+	struct error err;
+
+	dup2(c->stderr_fd, STDERR_FILENO);
+	close(c->stderr_fd);
+	rewind(c->file);
+	assert_int_equal(file_read_fd(fileno(c->file), "log", ret, &err), 0);
+	buf_puts(ret, "");
+	fclose(c->file);
+}
+
+static unsigned count_lines(const struct buf *log, const char *with)
+{
+	unsigned n = 0;
+
+	for (const char *at = log->data; (at = strstr(at, with)) != NULL; at++)
+		n++;
+	return n;
+}
+
+/* Never ERROR_UNAUTHORIZED or ERROR_DENIED: that would be said of who asks us. */
+static void a_refusal_of_ourselves_is_for_the_log_once(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf log = BUF_INIT(MIB);
+	struct log_capture capture;
 	struct server s;
 	struct answer a;
 
 	begin_answering(&s, 403, STATUS("403", "tokenreviews is forbidden"));
-	identify(&s, TOKEN, &a);
-	assert_error(&a, ERROR_UNAVAILABLE,
-		"the Kubernetes API does not let gsq create tokenreviews.authentication.k8s.io: "
-		"bind the ClusterRole system:auth-delegator to the account of gsq");
+	capture_begin(&capture);
+	for (int i = 0; i < 2; i++) {
+		identify(&s, TOKEN, &a);
+		assert_error(&a, ERROR_UNAVAILABLE, CANNOT_BE_ASKED);
+	}
 	authorize(&s, AUTH_KUBERNETES, ACTION_GET, "team-a", &a);
-	assert_error(&a, ERROR_UNAVAILABLE,
-		"the Kubernetes API does not let gsq create "
-		"subjectaccessreviews.authorization.k8s.io: bind the ClusterRole "
-		"system:auth-delegator to the account of gsq");
+	assert_error(&a, ERROR_UNAVAILABLE, CANNOT_BE_ASKED);
 	answered = STATUS("401", "Unauthorized");
 	answered_status = 401;
 	identify(&s, TOKEN, &a);
-	assert_error(&a, ERROR_UNAVAILABLE,
-		"the Kubernetes API does not take our token or client certificate: Unauthorized");
+	assert_error(&a, ERROR_UNAVAILABLE, CANNOT_BE_ASKED);
+	capture_end(&capture, &log);
 	end(&s);
+	assert_int_equal(count_lines(&log,
+				 "does not let gsq create tokenreviews.authentication.k8s.io: bind "
+				 "the ClusterRole system:auth-delegator to the account of gsq"),
+		1);
+	assert_int_equal(count_lines(&log, "subjectaccessreviews.authorization.k8s.io"), 1);
+	assert_int_equal(count_lines(&log, "client certificate: Unauthorized"), 1);
+}
+
+static void why_a_token_is_not_taken_is_for_the_log_once(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf log = BUF_INIT(MIB);
+	struct log_capture capture;
+	struct server s;
+	struct answer a;
+
+	begin_answering(&s, 201, REVIEWED("\"error\":\"webhook.internal does not answer\""));
+	capture_begin(&capture);
+	for (int i = 0; i < 2; i++)
+		identify(&s, TOKEN, &a);
+	capture_end(&capture, &log);
+	end(&s);
+	assert_error(&a, ERROR_UNAUTHORIZED, "Kubernetes does not take the token");
+	assert_int_equal(count_lines(&log, "webhook.internal does not answer"), 1);
+	assert_int_equal(count_lines(&log, TOKEN), 0);
 }
 
 static void an_answer_that_is_none_is_no_answer(void **state UNUSED)
@@ -580,10 +642,11 @@ int main(void)
 		cmocka_unit_test(what_has_a_meaning_in_json_is_escaped),
 		cmocka_unit_test(a_token_must_be_of_one_of_the_audiences),
 		cmocka_unit_test(kubernetes_is_asked_with_its_own_names),
-		cmocka_unit_test(a_subject_of_others_is_asked_for_with_its_prefix),
+		cmocka_unit_test(a_subject_of_others_is_asked_for_as_one_of_ours),
 		cmocka_unit_test(in_all_namespaces_is_asked_with_none),
 		cmocka_unit_test(what_is_not_allowed_is_denied_with_the_reason),
-		cmocka_unit_test(a_refusal_of_ourselves_says_which_right_is_missing),
+		cmocka_unit_test(a_refusal_of_ourselves_is_for_the_log_once),
+		cmocka_unit_test(why_a_token_is_not_taken_is_for_the_log_once),
 		cmocka_unit_test(an_answer_that_is_none_is_no_answer),
 		cmocka_unit_test(of_too_many_the_last_is_refused_and_a_stop_answers_all),
 		cmocka_unit_test(after_the_stop_the_answer_is_there_at_once),

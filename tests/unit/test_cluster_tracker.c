@@ -603,6 +603,105 @@ static void a_single_catalog_is_known_by_its_repository(void **state UNUSED)
 	end_world(&w);
 }
 
+/* ---- a catalog that namespaces share ---- */
+
+/* web of default, and web of team-a, which the reader of the first may know nothing of. */
+static struct world world_of_two(void)
+{
+	struct world w = world_of(LAYOUT_SINGLE, true);
+
+	tracker_reset(w.t, w.state, w.version);
+	tracker_relist(w.t);
+	tracker_synced(w.t);
+	put(&w, "team-a", "web");
+	put(&w, "default", "db");
+	put(&w, "default", "web");
+	return w;
+}
+
+static void what_flux_says_of_another_namespace_is_not_told(void **state UNUSED)
+{
+	static const char *const messages[] = {
+		"PlatformResource/team-a/secret dry-run failed (Invalid): no",
+		"PlatformResource/team-a/web dry-run failed: PlatformResource/default/web",
+	};
+	struct world w = world_of_two();
+
+	for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
+		flux_says_of_all(&w, w.version, false, messages[i]);
+		assert_phase(&w, "web", "pending", "Blocked");
+		assert_string_equal(status_of(&w, "web").message,
+			"Flux applies nothing of this catalog until it accepts a resource of "
+			"another namespace.");
+	}
+	end_world(&w);
+}
+
+static void of_what_flux_says_only_the_part_about_the_own_namespace_is_told(void **state UNUSED)
+{
+	struct world w = world_of_two();
+
+	flux_says_of_all(&w, w.version, false,
+		"PlatformResource/default/web dry-run failed: PlatformResource/default/web: no; "
+		"PlatformResource/team-a/secret dry-run failed");
+	assert_phase(&w, "web", "failed", "ReconciliationFailed");
+	assert_string_equal(status_of(&w, "web").message,
+		"PlatformResource/default/web dry-run failed: PlatformResource/default/web: no; ");
+	assert_phase(&w, "db", "pending", "Blocked");
+	assert_string_equal(status_of(&w, "db").message,
+		"Flux applies nothing of this catalog until it accepts "
+		"PlatformResource/default/web: PlatformResource/default/web dry-run failed: "
+		"PlatformResource/default/web: no; ");
+	end_world(&w);
+}
+
+static void what_flux_says_of_no_resource_may_name_others_and_is_not_told(void **state UNUSED)
+{
+	struct world w = world_of_two();
+
+	flux_says_of_all(&w, w.version, false, "kustomize build failed: team-a/secret");
+	assert_phase(&w, "web", "failed", "ReconciliationFailed");
+	assert_string_equal(status_of(&w, "web").message,
+		"Flux applies nothing of this catalog: the Kustomization gitops-squared-resources "
+		"says why.");
+	/* A registry knows nothing of resources. */
+	flux_says_of_all(&w, w.version, true, "connection refused");
+	assert_string_equal(status_of(&w, "web").message, "connection refused");
+	end_world(&w);
+}
+
+static void an_event_tells_no_more_than_a_status(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_FEED_BYTES);
+	struct world w = world_of_two();
+
+	flux_says_of_all(&w, w.version, false, "kustomize build failed: team-a/secret");
+	assert_int_not_equal(feed_read(w.feed, &w.at, LIMIT_FEED_BYTES, &text), FEED_GONE);
+	buf_puts(&text, "");
+	assert_non_null(strstr(text.data, "says why"));
+	assert_null(strstr(text.data, "secret"));
+	end_world(&w);
+}
+
+static void what_the_root_says_is_of_all_namespaces(void **state UNUSED)
+{
+	struct tracker_flux flux = {.is_failing = true,
+		.is_of_root = true,
+		.reason = "ReconciliationFailed",
+		.message = "RoleBinding/team-a/gitops-squared dry-run failed"};
+	struct world w = new_world();
+
+	put(&w, "default", "web");
+	flux.attempted = digest_at(w.version);
+	tracker_flux(w.t, DEFAULT_CATALOG, &flux);
+	assert_string_equal(status_of(&w, "web").message, flux.message);
+	put(&w, "team-a", "web");
+	assert_string_equal(status_of(&w, "web").message,
+		"Flux applies nothing of this catalog: the Kustomization gitops-squared-resources "
+		"says why.");
+	end_world(&w);
+}
+
 /* ---- another layout ---- */
 
 static void another_layout_asks_the_catalogs_of_its_own(void **state UNUSED)
@@ -774,6 +873,11 @@ int main(void)
 		cmocka_unit_test(a_deletion_says_what_flux_waits_for),
 		cmocka_unit_test(a_long_message_is_cut_between_characters),
 		cmocka_unit_test(a_single_catalog_is_known_by_its_repository),
+		cmocka_unit_test(what_flux_says_of_another_namespace_is_not_told),
+		cmocka_unit_test(of_what_flux_says_only_the_part_about_the_own_namespace_is_told),
+		cmocka_unit_test(what_flux_says_of_no_resource_may_name_others_and_is_not_told),
+		cmocka_unit_test(an_event_tells_no_more_than_a_status),
+		cmocka_unit_test(what_the_root_says_is_of_all_namespaces),
 		cmocka_unit_test(another_layout_asks_the_catalogs_of_its_own),
 		cmocka_unit_test(resources_are_counted_by_phase),
 		cmocka_unit_test(the_way_from_commit_to_cluster_is_measured_once),

@@ -94,6 +94,23 @@ static void an_address_is_a_host_and_a_port(void **state UNUSED)
 			fail_msg("accepted: %s", bad[i]);
 }
 
+static void loopback_is_an_address_and_not_how_a_name_begins(void **state UNUSED)
+{
+	static const char *const good[] = {
+		"localhost", "LocalHost", "127.0.0.1", "127.255.255.254", "::1"};
+	static const char *const bad[] = {"", "127.", "127.evil.example", "127.0.0.1.evil.example",
+		"localhost.evil.example", "128.0.0.1", "0.0.0.0", "::", "::2", "127.0.0.1 ",
+		"0123456789012345678901234567890123456789012345678901234567890123456789"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		if (!http_host_is_loopback(slice_of(good[i])))
+			fail_msg("not loopback: %s", good[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (http_host_is_loopback(slice_of(bad[i])))
+			fail_msg("loopback: %s", bad[i]);
+	assert_false(http_host_is_loopback(SLICE("127.0.0.1\0evil")));
+}
+
 static void escapes_are_decoded_and_a_plus_stays(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
@@ -323,6 +340,7 @@ int main(void)
 		cmocka_unit_test(a_url_is_taken_apart),
 		cmocka_unit_test(urls_that_are_not_plain_are_refused),
 		cmocka_unit_test(an_address_is_a_host_and_a_port),
+		cmocka_unit_test(loopback_is_an_address_and_not_how_a_name_begins),
 		cmocka_unit_test(escapes_are_decoded_and_a_plus_stays),
 		cmocka_unit_test(malformed_escapes_are_refused_and_leave_nothing),
 		cmocka_unit_test(what_is_encoded_decodes_to_itself),

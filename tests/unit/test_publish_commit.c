@@ -6,6 +6,7 @@
 #include "fake_registry.h"
 #include "intent/draft.h"
 #include "publish/commit.h"
+#include "publish/layout_step.h"
 
 #include <stdio.h>
 
@@ -163,6 +164,29 @@ static void with_accounts_fewer_catalogs_fill_the_root(void **state UNUSED)
 	assert_int_equal(x.outcomes[2].err.code, ERROR_NONE);
 	assert_int_equal(catalogs(&x), 1249);
 	destroy(&x);
+}
+
+/* The catalogs of the layout before stay in the root until the last step. */
+static void a_repartition_that_the_root_cannot_hold_does_not_begin(void **state UNUSED)
+{
+	const struct layout_step freeze = {RECORD_FREEZE, {LAYOUT_SPLIT, 200}};
+
+	for (size_t n = 1249; n <= 1250; n++) {
+		struct fixture x;
+		bool fits = n == 1249;
+
+		make(&x, n);
+		err = (struct error)ERROR_INIT;
+		assert_true(layout_step_decide(&freeze, &x.writer.head, &x.writer.head.root, &err));
+		x.writer.head.root.accounts = true;
+		assert_int_equal(fits,
+			layout_step_decide(&freeze, &x.writer.head, &x.writer.head.root, &err));
+		if (!fits) {
+			assert_int_equal(err.code, ERROR_UNPROCESSABLE);
+			assert_non_null(strstr(err.text, "take fewer catalogs for a namespace"));
+		}
+		destroy(&x);
+	}
 }
 
 /* Whether the commit of one resource makes the root anew. */
@@ -352,6 +376,7 @@ int main(void)
 		cmocka_unit_test(the_last_catalog_is_taken_and_one_more_is_refused),
 		cmocka_unit_test(with_all_catalogs_there_writes_to_them_go_on),
 		cmocka_unit_test(with_accounts_fewer_catalogs_fill_the_root),
+		cmocka_unit_test(a_repartition_that_the_root_cannot_hold_does_not_begin),
 		cmocka_unit_test(the_address_that_the_record_has_is_kept),
 		cmocka_unit_test(another_address_that_is_asked_for_comes_with_the_next_commit),
 		cmocka_unit_test(a_record_that_does_not_say_gets_an_address_with_the_next_commit),

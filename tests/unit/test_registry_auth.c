@@ -23,14 +23,15 @@ struct question {
 	void *arg;
 };
 
-/* Everybody is who their token says, but for "bad" and "down"; and may do all in team-a. */
+/* Everybody is who their token says, but for "bad" and "down"; and may do all in team-a. What is
+ * asked about team-b waits while that is held. */
 struct somebody {
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t changed;
-	bool holds, ends;
-	size_t n, n_asked;
-	struct question questions[QUESTIONS];
+	bool holds, holds_team_b, ends;
+	size_t n, n_held, n_asked;
+	struct question questions[QUESTIONS], held[QUESTIONS];
 };
 
 static void add_question(struct somebody *s, const struct question *q)
@@ -41,6 +42,21 @@ static void add_question(struct somebody *s, const struct question *q)
 	s->n_asked++;
 	AZ(pthread_cond_broadcast(&s->changed));
 	AZ(pthread_mutex_unlock(&s->lock));
+}
+
+static bool hold_team_b(struct somebody *s, const struct question *q)
+{
+	bool holds;
+
+	AZ(pthread_mutex_lock(&s->lock));
+	holds = s->holds_team_b;
+	if (holds) {
+		ASSERT(s->n_held < QUESTIONS);
+		s->held[s->n_held++] = *q;
+		AZ(pthread_cond_broadcast(&s->changed));
+	}
+	AZ(pthread_mutex_unlock(&s->lock));
+	return holds;
 }
 
 static void identify(void *arg, struct slice token, reviewer_identified *done, void *done_arg)
@@ -58,7 +74,8 @@ static void authorize(void *arg, const struct subject *subject UNUSED,
 	struct question q = {.authorized = done, .arg = done_arg};
 
 	q.allowed = strcmp(namespace, "team-a") == 0;
-	add_question(arg, &q);
+	if (strcmp(namespace, "team-b") != 0 || !hold_team_b(arg, &q))
+		add_question(arg, &q);
 }
 
 static void answer_identity(const struct question *q)
@@ -92,7 +109,7 @@ static void *somebody_run(void *arg)
 	struct somebody *s = arg;
 
 	AZ(pthread_mutex_lock(&s->lock));
-	while (!s->ends) {
+	while (!s->ends || s->n > 0) {
 		struct question q;
 
 		if (s->holds || s->n == 0) {
@@ -114,6 +131,24 @@ static void set(struct somebody *s, bool holds, bool ends)
 	s->holds = holds;
 	s->ends = ends;
 	AZ(pthread_cond_broadcast(&s->changed));
+	AZ(pthread_mutex_unlock(&s->lock));
+}
+
+static void set_team_b(struct somebody *s, bool holds)
+{
+	AZ(pthread_mutex_lock(&s->lock));
+	s->holds_team_b = holds;
+	while (!holds && s->n_held > 0)
+		s->questions[s->n++] = s->held[--s->n_held];
+	AZ(pthread_cond_broadcast(&s->changed));
+	AZ(pthread_mutex_unlock(&s->lock));
+}
+
+static void wait_for_held(struct somebody *s, size_t n)
+{
+	AZ(pthread_mutex_lock(&s->lock));
+	while (s->n_held < n)
+		AZ(pthread_cond_wait(&s->changed, &s->lock));
 	AZ(pthread_mutex_unlock(&s->lock));
 }
 
@@ -178,8 +213,10 @@ static int setup(void **state)
 	struct reviewer reviewer = {
 		.identify = identify, .authorize = authorize, .arg = &f->somebody};
 	char tokens[128];
-	struct auth_options options = {
-		.token_file = tokens, .reviewer = &reviewer, .reviewer_authorizes = true};
+	struct auth_options options = {.token_file = tokens,
+		.reviewer = &reviewer,
+		.reviewer_identifies = true,
+		.reviewer_authorizes = true};
 	struct error err = ERROR_INIT;
 
 	digest_setup();
@@ -202,11 +239,11 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	http_server_free(f->server);
-	set(&f->somebody, false, false);
-	embedded_free(f->embedded);
-	http_loops_free(f->loops);
+	set_team_b(&f->somebody, false);
 	set(&f->somebody, false, true);
 	AZ(pthread_join(f->somebody.thread, NULL));
+	embedded_free(f->embedded);
+	http_loops_free(f->loops);
 	auth_free(f->auth);
 	AZ(pthread_cond_destroy(&f->somebody.changed));
 	AZ(pthread_mutex_destroy(&f->somebody.lock));
@@ -227,10 +264,12 @@ static int send_request(
 		str_printf("%s %s HTTP/1.1\r\nHost: registry.test\r\nConnection: close\r\n"
 			   "Authorization: %s\r\nContent-Length: 0\r\n\r\n",
 			method, target, authorization);
+	const struct timeval patience = {.tv_sec = 60};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	assert_non_null(request);
+	AZ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)));
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
 	return fd;
@@ -348,6 +387,87 @@ static void the_catalog_has_what_somebody_else_lets_be_pulled(void **state)
 	assert_non_null(strstr(got.data, "{\"repositories\":[\"team-a/app\"]}"));
 }
 
+/* There are four workers. */
+static void whoever_waits_for_a_catalog_is_in_nobodys_way(void **state)
+{
+	CLEANUP(buf_done) struct buf got = BUF_INIT(ANSWER_MAX);
+	struct fixture *f = *state;
+	int fds[8];
+
+	set_team_b(&f->somebody, true);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		AUTO_FREE char *credential = str_printf("Bearer walker%zu", i);
+
+		assert_non_null(credential);
+		fds[i] = send_request(f, "GET", "/v2/_catalog", credential);
+	}
+	wait_for_held(&f->somebody, 4);
+	assert_int_equal(ask(f, "GET", "/v2/team-a/app/manifests/v1", "Bearer alice"), 200);
+	set_team_b(&f->somebody, false);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		buf_reset(&got);
+		assert_int_equal(receive(fds[i], &got), 200);
+		assert_non_null(strstr(got.data, "{\"repositories\":[\"team-a/app\"]}"));
+	}
+}
+
+/* The path in the Link header; NULL: there is none. The caller's. */
+static char *next_page(const struct buf *got)
+{
+	const char *at = strstr(got->data, "Link: <");
+
+	if (at == NULL)
+		return NULL;
+	at += strlen("Link: <");
+	return slice_dup((struct slice){at, strcspn(at, ">")});
+}
+
+static void a_page_of_the_catalog_asks_a_few_questions(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE char *path = strdup("/v2/_catalog?n=5");
+	size_t n_pages = 0, n_found = 0, before;
+
+	for (size_t i = 0; i < 3 * LIMIT_CATALOG_QUESTIONS; i++) {
+		AUTO_FREE char *name = str_printf("hidden-%02zu/%s", i, i % 2 == 0 ? "app" : "x/y");
+
+		assert_non_null(name);
+		push(f, name);
+	}
+	assert_int_equal(ask(f, "GET", "/v2/", "Bearer alice"), 200);
+	for (; path != NULL; n_pages++) {
+		CLEANUP(buf_done) struct buf got = BUF_INIT(ANSWER_MAX);
+
+		before = asked(&f->somebody);
+		assert_int_equal(receive(send_request(f, "GET", path, "Bearer alice"), &got), 200);
+		assert_in_range(asked(&f->somebody) - before, 0, LIMIT_CATALOG_QUESTIONS + 1);
+		assert_null(strstr(got.data, "hidden"));
+		n_found += strstr(got.data, "\"team-a/app\"") != NULL;
+		free(path);
+		path = next_page(&got);
+	}
+	assert_int_equal(n_found, 1);
+	assert_int_equal(n_pages, 4);
+}
+
+static void a_page_that_nobody_linked_to_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, "GET", "/v2/_catalog?last=~x", "Bearer alice"), 400);
+}
+
+static void one_subject_leaves_uploads_for_others(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < LIMIT_UPLOADS_OF_ONE; i++)
+		assert_int_equal(
+			ask(f, "POST", "/v2/team-a/app/blobs/uploads/", "Bearer alice"), 202);
+	assert_int_equal(ask(f, "POST", "/v2/team-a/app/blobs/uploads/", "Bearer alice"), 429);
+	assert_int_equal(ask(f, "POST", "/v2/team-a/app/blobs/uploads/", "Bearer bob"), 202);
+}
+
 static void a_mount_asks_about_the_other_repository(void **state)
 {
 	struct fixture *f = *state;
@@ -426,6 +546,14 @@ int main(void)
 			a_registry_token_is_made_of_as_many_answers_as_it_takes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			the_catalog_has_what_somebody_else_lets_be_pulled, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			whoever_waits_for_a_catalog_is_in_nobodys_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_page_of_the_catalog_asks_a_few_questions, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_page_that_nobody_linked_to_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			one_subject_leaves_uploads_for_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_mount_asks_about_the_other_repository, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -207,7 +207,8 @@ static void abandon_upload(struct fixture *f, char ret_id[UPLOAD_ID_SIZE])
 	struct error err = ERROR_INIT;
 	struct upload *up;
 
-	assert_ok(uploads_start(f->embedded->uploads, SLICE("team/app"), DIGEST_SHA256, &up, &err));
+	assert_ok(uploads_start(
+		f->embedded->uploads, SLICE("team/app"), SLICE("owner"), DIGEST_SHA256, &up, &err));
 	memcpy(ret_id, upload_id(up), UPLOAD_ID_SIZE);
 	assert_ok(upload_release(up, &err));
 }

@@ -40,12 +40,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int try_start(struct fixture *f, struct slice owner, struct upload **ret, struct error *err)
+{
+	return uploads_start(f->uploads, REPOSITORY, owner, DIGEST_SHA256, ret, err);
+}
+
+/* Each is another's. */
 static struct upload *start(struct fixture *f)
 {
+	static uint64_t n;
+	char owner[U64_DIGITS];
 	struct error err = ERROR_INIT;
 	struct upload *up = NULL;
 
-	assert_ok(uploads_start(f->uploads, REPOSITORY, DIGEST_SHA256, &up, &err));
+	assert_ok(try_start(f, u64_digits(n++, owner), &up, &err));
 	return up;
 }
 
@@ -214,8 +222,27 @@ static void the_number_of_open_uploads_is_bounded(void **state)
 
 	for (int i = 0; i < LIMIT_UPLOADS; i++)
 		release(start(f));
-	assert_refused(
-		uploads_start(f->uploads, REPOSITORY, DIGEST_SHA256, &up, &err), ERROR_TOO_MANY);
+	assert_refused(try_start(f, SLICE("another"), &up, &err), ERROR_TOO_MANY);
+}
+
+static void nobody_has_more_than_a_share_of_the_open_uploads(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct upload *up = NULL, *other = NULL;
+
+	for (int i = 0; i < LIMIT_UPLOADS_OF_ONE; i++) {
+		assert_ok(try_start(f, SLICE("greedy"), &up, &err));
+		release(up);
+	}
+	assert_refused(try_start(f, SLICE("greedy"), &other, &err), ERROR_TOO_MANY);
+	err.code = ERROR_NONE;
+	assert_ok(try_start(f, SLICE("modest"), &other, &err));
+	upload_drop(other);
+	assert_ok(uploads_claim(f->uploads, REPOSITORY, slice_of(upload_id(up)), &other, &err));
+	upload_drop(other);
+	assert_ok(try_start(f, SLICE("greedy"), &up, &err));
+	upload_drop(up);
 }
 
 static void a_sweep_drops_what_is_idle_with_its_file_and_nothing_else(void **state)
@@ -418,6 +445,7 @@ int main(void)
 		TEST(a_session_belongs_to_one_repository_and_one_request),
 		TEST(what_is_no_id_is_unknown),
 		TEST(the_number_of_open_uploads_is_bounded),
+		TEST(nobody_has_more_than_a_share_of_the_open_uploads),
 		TEST(a_sweep_drops_what_is_idle_with_its_file_and_nothing_else),
 		TEST(a_sweep_makes_room_for_new_uploads),
 		TEST(idle_uploads_leave_memory_and_close_their_files),

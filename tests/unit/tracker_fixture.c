@@ -179,7 +179,8 @@ void see(struct world *w, const char *name, uint64_t version)
 	see_with(w, "default", name, version, false, "");
 }
 
-void flux_says(struct world *w, uint64_t attempted, bool is_fetch, const char *message)
+static void say(struct world *w, const char *repository, uint64_t attempted, bool is_fetch,
+	const char *message)
 {
 	struct tracker_flux flux = {
 		.is_failing = message != NULL,
@@ -191,7 +192,17 @@ void flux_says(struct world *w, uint64_t attempted, bool is_fetch, const char *m
 		.applied = digest_at(FIRST_VERSION),
 	};
 
-	tracker_flux(w->t, DEFAULT_CATALOG, &flux);
+	tracker_flux(w->t, repository, &flux);
+}
+
+void flux_says(struct world *w, uint64_t attempted, bool is_fetch, const char *message)
+{
+	say(w, DEFAULT_CATALOG, attempted, is_fetch, message);
+}
+
+void flux_says_of_all(struct world *w, uint64_t attempted, bool is_fetch, const char *message)
+{
+	say(w, CATALOG_REPOSITORY, attempted, is_fetch, message);
 }
 
 void flux_applied(struct world *w, uint64_t version, bool failing)

@@ -55,6 +55,8 @@ void see_with(struct world *w, const char *namespace, const char *name, uint64_t
 void see(struct world *w, const char *name, uint64_t version);
 /* message: NULL, or why it fails. What it has applied last is not known. */
 void flux_says(struct world *w, uint64_t attempted, bool is_fetch, const char *message);
+/* The same of the catalog of a single layout. */
+void flux_says_of_all(struct world *w, uint64_t attempted, bool is_fetch, const char *message);
 /* It has applied the catalog of that commit; failing: and fails with a later one. */
 void flux_applied(struct world *w, uint64_t version, bool failing);
 

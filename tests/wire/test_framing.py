@@ -46,6 +46,7 @@ REFUSED = {
     "CONNECT": b"CONNECT wire:443 HTTP/1.1\r\n" + HOST + b"\r\n",
     "no Host": GET + b"\r\n",
     "two Hosts": GET + HOST + HOST + b"\r\n",
+    "two Authorizations": GET + HOST + b"Authorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n",
     "two empty lines before the request": b"\r\n\r\n" + GET + HOST + b"\r\n",
     "a chunk size that is no number": CHUNKED + b"x\r\nhello\r\n0\r\n\r\n",
     "an empty chunk size": CHUNKED + b"\r\nhello\r\n0\r\n\r\n",

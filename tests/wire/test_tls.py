@@ -111,6 +111,18 @@ def test_keys_may_be_renewed_between_requests(server):
     assert code == 0
 
 
+def test_a_client_that_only_renews_keys_is_cut_off(server):
+    """As long as such records come, nothing else would be done on the loop: 64 in a row are enough. Three of them are
+    the handshake's."""
+    request = b"GET /peer HTTP/1.1\r\nHost: wire\r\nConnection: close\r\n\r\n"
+
+    def renewed(times):
+        return [(b"Verify return code", b"k\n")] + [(b"KEYUPDATE", b"k\n")] * (times - 1)
+
+    s_client(server, "-tls1_3", lines=renewed(61) + [(b"KEYUPDATE", request), (b"127.0.0.1 tls", b"")])
+    s_client(server, "-tls1_3", lines=renewed(62) + [(b"closed", b"")])
+
+
 def test_a_handshake_may_come_byte_by_byte(server):
     """By way of a relay that passes on single bytes."""
     relay = socket.create_server(("127.0.0.1", 0))
