@@ -9,9 +9,7 @@
 #include "base/log.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 
 METRIC_COUNTER(auth_metric_failed, 16, "gsq_auth_failed_total",
@@ -428,7 +426,7 @@ static void identify_nobody(struct auth_question *q)
 
 static void identify(struct auth_question *q)
 {
-	CLEANUP(credential_done) struct buf credential = BUF_INIT(LIMIT_CREDENTIAL);
+	CLEANUP(buf_wipe) struct buf credential = BUF_INIT(LIMIT_CREDENTIAL);
 	struct error err = ERROR_INIT;
 
 	q->subject = NULL;
@@ -463,28 +461,6 @@ bool auth_authorize(struct auth *a, struct auth_question *q)
 	begin(a, q, true);
 	authorize(q);
 	return leave(q);
-}
-
-static void wake(struct auth_question *q UNUSED, void *arg)
-{
-	AZ(sem_post(arg));
-}
-
-int auth_authorize_wait(struct auth *a, struct subject *subject, enum auth_action action,
-	const char *namespace, struct error *err)
-{
-	struct auth_question q = {.action = action, .namespace = namespace, .subject = subject};
-	sem_t answered;
-
-	AZ(sem_init(&answered, 0, 0));
-	q.done = wake;
-	q.arg = &answered;
-	if (!auth_authorize(a, &q))
-		while (sem_wait(&answered) != 0)
-			ASSERT(errno == EINTR);
-	AZ(sem_destroy(&answered));
-	*err = q.err;
-	return err->code == ERROR_NONE ? 0 : -1;
 }
 
 bool auth_still(struct auth *a, const struct subject *subject, enum auth_action action,

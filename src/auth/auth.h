@@ -93,9 +93,6 @@ bool auth_ask(struct auth *a, struct auth_question *q) MUST_CHECK;
 bool auth_identify(struct auth *a, struct auth_question *q) MUST_CHECK;
 /* Whether q->subject, which is given here and stays the caller's, may. */
 bool auth_authorize(struct auth *a, struct auth_question *q) MUST_CHECK;
-/* As auth_authorize(), and waits for the answer: not on an event loop. */
-int auth_authorize_wait(struct auth *a, struct subject *subject, enum auth_action action,
-	const char *namespace, struct error *err) MUST_CHECK;
 
 /* Counts a request that was not identified by one of the above against its subject's rate.
  * ERROR_TOO_MANY: it is one too many. */

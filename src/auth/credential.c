@@ -34,7 +34,7 @@ static int decode(struct slice text, struct buf *ret, struct error *err)
 /* The user's name tells us nothing: the token knows whose it is. */
 static int read_basic(struct slice text, struct buf *ret, struct error *err)
 {
-	CLEANUP(credential_done) struct buf pair = BUF_INIT(LIMIT_CREDENTIAL);
+	CLEANUP(buf_wipe) struct buf pair = BUF_INIT(LIMIT_CREDENTIAL);
 	struct slice password;
 
 	if (decode(text, &pair, err) != 0)
@@ -62,11 +62,4 @@ int credential_read(struct slice authorization, struct buf *ret, struct error *e
 	else
 		rc = refuse(err);
 	return rc == 0 ? buf_check(ret, err) : -1;
-}
-
-void credential_done(struct buf *credential)
-{
-	if (credential->data != NULL)
-		OPENSSL_cleanse(credential->data, credential->len);
-	buf_done(credential);
 }

@@ -9,7 +9,4 @@
  * "Basic" (RFC 7617). ERROR_UNAUTHORIZED: another scheme, nothing in it, or too long. */
 int credential_read(struct slice authorization, struct buf *ret, struct error *err) MUST_CHECK;
 
-/* Wipes the bytes before they are freed. */
-void credential_done(struct buf *credential);
-
 #endif

@@ -111,6 +111,34 @@ void subject_unref(struct subject *s)
 	free(s);
 }
 
+static bool same_groups(const struct subject *a, const struct subject *b)
+{
+	if (a->n_groups != b->n_groups)
+		return false;
+	for (size_t i = 0; i < a->n_groups; i++)
+		if (strcmp(a->groups[i], b->groups[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool same_grants(const struct subject *a, const struct subject *b)
+{
+	if (a->n_grants != b->n_grants)
+		return false;
+	for (size_t i = 0; i < a->n_grants; i++)
+		if (a->grants[i].role != b->grants[i].role ||
+			strcmp(a->grants[i].namespace, b->grants[i].namespace) != 0)
+			return false;
+	return true;
+}
+
+bool subject_eq(const struct subject *a, const struct subject *b)
+{
+	return a == b || (a->method == b->method && strcmp(a->name, b->name) == 0 &&
+				 memcmp(a->token_hash, b->token_hash, sizeof(a->token_hash)) == 0 &&
+				 same_groups(a, b) && same_grants(a, b));
+}
+
 bool subject_may(const struct subject *s, enum auth_action action, const char *namespace)
 {
 	for (size_t i = 0; i < s->n_grants; i++) {

@@ -58,6 +58,10 @@ struct subject *subject_ref(struct subject *s);
 void subject_unref(struct subject *s);
 DEFINE_CLEANUP(struct subject, subject_unref);
 
+/* Whoever proves it anew is the same, with the same groups and grants: when a proof ends does not
+ * count. */
+bool subject_eq(const struct subject *a, const struct subject *b);
+
 /* By its own grants alone. */
 bool subject_may(const struct subject *s, enum auth_action action, const char *namespace);
 

@@ -150,23 +150,12 @@ struct subject *tokens_find(struct tokens *t, struct slice secret)
 	return subject_ref(token->subject);
 }
 
-static bool same_grants(const struct subject *a, const struct subject *b)
-{
-	if (a->n_grants != b->n_grants)
-		return false;
-	for (size_t i = 0; i < a->n_grants; i++)
-		if (a->grants[i].role != b->grants[i].role ||
-			strcmp(a->grants[i].namespace, b->grants[i].namespace) != 0)
-			return false;
-	return true;
-}
-
 bool tokens_has(const struct tokens *t, const struct subject *s)
 {
 	const struct token *token = s->method == AUTH_TOKEN ? find(t, s->token_hash) : NULL;
 
-	return token != NULL && strcmp(token->subject->name, s->name) == 0 &&
-	       token->subject->expires_s == s->expires_s && same_grants(token->subject, s);
+	return token != NULL && token->subject->expires_s == s->expires_s &&
+	       subject_eq(token->subject, s);
 }
 
 /* ---- last uses ---- */

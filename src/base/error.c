@@ -59,6 +59,7 @@ static void set(struct error *err, enum error_code code, const char *fmt, va_lis
 	ASSERT(code > ERROR_NONE && code < ERROR_CODES_);
 	err->code = code;
 	err->retry_after_s = 0;
+	err->is_private = false;
 	err->field[0] = err->text[0] = '\0';
 	add_text(err, fmt, ap);
 }
@@ -70,6 +71,12 @@ int error_set(struct error *err, enum error_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	set(err, code, fmt, ap);
 	va_end(ap);
+	return -1;
+}
+
+int error_for_operators(struct error *err)
+{
+	err->is_private = true;
 	return -1;
 }
 

@@ -42,7 +42,8 @@ enum error_code {
 struct error {
 	enum error_code code;
 	unsigned retry_after_s; /* 0: not said */
-	char field[64];         /* the JSON path that is wrong ("spec.replicas"), or "" */
+	bool is_private; /* the text names what not everybody may know of: it is for operators */
+	char field[64];  /* the JSON path that is wrong ("spec.replicas"), or "" */
 	char text[LIMIT_ERROR_TEXT];
 };
 
@@ -59,6 +60,9 @@ int error_set_field(struct error *err, const char *field, const char *fmt, ...)
 int error_set_errno(struct error *err, int errnum, const char *fmt, ...)
 	PRINTF_LIKE(3, 4); /* ": No such file..." is added; ENOSPC becomes ERROR_NO_SPACE */
 int error_no_memory(struct error *err);
+
+/* Makes it private. */
+int error_for_operators(struct error *err);
 
 /* Puts "context: " before the text and keeps the rest. */
 int error_wrap(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -122,6 +122,7 @@
 
 /* Publishing */
 #define LIMIT_QUEUE 10000          /* changes waiting for the writer */
+#define LIMIT_STEPS 64             /* commits without changes that wait: freezes and such */
 #define LIMIT_BATCH 512            /* changes in one commit */
 #define LIMIT_GATHER_US 10000      /* longest wait for a batch to grow as large as the last */
 #define LIMIT_VERSION_RETRIES 1000 /* version numbers tried past debris */

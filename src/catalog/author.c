@@ -3,45 +3,64 @@
 
 #include "base/limits.h"
 
-static int check_reason(const char *why, size_t length, struct error *err)
-{
-	AUTO_FREE char *printable = strdup(why);
+#include <arpa/inet.h>
 
+/* what: for the error. */
+static int check_text(const char *what, struct slice text, size_t max, struct error *err)
+{
+	AUTO_FREE char *printable = NULL;
+
+	if (text.n > max)
+		return error_set(err, ERROR_INVALID,
+			"%s has %zu bytes, and at most %zu are kept with it", what, text.n, max);
+	printable = slice_dup(text);
 	if (printable == NULL)
 		return error_no_memory(err);
 	utf8_make_printable(printable, false);
-	if (strlen(why) == length && strcmp(printable, why) == 0)
+	if (slice_eq(slice_of(printable), text))
 		return 0;
-	return error_set(err, ERROR_INVALID,
-		"the reason of a change has to be one line of printable UTF-8 text");
+	return error_set(err, ERROR_INVALID, "%s has to be one line of printable UTF-8 text", what);
 }
 
-static int set_reason(struct author *a, struct slice why, struct error *err)
+static int check_address(struct slice from, struct error *err)
 {
-	if (why.n > LIMIT_REASON)
-		return error_set(err, ERROR_INVALID,
-			"the reason of a change has %zu bytes, and at most %d are kept with it",
-			why.n, LIMIT_REASON);
-	a->why = slice_dup(why);
-	if (a->why == NULL)
+	AUTO_FREE char *text = slice_dup(from);
+	struct in6_addr ignored;
+
+	if (text == NULL)
 		return error_no_memory(err);
-	return check_reason(a->why, why.n, err);
+	if (strlen(text) == from.n && (inet_pton(AF_INET, text, &ignored) == 1 ||
+					      inet_pton(AF_INET6, text, &ignored) == 1))
+		return 0;
+	return error_set(
+		err, ERROR_INVALID, "where a change comes from has to be an address of IP");
+}
+
+int author_check(struct slice who, struct slice from, struct slice why, struct error *err)
+{
+	if (check_text("who makes a change", who, LIMIT_SUBJECT, err) != 0)
+		return -1;
+	if (from.n > 0 && check_address(from, err) != 0)
+		return -1;
+	return check_text("the reason of a change", why, LIMIT_REASON, err);
 }
 
 int author_new(
 	struct author **ret, const char *who, const char *from, struct slice why, struct error *err)
 {
-	CLEANUP(author_unrefp) struct author *a = calloc(1, sizeof(*a));
+	CLEANUP(author_unrefp) struct author *a = NULL;
 
+	if (author_check(slice_of(who), slice_of(from), why, err) != 0)
+		return -1;
+	a = calloc(1, sizeof(*a));
 	if (a == NULL)
 		return error_no_memory(err);
 	a->refs = 1;
 	a->who = strdup(who);
 	a->from = from[0] == '\0' ? NULL : strdup(from);
-	if (a->who == NULL || (from[0] != '\0' && a->from == NULL))
+	a->why = why.n == 0 ? NULL : slice_dup(why);
+	if (a->who == NULL || (from[0] != '\0' && a->from == NULL) || (why.n > 0 && a->why == NULL))
 		return error_no_memory(err);
-	if (why.n > 0 && set_reason(a, why, err) != 0)
-		return -1;
 	*ret = TAKE_PTR(a);
 	return 0;
 }

@@ -19,7 +19,12 @@ struct author {
 
 #define AUTHOR_SERVER "gsq"
 
-/* from "" and why SLICE_NONE are none. ERROR_INVALID: why is too long or no printable text. */
+/* May it be an author? who and why are printable lines of at most LIMIT_SUBJECT and LIMIT_REASON
+ * bytes, from is an IP address; the last two may be empty. Else ERROR_INVALID says which is not. */
+int author_check(
+	struct slice who, struct slice from, struct slice why, struct error *err) MUST_CHECK;
+
+/* from "" and why SLICE_NONE are none. Errors as author_check(). */
 int author_new(struct author **ret, const char *who, const char *from, struct slice why,
 	struct error *err) MUST_CHECK;
 struct author *author_ref(struct author *a);

@@ -47,6 +47,12 @@ void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE])
 	snprintf(ret, RECORD_TAG_SIZE, "c%" PRIu64, version);
 }
 
+bool record_tag_parse(struct slice tag, uint64_t *ret_version)
+{
+	return tag.n > 1 && tag.p[0] == 'c' && tag.p[1] != '0' &&
+	       slice_to_u64((struct slice){tag.p + 1, tag.n - 1}, ret_version);
+}
+
 struct record_freeze record_freeze_copy(const struct record_freeze *f)
 {
 	return (struct record_freeze){f->by == NULL ? NULL : author_ref(f->by), f->since};
@@ -203,6 +209,15 @@ static int malformed(const char *what, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "the commit record is damaged: %s", what);
 }
 
+/* What is not allowed of an author, as author_check() says it. */
+static int malformed_author(struct error *err)
+{
+	if (err->code != ERROR_INVALID)
+		return -1;
+	err->code = ERROR_INTERNAL;
+	return error_wrap(err, "the commit record is damaged");
+}
+
 /* A string member's value, or SLICE_NONE. */
 static struct slice get_string(const json_t *object, const char *key)
 {
@@ -245,7 +260,7 @@ static int read_author(struct author **ret, const json_t *object, struct error *
 		return error_no_memory(err);
 	if (author_new(ret, who_text, from_text, get_string(object, "why"), err) == 0)
 		return 0;
-	return err->code == ERROR_INVALID ? malformed("a reason", err) : -1;
+	return malformed_author(err);
 }
 
 static int read_change(struct record_change *ret, const json_t *object, struct error *err)
@@ -419,6 +434,8 @@ static int read_own_author(struct record *r, const json_t *root, struct error *e
 
 	if (who.n == 0)
 		return malformed("no author", err);
+	if (author_check(who, from, why, err) != 0)
+		return malformed_author(err);
 	r->who = slice_dup(who);
 	r->from = from.n > 0 ? slice_dup(from) : NULL;
 	r->why = why.n > 0 ? slice_dup(why) : NULL;

@@ -85,7 +85,9 @@ void record_done(struct record *r);
 
 const char *record_op_name(enum record_op op); /* "create" */
 
+/* "c1764005082123456" */
 void record_tag(uint64_t version, char ret[RECORD_TAG_SIZE]);
+bool record_tag_parse(struct slice tag, uint64_t *ret_version);
 
 /* Layer bytes (JSON) and the manifest around them. */
 void record_write(const struct record *r, struct buf *ret);

@@ -177,7 +177,7 @@ static void add_source(struct buf *b, const struct root_options *options, const 
 }
 
 static void add_kustomization(
-	struct buf *b, const struct root_options *options, bool frozen, const struct entry *e)
+	struct buf *b, const struct root_options *options, bool holds_prune, const struct entry *e)
 {
 	buf_printf(b,
 		"apiVersion: kustomize.toolkit.fluxcd.io/v1\n"
@@ -191,7 +191,7 @@ static void add_kustomization(
 		"  path: ./manifests\n"
 		"  prune: %s\n"
 		"%s",
-		e->name, interval(options), frozen ? "false" : "true",
+		e->name, interval(options), holds_prune ? "false" : "true",
 		options->woken ? "  retryInterval: 30s\n" : "");
 	if (options->accounts)
 		buf_printf(b, "  serviceAccountName: " OBJECT_PREFIX "%s\n", e->namespace);
@@ -203,6 +203,12 @@ static void add_kustomization(
 		e->name);
 }
 
+/* Whoever may write RoleBindings of a namespace can make this one first, with another roleRef,
+ * which can never be changed: Flux then has to make it anew, or could apply nothing of the root. */
+#define FORCE \
+	"  annotations:\n" \
+	"    kustomize.toolkit.fluxcd.io/force: enabled\n"
+
 /* The namespace is quoted: it may look like a number, or like true. */
 static void add_account_objects(struct buf *b, const char *namespace)
 {
@@ -210,14 +216,12 @@ static void add_account_objects(struct buf *b, const char *namespace)
 		"apiVersion: v1\n"
 		"automountServiceAccountToken: false\n"
 		"kind: ServiceAccount\n"
-		"metadata:\n"
-		"  name: " OBJECT_PREFIX "%s\n"
+		"metadata:\n" FORCE "  name: " OBJECT_PREFIX "%s\n"
 		"  namespace: flux-system\n"
 		"---\n"
 		"apiVersion: rbac.authorization.k8s.io/v1\n"
 		"kind: RoleBinding\n"
-		"metadata:\n"
-		"  name: gitops-squared\n"
+		"metadata:\n" FORCE "  name: gitops-squared\n"
 		"  namespace: \"%s\"\n"
 		"roleRef:\n"
 		"  apiGroup: rbac.authorization.k8s.io\n"
@@ -234,8 +238,7 @@ static void add_role_object(struct buf *b)
 {
 	buf_puts(b, "apiVersion: rbac.authorization.k8s.io/v1\n"
 		    "kind: ClusterRole\n"
-		    "metadata:\n"
-		    "  name: " ROLE "\n"
+		    "metadata:\n" FORCE "  name: " ROLE "\n"
 		    "rules:\n"
 		    "- apiGroups:\n"
 		    "  - gitops-squared.io\n"
@@ -312,7 +315,7 @@ static int add_catalog(struct writer *w, const char *repository, struct error *e
 	snprintf(path, sizeof(path), CATALOG_FOLDER "%s.yaml", after_prefix(repository));
 	add_source(&w->objects, w->options, &e);
 	buf_puts(&w->objects, "---\n");
-	add_kustomization(&w->objects, w->options, w->catalogs->frozen, &e);
+	add_kustomization(&w->objects, w->options, w->catalogs->holds_prune, &e);
 	return end_file(w, path, err);
 }
 

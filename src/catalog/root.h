@@ -68,7 +68,7 @@ struct root_catalogs {
 	const struct place *places;
 	size_t n_leftovers;
 	const char *const *leftovers;
-	bool frozen; /* none of them may prune */
+	bool holds_prune; /* none of them may prune */
 	struct root_lacks lacks;
 };
 

@@ -6,6 +6,7 @@
 #include "cli/cluster_objects.h"
 #include "cli/layout.h"
 #include "cli/prune.h"
+#include "cli/signing_options.h"
 #include "oci/digest.h"
 
 #include <inttypes.h>
@@ -19,6 +20,9 @@ enum {
 	OPT_DRY_RUN,
 	OPT_MAX_PRUNE,
 	OPT_CONFIRM,
+	OPT_SIGN_KEY,
+	OPT_SIGN_PASSWORD,
+	OPT_VERIFY,
 	OPT_REGISTRY,
 	OPT_CA,
 	OPT_DATA_DIR,
@@ -43,6 +47,9 @@ static const struct cli_option options[] = {
 		"write nothing into the registry, only say what would become of each resource"},
 	[OPT_MAX_PRUNE] = PRUNE_OPTION_MAX,
 	[OPT_CONFIRM] = PRUNE_OPTION_CONFIRM,
+	[OPT_SIGN_KEY] = SIGNING_OPTION_KEY,
+	[OPT_SIGN_PASSWORD] = SIGNING_OPTION_PASSWORD,
+	[OPT_VERIFY] = SIGNING_OPTION_VERIFY,
 	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
 	[OPT_CA] = BACKEND_OPTION_CA,
 	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
@@ -70,7 +77,7 @@ static void tell(enum adopt_op op, const char *namespace, const char *name, uint
 }
 
 static int read_options(struct adopt_options *ret, struct layout_options *layout,
-	const struct cli_values *v, struct error *err)
+	struct signing_options *signing, const struct cli_values *v, struct error *err)
 {
 	struct adopt_options o = {.dry_run = v->at[OPT_DRY_RUN] != NULL};
 
@@ -80,8 +87,12 @@ static int read_options(struct adopt_options *ret, struct layout_options *layout
 			"from");
 	if (v->given[OPT_CONTEXT] && v->at[OPT_KUBECONFIG] == NULL)
 		return error_set(err, ERROR_INVALID, "--kube-context goes with --kubeconfig");
+	*signing = (struct signing_options){.key_file = v->at[OPT_SIGN_KEY],
+		.password_file = v->at[OPT_SIGN_PASSWORD],
+		.verify_file = v->at[OPT_VERIFY]};
 	if (layout_options_read(layout, options, v, err) != 0 ||
-		prune_options(&o.guard, v->at[OPT_MAX_PRUNE], v->at[OPT_CONFIRM], err) != 0)
+		prune_options(&o.guard, v->at[OPT_MAX_PRUNE], v->at[OPT_CONFIRM], err) != 0 ||
+		signing_options_check(signing, !o.dry_run, err) != 0)
 		return -1;
 	o.layout = layout->given ? &layout->layout : NULL;
 	o.root = layout->root;
@@ -125,16 +136,19 @@ static void summarize(const struct adopt_options *o, const struct adopt_result *
 }
 
 /* The store first: its folder is locked while the cluster is read, so that no server starts. */
-static int adopt(const struct adopt_options *o, struct adopt_result *ret,
-	const struct cli_values *v, struct error *err)
+static int adopt(struct adopt_options *o, const struct signing_options *signing,
+	struct adopt_result *ret, const struct cli_values *v, struct error *err)
 {
+	CLEANUP(signing_files_done) struct signing_files files = {.key = NULL};
 	struct cluster_objects objects = {0};
 	struct backend backend;
 	int rc;
 
-	if (backend_open(&backend, v->at[OPT_REGISTRY], v->at[OPT_DATA_DIR], v->at[OPT_CA], err) !=
-		0)
+	if (signing_files_load(&files, signing, v->at[OPT_REGISTRY], err) != 0 ||
+		backend_open(&backend, v->at[OPT_REGISTRY], v->at[OPT_DATA_DIR], v->at[OPT_CA],
+			err) != 0)
 		return -1;
+	o->signing = files.signing;
 	rc = read_cluster(&objects, v, err);
 	if (rc == 0)
 		rc = adopt_run(backend.registry, o, objects.list, objects.n, ret, err);
@@ -148,6 +162,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	struct error err = ERROR_INIT;
 	struct cli_values v;
 	struct layout_options layout;
+	struct signing_options signing;
 	struct adopt_options o;
 	struct adopt_result result;
 
@@ -157,11 +172,11 @@ static int run(const struct verb *verb, int argc, char **argv)
 		cli_help(verb);
 		return EXIT_OK;
 	}
-	if (read_options(&o, &layout, &v, &err) != 0)
+	if (read_options(&o, &layout, &signing, &v, &err) != 0)
 		return cli_usage(verb, &err);
 	signal(SIGPIPE, SIG_IGN);
 	digest_setup();
-	if (adopt(&o, &result, &v, &err) != 0)
+	if (adopt(&o, &signing, &result, &v, &err) != 0)
 		return cli_failed(verb, &err);
 	summarize(&o, &result);
 	return EXIT_OK;

@@ -21,6 +21,7 @@ struct listing {
 	uint64_t left;                /* lines */
 	bool as_json;
 	struct buf line;
+	struct error err; /* of the first change that could not be printed */
 };
 
 /* From a change, or from a commit without any. */
@@ -55,7 +56,7 @@ static void print_table(const struct entry *e)
 		resource, tag, or_dash(e->why));
 }
 
-static void print_json(struct buf *line, const struct entry *e)
+static int print_json(struct buf *line, const struct entry *e, struct error *err)
 {
 	char when[CLOCK_RFC3339_SIZE], commit[RECORD_TAG_SIZE], tag[RESOURCE_TAG_SIZE];
 
@@ -78,7 +79,10 @@ static void print_json(struct buf *line, const struct entry *e)
 		json_member_cstr(line, "version", tag);
 	}
 	json_end_object(line);
+	if (buf_check(line, err) != 0)
+		return error_wrap(err, "%s", commit);
 	puts(line->data);
+	return 0;
 }
 
 static void print(struct listing *l, const struct entry *e)
@@ -86,10 +90,10 @@ static void print(struct listing *l, const struct entry *e)
 	if (l->left == 0)
 		return;
 	l->left--;
-	if (l->as_json)
-		print_json(&l->line, e);
-	else
+	if (!l->as_json)
 		print_table(e);
+	else if (print_json(&l->line, e, &l->err) != 0)
+		l->left = 0;
 }
 
 static bool is_wanted(const struct listing *l, const struct record_change *change)
@@ -256,6 +260,10 @@ static int run(const struct verb *verb, int argc, char **argv)
 	if (!listing.as_json)
 		puts(TABLE_HEAD);
 	rc = walk(verb, &v, &what, &ignored, &err);
+	if (rc == 0 && listing.err.code != ERROR_NONE) {
+		err = listing.err;
+		rc = -1;
+	}
 	buf_done(&listing.line);
 	if (finish_output(rc == 0 ? &err : &(struct error)ERROR_INIT) != 0)
 		rc = -1;
@@ -264,7 +272,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 /* ---- gsq audit verify ---- */
 
-enum { OPT_KEY = OPT_DATA_DIR + 1 };
+enum { OPT_KEY = OPT_DATA_DIR + 1, OPT_SIGNED_SINCE };
 
 static const struct cli_option verify_options[] = {
 	[OPT_REGISTRY] = BACKEND_OPTION_REGISTRY,
@@ -272,21 +280,43 @@ static const struct cli_option verify_options[] = {
 	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
 	[OPT_KEY] = {"key", NULL, "FILE", NULL,
 		"PEM file of public keys, one of which must have signed each record"},
+	[OPT_SIGNED_SINCE] = {"signed-since", NULL, "COMMIT", NULL,
+		"with --key: records older than this one, c<version>, need no signature"},
 	{NULL},
 };
 
-static void summarize(const struct chain_result *r, bool is_signed)
+static void summarize(const struct chain_result *r)
 {
 	char head[DIGEST_TEXT_SIZE];
 
 	printf("%zu records, unbroken%s from c%" PRIu64 " to c%" PRIu64 "; head %s\n", r->records,
-		is_signed ? " and signed" : "", r->oldest, r->newest,
+		r->signed_back_to == r->oldest ? " and signed" : "", r->oldest, r->newest,
 		digest_format(&r->head, head));
+	if (r->signed_back_to > r->oldest)
+		printf("signed back to c%" PRIu64 ", not before\n", r->signed_back_to);
+	if (r->above > 0)
+		printf("c%" PRIu64
+		       " is newer than the head: its commit failed, or the head was moved back\n",
+			r->newest_above);
+	if (r->above > 1)
+		printf("so are %zu older ones\n", r->above - 1);
 	if (r->unfinished > 0)
 		printf("beside them %zu of commits that failed\n", r->unfinished);
 	if (r->forgotten > 0)
 		printf("before them %zu that the store had lost sight of when it was rebuilt\n",
 			r->forgotten);
+}
+
+static int read_signed_since(struct chain_options *what, const char *text, struct error *err)
+{
+	if (text == NULL)
+		return 0;
+	if (what->keys == NULL)
+		return error_set(err, ERROR_INVALID, "--signed-since needs --key");
+	if (!record_tag_parse(slice_of(text), &what->signed_since))
+		return error_set(err, ERROR_INVALID,
+			"--signed-since is a commit as reports name it, c1764005082123456");
+	return 0;
 }
 
 static int verify(const struct verb *verb, int argc, char **argv)
@@ -306,9 +336,11 @@ static int verify(const struct verb *verb, int argc, char **argv)
 	if (v.at[OPT_KEY] != NULL && sign_keys_load(&keys, v.at[OPT_KEY], &err) != 0)
 		return cli_failed(verb, &err);
 	what.keys = keys;
+	if (read_signed_since(&what, v.at[OPT_SIGNED_SINCE], &err) != 0)
+		return cli_usage(verb, &err);
 	if (walk(verb, &v, &what, &result, &err) != 0)
 		return cli_failed(verb, &err);
-	summarize(&result, keys != NULL);
+	summarize(&result);
 	return finish_output(&err) == 0 ? EXIT_OK : cli_failed(verb, &err);
 }
 
@@ -317,7 +349,9 @@ static const struct verb verb_verify = {
 	.summary =
 		"Prove that every commit record is there, unchanged and in its place, back to the "
 		"first. The status is 1 when not, and the first break is named. Keep the digest of "
-		"the head somewhere else: a later report has to lead back to it.",
+		"the head somewhere else: a later report has to lead back to it, for whether a "
+		"record that is newer than the head is of a commit that failed or of one that was "
+		"taken back cannot be told.",
 	.options = verify_options,
 	.run = verify,
 };

@@ -10,12 +10,13 @@
 
 #define ROUTE "/api/v1/freeze"
 
-enum { OPT_SERVER, OPT_TOKEN, OPT_CA, OPT_REASON };
+enum { OPT_SERVER, OPT_TOKEN, OPT_CA, OPT_INSECURE, OPT_REASON };
 
 static const struct cli_option thaw_options[] = {
 	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
 	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
 	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
+	[OPT_INSECURE] = REMOTE_SERVER_OPTION_INSECURE,
 	{NULL},
 };
 
@@ -23,6 +24,7 @@ static const struct cli_option freeze_options[] = {
 	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
 	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
 	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
+	[OPT_INSECURE] = REMOTE_SERVER_OPTION_INSECURE,
 	[OPT_REASON] = {"reason", NULL, "TEXT", NULL,
 		"why, and perhaps until when: everybody who is refused reads it"},
 	{NULL},
@@ -46,7 +48,8 @@ static int change(struct remote_server *server, const char *reason, struct error
 
 static int open_server(struct remote_server **ret, const struct cli_values *v, struct error *err)
 {
-	struct remote_server_options options = {v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA]};
+	struct remote_server_options options = {
+		v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA], v->at[OPT_INSECURE] != NULL};
 
 	return remote_server_new(ret, &options, err);
 }

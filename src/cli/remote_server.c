@@ -26,31 +26,45 @@ static bool is_token(struct slice s)
 /* Of the file's one line. */
 static int read_token(struct buf *ret, const char *file, struct error *err)
 {
-	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CREDENTIAL);
+	CLEANUP(buf_wipe) struct buf text = BUF_INIT(LIMIT_CREDENTIAL);
 	struct slice rest, token;
 
 	if (file_read(file, &text, err) != 0)
-		return error_wrap(err, "--token-file");
+		return error_wrap(err, "--bearer-file");
 	rest = buf_slice(&text);
 	token = slice_trim(slice_cut(&rest, '\n'));
 	if (rest.n > 0 || !is_token(token))
 		return error_set(err, ERROR_INVALID,
-			"--token-file: %s does not have one line with a token", file);
+			"--bearer-file: %s does not have one line with a token", file);
 	buf_puts(ret, "Authorization: Bearer ");
 	buf_add(ret, token);
-	explicit_bzero(text.data, text.len);
 	return buf_check(ret, err);
+}
+
+/* On its way through other hosts it can be read, and used by whoever does. */
+static int check_kept_secret(
+	const struct http_url *url, const struct remote_server_options *options, struct error *err)
+{
+	if (options->token_file == NULL || options->insecure || url->https ||
+		http_host_is_loopback(url->host))
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"--server: with http:// the token could be read on its way to %.*s: use https://, "
+		"or --insecure",
+		SLICE_ARG(url->host));
 }
 
 /* ---- life ---- */
 
-static int set_base(struct buf *ret, const char *url, struct error *err)
+static int set_base(struct buf *ret, const struct remote_server_options *options, struct error *err)
 {
-	struct slice base = slice_of(url);
+	struct slice base = slice_of(options->url);
 	struct http_url parsed;
 
-	if (http_url_parse(&parsed, url, err) != 0)
+	if (http_url_parse(&parsed, options->url, err) != 0)
 		return error_wrap(err, "--server");
+	if (check_kept_secret(&parsed, options, err) != 0)
+		return -1;
 	while (slice_ends(base, SLICE("/")))
 		base.n--;
 	buf_add(ret, base);
@@ -67,7 +81,7 @@ int remote_server_new(
 		return error_no_memory(err);
 	buf_init(&s->base, LIMIT_HTTP_HEAD);
 	buf_init(&s->authorization, LIMIT_CREDENTIAL + 64);
-	if (set_base(&s->base, options->url, err) != 0)
+	if (set_base(&s->base, options, err) != 0)
 		return -1;
 	if (options->token_file != NULL &&
 		read_token(&s->authorization, options->token_file, err) != 0)
@@ -83,9 +97,7 @@ void remote_server_free(struct remote_server *s)
 	if (s == NULL)
 		return;
 	http_client_free(s->client);
-	if (s->authorization.len > 0)
-		explicit_bzero(s->authorization.data, s->authorization.len);
-	buf_done(&s->authorization);
+	buf_wipe(&s->authorization);
 	buf_done(&s->base);
 	free(s);
 }
@@ -120,7 +132,7 @@ static int refused(const struct remote_server *s, const struct http_call *call, 
 		return not_understood(call->status, err);
 	error_set(err, code_of(call->status), "%s", text);
 	if (call->status == 401 && s->authorization.len == 0)
-		return error_wrap(err, "--token-file is missing");
+		return error_wrap(err, "--bearer-file is missing");
 	return -1;
 }
 

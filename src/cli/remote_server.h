@@ -13,6 +13,7 @@ struct remote_server_options {
 	const char *url;
 	const char *token_file; /* NULL: it does not ask who we are */
 	const char *ca_file;    /* NULL: the system's */
+	bool insecure;          /* the token may go over plain HTTP, and not just to this machine */
 };
 int remote_server_new(struct remote_server **ret, const struct remote_server_options *options,
 	struct error *err) MUST_CHECK;
@@ -35,13 +36,17 @@ int remote_server_not_understood(struct error *err);
 	}
 #define REMOTE_SERVER_OPTION_TOKEN \
 	{ \
-		"token-file", "GSQ_TOKEN_FILE", "FILE", NULL, \
+		"bearer-file", "GSQ_BEARER_FILE", "FILE", NULL, \
 			"file with the token that says who you are" \
 	}
 #define REMOTE_SERVER_OPTION_CA \
 	{ \
 		"server-ca", "GSQ_SERVER_CA", "FILE", NULL, \
 			"PEM file of the authority that signed the server's certificate" \
+	}
+#define REMOTE_SERVER_OPTION_INSECURE \
+	{ \
+		"insecure", NULL, NULL, NULL, "send the token over http:// to another machine" \
 	}
 
 #endif

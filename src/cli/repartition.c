@@ -11,12 +11,22 @@
 
 #define ROUTE "/api/v1/layout"
 
-enum { OPT_SERVER, OPT_TOKEN, OPT_CA, OPT_LAYOUT, OPT_CATALOGS, OPT_NO_WAIT, OPT_TIMEOUT };
+enum {
+	OPT_SERVER,
+	OPT_TOKEN,
+	OPT_CA,
+	OPT_INSECURE,
+	OPT_LAYOUT,
+	OPT_CATALOGS,
+	OPT_NO_WAIT,
+	OPT_TIMEOUT
+};
 
 static const struct cli_option options[] = {
 	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
 	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
 	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
+	[OPT_INSECURE] = REMOTE_SERVER_OPTION_INSECURE,
 	[OPT_LAYOUT] = {"layout", NULL, "single|split", NULL, "the layout to go to"},
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_NO_WAIT] = {"no-wait", NULL, NULL, NULL, "begin, and let the server go on by itself"},
@@ -190,7 +200,8 @@ static int read_options(struct asking *a, const struct cli_values *v, struct err
 {
 	struct layout_values values = {
 		.layout = v->at[OPT_LAYOUT], .catalogs = v->at[OPT_CATALOGS]};
-	struct remote_server_options server = {v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA]};
+	struct remote_server_options server = {
+		v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA], v->at[OPT_INSECURE] != NULL};
 	struct layout_options layout;
 
 	if (values.layout == NULL)

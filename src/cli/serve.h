@@ -59,7 +59,8 @@ struct trust {
 	struct reloader *reloader;
 };
 
-/* Makes the first token where nobody could be anybody without, and shows it. reviewer: of the
+/* Makes the first token where nobody could be anybody without, and shows it on a terminal, or
+ * leaves it in DATA_DIR/admin-token. reviewer: of the
  * cluster; NULL: none. */
 int trust_start(struct trust *ret, const struct serve_options *options,
 	const struct reviewer *reviewer, struct error *err) MUST_CHECK;

@@ -53,6 +53,7 @@ enum {
 	OPT_SIGN_KEY,
 	OPT_SIGN_PASSWORD,
 	OPT_SIGN_RESOURCES,
+	OPT_SIGN_EXISTING,
 	OPT_VERIFY,
 };
 
@@ -146,6 +147,7 @@ const struct cli_option serve_options[] = {
 	[OPT_SIGN_KEY] = SIGNING_OPTION_KEY,
 	[OPT_SIGN_PASSWORD] = SIGNING_OPTION_PASSWORD,
 	[OPT_SIGN_RESOURCES] = SIGNING_OPTION_RESOURCES,
+	[OPT_SIGN_EXISTING] = SIGNING_OPTION_EXISTING,
 	[OPT_VERIFY] = SIGNING_OPTION_VERIFY,
 	{NULL},
 };
@@ -354,7 +356,8 @@ int serve_options_read(struct serve_options *ret, const struct cli_values *v, st
 		.init = v->at[OPT_INIT] != NULL,
 		.hold = v->at[OPT_HOLD] != NULL,
 		.signing = {v->at[OPT_SIGN_KEY], v->at[OPT_SIGN_PASSWORD],
-			v->at[OPT_SIGN_RESOURCES] != NULL, v->at[OPT_VERIFY]},
+			v->at[OPT_SIGN_RESOURCES] != NULL, v->at[OPT_VERIFY],
+			v->at[OPT_SIGN_EXISTING] != NULL},
 		.quarantine = v->at[OPT_QUARANTINE] != NULL,
 		.trust_registry = v->at[OPT_TRUST_REGISTRY] != NULL,
 	};
@@ -365,7 +368,7 @@ int serve_options_read(struct serve_options *ret, const struct cli_values *v, st
 		read_cluster(&o, v, err) != 0)
 		return -1;
 	if (check_cluster(&o, v, err) != 0 || read_auth(&o, v, err) != 0 ||
-		signing_options_check(&o.signing, o.hold, err) != 0) {
+		signing_options_check(&o.signing, !o.hold, err) != 0) {
 		serve_options_done(&o);
 		return -1;
 	}

@@ -3,6 +3,8 @@
 #include "base/reload.h"
 #include "cli/serve.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -10,6 +12,7 @@
 
 #define SAVE_USES_S 60
 #define FIRST_TOKEN "admin"
+#define FIRST_TOKEN_FILE "admin-token" /* in the data folder */
 
 /* ---- the first token ---- */
 
@@ -20,17 +23,52 @@ static bool needs_first_token(const struct serve_options *o)
 	       o->auth.anonymous == ANONYMOUS_NONE && access(o->token_file, F_OK) != 0;
 }
 
-/* On standard output, which no log is: alone where a program reads it. */
-static void show(const char *secret)
+static int print(const char *secret, struct error *err)
 {
-	if (isatty(STDOUT_FILENO))
-		printf("\nThe first start: this token of an admin is shown once, and only its hash "
-		       "is kept.\n\n    %s\n\nSend it as \"Authorization: Bearer ...\"; gsq token "
-		       "makes others.\n\n",
-			secret);
-	else
-		printf("%s\n", secret);
-	fflush(stdout);
+	char text[TOKEN_SECRET_SIZE + 256];
+	int n = snprintf(text, sizeof(text),
+		"\nThe first start: this token of an admin is shown once, and only its hash is "
+		"kept.\n\n    %s\n\nSend it as \"Authorization: Bearer ...\"; gsq token makes "
+		"others.\n\n",
+		secret);
+	int rc = file_write_all(STDOUT_FILENO, text, (size_t)n, err);
+
+	OPENSSL_cleanse(text, sizeof(text));
+	return rc;
+}
+
+/* In a new file, whatever is there under that name. */
+static int keep(const char *path, const char *folder, const char *secret, struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set_errno(err, errno, "%s", path);
+	if (file_write_all(fd, secret, strlen(secret), err) != 0 ||
+		file_write_all(fd, "\n", 1, err) != 0 || file_sync(fd, err) != 0)
+		return error_wrap(err, "%s", path);
+	file_sync_dir(folder);
+	return 0;
+}
+
+/* To who sits there; where nobody does, standard output is a log. */
+static int hand_over(const struct serve_options *o, const char *secret, struct error *err)
+{
+	AUTO_FREE char *path = str_printf("%s/" FIRST_TOKEN_FILE, o->data_dir);
+	int rc;
+
+	if (path == NULL)
+		return error_no_memory(err);
+	rc = isatty(STDOUT_FILENO) ? print(secret, err) : keep(path, o->data_dir, secret, err);
+	if (rc != 0)
+		return error_wrap(err,
+			"the first token is made, and cannot be handed over; make another with "
+			"gsq token create");
+	log_info("first token made", LOG_STR("name", FIRST_TOKEN),
+		LOG_STR("token", isatty(STDOUT_FILENO) ? "standard output" : path));
+	return 0;
 }
 
 static int make_first_token(const struct serve_options *o, struct error *err)
@@ -43,6 +81,7 @@ static int make_first_token(const struct serve_options *o, struct error *err)
 		.namespaces = everywhere,
 	};
 	char secret[TOKEN_SECRET_SIZE];
+	int rc;
 
 	if (!needs_first_token(o))
 		return 0;
@@ -51,10 +90,9 @@ static int make_first_token(const struct serve_options *o, struct error *err)
 		return error_wrap(err,
 			"the first token cannot be kept: let --token-file name a place that can be "
 			"written to, or make it with gsq token create");
-	show(secret);
+	rc = hand_over(o, secret, err);
 	OPENSSL_cleanse(secret, sizeof(secret));
-	log_info("first token made", LOG_STR("name", FIRST_TOKEN), LOG_STR("file", o->token_file));
-	return 0;
+	return rc;
 }
 
 /* ---- what is open ---- */

@@ -6,15 +6,22 @@
 
 #include <openssl/crypto.h>
 
-int signing_options_check(const struct signing_options *o, bool hold, struct error *err)
+int signing_options_check(const struct signing_options *o, bool writes, struct error *err)
 {
-	if (o->key_file == NULL && (o->password_file != NULL || o->resources))
-		return error_set(err, ERROR_INVALID, "--%s goes with --sign-key",
-			o->resources ? "sign-resources" : "sign-password-file");
-	if (o->verify_file != NULL && o->key_file == NULL && !hold)
+	const char *alone = o->resources               ? "sign-resources"
+			    : o->existing              ? "sign-existing"
+			    : o->password_file != NULL ? "sign-password-file"
+						       : NULL;
+
+	if (o->key_file == NULL && alone != NULL)
+		return error_set(err, ERROR_INVALID, "--%s goes with --sign-key", alone);
+	if (o->verify_file != NULL && o->key_file == NULL && writes)
 		return error_set(err, ERROR_INVALID,
-			"--verify needs --sign-key, for what is committed without would be refused "
-			"by the next start; or --hold, so that nothing is");
+			"--verify needs --sign-key where anything is written, for what is "
+			"committed without would be refused by the next start");
+	if (o->existing && !writes)
+		return error_set(err, ERROR_INVALID,
+			"--sign-existing would sign nothing, as nothing is written");
 	return 0;
 }
 
@@ -51,29 +58,13 @@ static int load_key(struct signing_files *f, const struct signing_options *o, st
 	return error_wrap(err, "--sign-key");
 }
 
-/* Else the server would refuse at its next start what it commits now. */
-static int check_own(const struct signing_files *f, struct error *err)
-{
-	CLEANUP(buf_done) struct buf signature = BUF_INIT(LIMIT_SIGNATURE);
-	struct slice probe = SLICE("probe");
-	struct error ignored = ERROR_INIT;
-
-	if (sign_bytes(f->key, probe, &signature, err) != 0)
-		return -1;
-	if (sign_verify(f->verify, probe, buf_slice(&signature), &ignored) == 0)
-		return 0;
-	return error_set(err, ERROR_INVALID,
-		"the key of --sign-key is none of those of --verify: add its public key to that "
-		"file");
-}
-
 static int load_verify(struct signing_files *f, const struct signing_options *o, struct error *err)
 {
 	if (o->verify_file == NULL)
 		return 0;
 	if (sign_keys_load(&f->verify, o->verify_file, err) != 0)
 		return error_wrap(err, "--verify");
-	return f->key == NULL ? 0 : check_own(f, err);
+	return 0;
 }
 
 static int find_location(struct signing_files *f, const char *registry, struct error *err)
@@ -102,6 +93,7 @@ int signing_files_load(struct signing_files *ret, const struct signing_options *
 		.key = f.key,
 		.resources = o->resources,
 		.verify = f.verify,
+		.existing = o->existing,
 		.location = f.location,
 	};
 	*ret = f;

@@ -10,11 +10,13 @@
 struct signing_options {
 	const char *key_file, *password_file; /* NULL: none */
 	bool resources;
-	const char *verify_file; /* NULL: nothing is verified */
+	const char *verify_file; /* NULL: no key counts but that of key_file */
+	bool existing;
 };
 
-/* hold: nothing will be pushed. ERROR_INVALID names the flag. */
-int signing_options_check(const struct signing_options *o, bool hold, struct error *err) MUST_CHECK;
+/* writes: something will be pushed. ERROR_INVALID names the flag. */
+int signing_options_check(
+	const struct signing_options *o, bool writes, struct error *err) MUST_CHECK;
 
 /* What the files hold. */
 struct signing_files {
@@ -51,8 +53,15 @@ void signing_files_done(struct signing_files *f);
 #define SIGNING_OPTION_VERIFY \
 	{ \
 		"verify", "VERIFY_KEYS", "FILE", NULL, \
-			"public keys: a record or catalog that none of them has signed is not " \
-			"read; several in one file while keys change" \
+			"public keys that count beside that of --sign-key: a record or catalog " \
+			"that none has signed is not read; several in one file while keys change" \
+	}
+#define SIGNING_OPTION_EXISTING \
+	{ \
+		"sign-existing", "SIGN_EXISTING", NULL, NULL, \
+			"take in a store that nobody has signed, or not by a key that counts, " \
+			"and " \
+			"sign what is current: for one start, and after you have looked at it" \
 	}
 
 #endif

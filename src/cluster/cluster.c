@@ -319,6 +319,7 @@ static bool first_version(struct cluster *c, uint64_t *ret)
 	return restored;
 }
 
+/* Everybody is told the reason; the object is for the log. */
 static void refuse_record(struct cluster *c, uint64_t record, uint64_t seen, const char *object)
 {
 	struct error why = ERROR_INIT;
@@ -327,14 +328,13 @@ static void refuse_record(struct cluster *c, uint64_t record, uint64_t seen, con
 	if (record > 0)
 		record_tag(record, last);
 	error_set(&why, ERROR_UNAVAILABLE,
-		"the cluster shows version v%llu of %s, and the registry's last record is %s: it "
-		"was "
-		"put back from an older backup, or is another one. Put the newer registry back, or "
+		"the cluster shows version v%llu, and the registry's last record is %s: it was put "
+		"back from an older backup, or is another one. Put the newer registry back, or "
 		"take over what the cluster has with \"gsq adopt --from-cluster\", or start with "
 		"--trust-registry if the older state is right",
-		(unsigned long long)seen, object, last);
+		(unsigned long long)seen, last);
 	publisher_close(c->publisher, why.text);
-	log_error("read-only", LOG_STR("reason", why.text));
+	log_error("read-only", LOG_STR("object", object), LOG_STR("reason", why.text));
 }
 
 /* What is needed of the cluster before anything is written has been heard. */

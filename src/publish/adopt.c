@@ -150,8 +150,8 @@ static int choose_layout(struct adoption *ad, struct error *err)
 
 static int read_store(struct adoption *ad, struct error *err)
 {
-	if (remains_read(&ad->remains, ad->registry, err) != 0 || check_age(ad, err) != 0 ||
-		list(ad, err) != 0 || choose_layout(ad, err) != 0)
+	if (remains_read(&ad->remains, ad->registry, &ad->options->signing, err) != 0 ||
+		check_age(ad, err) != 0 || list(ad, err) != 0 || choose_layout(ad, err) != 0)
 		return -1;
 	ad->result.before = ad->remains.record.version;
 	return 0;
@@ -432,6 +432,7 @@ static int commit(const struct adoption *ad, struct error *err)
 		.version = ad->result.version,
 		.n = ad->n_resources,
 		.resources = ad->resources,
+		.signing = &ad->options->signing,
 	};
 	struct revision rev;
 	int rc;

@@ -10,6 +10,7 @@
 #include "catalog/root.h"
 #include "oci/registry.h"
 #include "publish/prune_guard.h"
+#include "publish/signing.h"
 
 /* What the cluster has of one resource. */
 struct adopt_object {
@@ -31,6 +32,7 @@ struct adopt_options {
 	const struct layout *layout; /* NULL: the record's, or single */
 	struct root_request root;    /* for the split layout */
 	struct prune_guard guard;    /* what the record has and the cluster has not */
+	struct signing signing;      /* verify: what the last record is to be signed by */
 	bool dry_run;                /* nothing is written */
 	/* NULL, or told of each resource in turn, before anything is written. */
 	void (*tell)(enum adopt_op op, const char *namespace, const char *name, uint64_t version,

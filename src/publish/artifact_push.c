@@ -40,13 +40,20 @@ struct push artifact_push_latest(const struct artifact *artifact, const char *re
 	};
 }
 
+int artifact_failure(struct error *err, const char *repository, const char *tag)
+{
+	if (slice_starts(slice_of(repository), SLICE(RESOURCE_REPOSITORY_PREFIX)))
+		error_for_operators(err);
+	return error_wrap(err, "%s:%s", repository, tag);
+}
+
 int push_failure(const struct push *pushes, size_t n, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (pushes[i].err.code == ERROR_NONE)
 			continue;
 		*err = pushes[i].err;
-		return error_wrap(err, "%s:%s", pushes[i].repository, pushes[i].tag);
+		return artifact_failure(err, pushes[i].repository, pushes[i].tag);
 	}
 	return 0;
 }

@@ -21,6 +21,8 @@ struct push artifact_push(struct artifact_push *a, const struct artifact *artifa
 /* Of a stored manifest: the tag latest moves to it. */
 struct push artifact_push_latest(const struct artifact *artifact, const char *repository);
 
+/* Says where it was, and keeps what names a resource for operators. */
+int artifact_failure(struct error *err, const char *repository, const char *tag);
 /* -1 with the error of the first push that failed, and what it was for; 0 when none did. */
 int push_failure(const struct push *pushes, size_t n, struct error *err) MUST_CHECK;
 

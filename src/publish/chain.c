@@ -57,12 +57,8 @@ static int add_tag(struct slice tag, void *arg, struct error *err)
 {
 	struct walk *w = arg;
 	uint64_t version;
-	char again[RECORD_TAG_SIZE];
 
-	if (tag.n < 2 || !slice_to_u64((struct slice){tag.p + 1, tag.n - 1}, &version))
-		return 0;
-	record_tag(version, again);
-	if (!slice_eq(tag, slice_of(again)))
+	if (!record_tag_parse(tag, &version))
 		return 0;
 	if (w->n_tags == w->cap_tags) {
 		size_t cap = w->cap_tags == 0 ? 1024 : 2 * w->cap_tags;
@@ -106,34 +102,53 @@ static int begin(struct walk *w, struct error *err)
 
 /* ---- reading ---- */
 
-/* Many at once; each has its own outcome. */
+/* ret: the tag of its signature, if it could be read and has to be signed. */
+static bool has_signature(const struct walk *w, struct link *l, char ret[SIGNATURE_TAG_SIZE])
+{
+	if (l->err.code != ERROR_NONE || l->record.version < w->options->signed_since)
+		return false;
+	if (signature_tag(&l->digest, ret))
+		return true;
+	error_set(&l->signature, ERROR_DENIED, "its digest is not of sha256");
+	return false;
+}
+
+static void take_signature(const struct walk *w, struct link *l, struct pull *pull)
+{
+	l->signature = pull->err;
+	if (pull->err.code == ERROR_NONE)
+		l->is_signed = signature_check(w->options->keys, RECORD_REPOSITORY, &l->digest,
+				       buf_slice(&pull->manifest), buf_slice(&pull->layer),
+				       &l->signature) == 0;
+	buf_done(&pull->manifest);
+	buf_done(&pull->layer);
+}
+
+/* Of the records that could be read and have to be signed, many at once; each has its own outcome.
+ */
 static int read_signatures(const struct walk *w, struct link *links, size_t n, struct error *err)
 {
 	AUTO_FREE char(*tags)[SIGNATURE_TAG_SIZE] = calloc(n, sizeof(*tags));
+	AUTO_FREE struct link **of = calloc(n, sizeof(struct link *));
 	AUTO_FREE struct pull *pulls = calloc(n, sizeof(*pulls));
+	size_t n_pulls = 0;
 
-	if (tags == NULL || pulls == NULL)
+	if (tags == NULL || of == NULL || pulls == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
-		signature_tag(&links[i].digest, tags[i]);
-		pulls[i] = (struct pull){
+		if (!has_signature(w, &links[i], tags[n_pulls]))
+			continue;
+		pulls[n_pulls] = (struct pull){
 			.repository = RECORD_REPOSITORY,
-			.reference = tags[i],
+			.reference = tags[n_pulls],
 			.manifest = BUF_INIT(LIMIT_MANIFEST),
 			.layer = BUF_INIT(LIMIT_SIGNATURE),
 		};
+		of[n_pulls++] = &links[i];
 	}
-	registry_pull(w->registry, pulls, n);
-	for (size_t i = 0; i < n; i++) {
-		links[i].signature = pulls[i].err;
-		if (pulls[i].err.code == ERROR_NONE)
-			links[i].is_signed =
-				signature_check(w->options->keys, &links[i].digest,
-					buf_slice(&pulls[i].manifest), buf_slice(&pulls[i].layer),
-					&links[i].signature) == 0;
-		buf_done(&pulls[i].manifest);
-		buf_done(&pulls[i].layer);
-	}
+	registry_pull(w->registry, pulls, n_pulls);
+	for (size_t i = 0; i < n_pulls; i++)
+		take_signature(w, of[i], &pulls[i]);
 	return 0;
 }
 
@@ -201,25 +216,62 @@ static int break_off(
 
 /* ---- the chain ---- */
 
-static int check_signature(const struct walk *w, const struct link *l, struct error *err)
+/* -1: it is not known. */
+static int is_signed(const struct walk *w, const struct link *l, struct error *err)
 {
 	struct signing by_keys = {.verify = w->options->keys};
-	struct error why = ERROR_INIT;
 
-	/* The second knows of signatures that others have added, too. */
-	if (w->options->keys == NULL || l->is_signed ||
-		signing_verify_record(&by_keys, &l->digest, w->registry, &why) == 0)
+	if (l->is_signed)
+		return 1;
+	/* This knows of signatures that others have added, too. */
+	if (signing_verify_record(&by_keys, &l->digest, w->registry, err) == 0)
+		return 1;
+	return is_unknown(err) ? -1 : 0;
+}
+
+static int not_signed(const struct walk *w, const struct link *l, struct error *err)
+{
+	char remedy[128] = "";
+
+	if (w->has_newer && w->options->signed_since == 0)
+		snprintf(remedy, sizeof(remedy),
+			" (if the store was not signed before c%" PRIu64
+			", say --signed-since c%" PRIu64 ")",
+			w->newer.version, w->newer.version);
+	return error_set(err, ERROR_INTERNAL, "c%" PRIu64 " is not signed by the key: %s%s",
+		l->record.version,
+		l->signature.code == ERROR_NOT_FOUND ? "it has no signature" : l->signature.text,
+		remedy);
+}
+
+/* The head is signed in any case, for its signature is what vouches for the digests of all those
+ * before it. */
+static int check_signature(struct walk *w, const struct link *l, struct error *err)
+{
+	uint64_t since = w->options->signed_since, version = l->record.version;
+	struct error why = ERROR_INIT;
+	int rc;
+
+	if (w->options->keys == NULL)
 		return 0;
-	if (is_unknown(&why)) {
+	if (!w->has_newer && version < since)
+		return error_set(err, ERROR_INTERNAL,
+			"the head is c%" PRIu64 ", which is older than --signed-since c%" PRIu64,
+			version, since);
+	if (version < since)
+		return 0;
+	rc = is_signed(w, l, &why);
+	if (rc < 0) {
 		*err = why;
 		return -1;
 	}
-	return error_set(err, ERROR_INTERNAL, "c%" PRIu64 " is not signed by the key: %s",
-		l->record.version,
-		l->signature.code == ERROR_NOT_FOUND ? "it has no signature" : l->signature.text);
+	if (rc == 0)
+		return not_signed(w, l, err);
+	w->result.signed_back_to = version;
+	return 0;
 }
 
-static int check_link(const struct walk *w, const struct link *l, struct error *err)
+static int check_link(struct walk *w, const struct link *l, struct error *err)
 {
 	uint64_t version = l->record.version;
 
@@ -328,7 +380,10 @@ static int add_outsider(struct walk *w, const struct link *l, struct error *err)
 		w->cap_outsiders = cap;
 	}
 	w->outsiders[w->n_outsiders++] = (struct outsider){l->version, l->digest, l->record.parent};
-	w->result.unfinished++;
+	if (w->has_newer)
+		w->result.unfinished++;
+	else if (w->result.above++ == 0)
+		w->result.newest_above = l->version;
 	return 0;
 }
 

@@ -42,7 +42,7 @@ static void decide_delete(
 		error_set(&item->err, ERROR_UNAVAILABLE,
 			"a repartition is under way, and until its end nothing can be deleted: "
 			"try again later");
-		item->err.retry_after_s = COMMIT_FROZEN_RETRY_S;
+		item->err.retry_after_s = COMMIT_NO_DELETES_RETRY_S;
 	} else {
 		take(item, RECORD_DELETE);
 	}
@@ -107,57 +107,65 @@ static size_t count_before(const struct batch *b, size_t i, const struct state *
 	return n;
 }
 
-/* Flux cannot hold more in one inventory: creates past the limit are refused. */
-static void refuse_overfull(struct batch *b, const struct state *state)
+/* Flux cannot hold more in one inventory. */
+static void refuse_overfull(struct batch *b, size_t i, const struct state *state)
 {
 	bool split = state_layout(state)->kind == LAYOUT_SPLIT;
+	struct item *item = &b->items[i];
 
-	for (size_t i = 0; i < b->n; i++) {
-		struct item *item = &b->items[i];
-
-		if (!is_create(item) || count_before(b, i, state) < LIMIT_CATALOG_RESOURCES)
-			continue;
-		item->in_commit = false;
-		error_set(&item->err, ERROR_UNPROCESSABLE,
-			"the catalog holds %d resources, the most that Flux can apply as one: "
-			"delete some first, or share them out with gsq repartition %s",
-			LIMIT_CATALOG_RESOURCES,
-			split ? "and more --catalogs" : "--layout split and enough --catalogs");
-	}
+	if (count_before(b, i, state) < LIMIT_CATALOG_RESOURCES)
+		return;
+	item->in_commit = false;
+	error_set(&item->err, ERROR_UNPROCESSABLE,
+		"the catalog holds %d resources, the most that Flux can apply as one: "
+		"delete some first, or share them out with gsq repartition %s",
+		LIMIT_CATALOG_RESOURCES,
+		split ? "and more --catalogs" : "--layout split and enough --catalogs");
 }
 
-/* Resources in the namespace of item i, and those that come to it before that. */
-static size_t count_namespace_before(const struct batch *b, size_t i, const struct state *state)
+/* Resources in the namespace of item i, and those that come to it before that, which need not be
+ * counted one by one where they fill no quota. */
+static size_t count_namespace_before(
+	const struct batch *b, size_t i, const struct state *state, uint64_t quota)
 {
 	const char *namespace = b->items[i].change->namespace;
 	size_t n = state_count_namespace(state, namespace);
 
+	if (n + b->n <= quota)
+		return n;
 	for (size_t j = 0; j < i; j++)
 		n += is_create(&b->items[j]) &&
 		     strcmp(b->items[j].change->namespace, namespace) == 0;
 	return n;
 }
 
-static void refuse_over_quota(struct batch *b, const struct writer *w)
+static void refuse_over_quota(struct batch *b, size_t i, const struct writer *w)
 {
-	for (size_t i = 0; i < b->n && w->quota != NULL; i++) {
-		struct item *item = &b->items[i];
-		const char *namespace = item->change->namespace;
-		uint64_t quota = UINT64_MAX;
-		size_t n;
+	struct item *item = &b->items[i];
+	const char *namespace = item->change->namespace;
+	uint64_t quota = w->quota == NULL ? UINT64_MAX : w->quota(namespace, w->quota_arg);
+	size_t n;
 
-		if (is_create(item))
-			quota = w->quota(namespace, w->quota_arg);
-		if (quota == UINT64_MAX)
-			continue;
-		n = count_namespace_before(b, i, w->head.state);
-		if (n < quota)
-			continue;
-		item->in_commit = false;
-		error_set(&item->err, ERROR_DENIED,
-			"namespace %s has %zu resources, and its quota is %" PRIu64
-			": delete some, or ask an operator for more",
-			namespace, n, quota);
+	if (quota == UINT64_MAX)
+		return;
+	n = count_namespace_before(b, i, w->head.state, quota);
+	if (n < quota)
+		return;
+	item->in_commit = false;
+	error_set(&item->err, ERROR_DENIED,
+		"namespace %s has %zu resources, and its quota is %" PRIu64
+		": delete some, or ask an operator for more",
+		namespace, n, quota);
+}
+
+/* One create after the other, so that one that is refused takes up no room of those behind it. */
+static void refuse_without_room(struct batch *b, const struct writer *w)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (is_create(&b->items[i]))
+			refuse_over_quota(b, i, w);
+		if (is_create(&b->items[i]))
+			refuse_overfull(b, i, w->head.state);
 	}
 }
 
@@ -234,8 +242,7 @@ static void decide_all(struct batch *b, struct writer *w)
 	}
 	for (size_t i = 0; i < b->n; i++)
 		decide(&b->items[i], &w->head, &b->no_deletes);
-	refuse_over_quota(b, w);
-	refuse_overfull(b, w->head.state);
+	refuse_without_room(b, w);
 	refuse_catalogs(b, &w->head, &root);
 	hold_make(b, w->registry);
 }
@@ -588,6 +595,13 @@ static int push_new_revision(struct batch *b, struct writer *w, struct error *er
 
 		if (make_revision(b, w, err) != 0)
 			return -1;
+		if (b->step != NULL &&
+			step_compare(b->step, &b->revision, &w->head, w->registry, err) != 0)
+			return -1;
+		if (!has_commit(b)) {
+			drop_revision(b);
+			return 0;
+		}
 		at = stage_ends("catalog", at);
 		if (note_signatures(b, &w->signing, err) == 0 &&
 			revision_push(&b->revision, w->registry, err) == 0) {

@@ -34,7 +34,7 @@ struct batch {
 	struct revision revision;
 };
 
-#define COMMIT_FROZEN_RETRY_S 10 /* for deletes: a repartition takes Flux a while */
+#define COMMIT_NO_DELETES_RETRY_S 10 /* for deletes: a repartition takes Flux a while */
 
 enum commit_result {
 	COMMIT_DONE,       /* every item has its outcome; the head has moved if anything changed */

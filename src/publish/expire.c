@@ -275,10 +275,10 @@ static void fill_step(struct step *s, char letter, const uint64_t *versions, siz
 
 static size_t add_untags(struct untag *ret, struct going *g, bool has_signatures)
 {
+	size_t n_signatures = has_signatures ? signatures_tags(&g->digest, g->signatures) : 0;
 	size_t n = 0;
 
-	signatures_tags(&g->digest, g->signatures);
-	for (size_t i = 0; i < SIGNATURES_TAGS && has_signatures; i++)
+	for (size_t i = 0; i < n_signatures; i++)
 		ret[n++] = (struct untag){.tag = g->signatures[i]};
 	ret[n++] = (struct untag){.tag = g->tag};
 	return n;

@@ -12,6 +12,13 @@ void head_done(struct head *h)
 	*h = (struct head){0};
 }
 
+void unrolled_done(struct unrolled *u)
+{
+	record_done(&u->record);
+	signatures_done(&u->to_sign);
+	*u = (struct unrolled){0};
+}
+
 /* Both may be longer than an error's text. */
 #define FROZEN_WHY 300
 #define FROZEN_WHO 150
@@ -52,19 +59,19 @@ int head_read_record(
 	return err->code == ERROR_NONE ? 0 : error_wrap(err, RECORD_REPOSITORY ":latest");
 }
 
-static int record_was_lost(struct slice repository, struct error *err)
+static int record_was_lost(const char *has, struct error *err)
 {
 	return error_set(err, ERROR_INTERNAL,
-		"the store has %.*s but no commit record: it was lost; run \"gsq rebuild\" to make "
+		"the store has %s but no commit record: it was lost; run \"gsq rebuild\" to make "
 		"one from the resource repositories",
-		SLICE_ARG(repository));
+		has);
 }
 
 static int refuse_resources(struct slice repository, void *arg UNUSED, struct error *err)
 {
 	if (!slice_starts(repository, SLICE(RESOURCE_REPOSITORY_PREFIX)))
 		return 0;
-	return record_was_lost(repository, err);
+	return record_was_lost("resources", err);
 }
 
 /* A store without a record is new only if neither a current catalog nor any resource is there. What
@@ -75,7 +82,7 @@ static int explain_missing_record(struct registry *registry, struct error *err)
 	struct digest ignored;
 
 	if (registry_resolve(registry, CATALOG_REPOSITORY, "latest", &ignored, err) == 0)
-		return record_was_lost(SLICE(CATALOG_REPOSITORY), err);
+		return record_was_lost(CATALOG_REPOSITORY, err);
 	if (err->code != ERROR_NOT_FOUND)
 		return error_wrap(err, CATALOG_REPOSITORY ":latest");
 	if (registry_repositories(registry, refuse_resources, NULL, err) != 0 &&
@@ -87,31 +94,52 @@ static int explain_missing_record(struct registry *registry, struct error *err)
 		"or run \"gsq rebuild\" if it lost its record");
 }
 
-int head_read(struct head *ret, struct record *ret_record, struct registry *registry,
+/* What the record speaks of. A store that has one is not new, whatever else is not there. */
+static int read_rest(struct head *head, struct unrolled *u, struct registry *registry,
 	const struct signing *signing, struct error *err)
 {
-	CLEANUP(record_done) struct record record = {0};
+	const struct record *record = &u->record;
+
+	if (signing_check_record(&u->to_sign, signing, &head->record, registry, err) == 0 &&
+		restore_state(&head->state, &head->leftovers, record, registry, err) == 0 &&
+		signing_check_catalogs(&u->to_sign, signing, record, head->state, &head->leftovers,
+			registry, err) == 0)
+		return 0;
+	if (err->code == ERROR_NOT_FOUND)
+		err->code = ERROR_INTERNAL;
+	return -1;
+}
+
+int head_read(struct head *ret, struct unrolled *ret_unrolled, struct registry *registry,
+	const struct signing *signing, struct error *err)
+{
+	CLEANUP(unrolled_done) struct unrolled u = {.record = {0}};
 	CLEANUP(head_done) struct head head = {0};
 
-	if (head_read_record(&record, &head.record, registry, err) != 0) {
+	if (head_read_record(&u.record, &head.record, registry, err) != 0) {
 		if (err->code == ERROR_NOT_FOUND)
 			return explain_missing_record(registry, err);
 		return -1;
 	}
-	if (signing_verify_record(signing, &head.record, registry, err) != 0 ||
-		restore_state(&head.state, &head.leftovers, &record, registry, err) != 0)
+	if (read_rest(&head, &u, registry, signing, err) != 0)
 		return -1;
-	head.version = record.version;
-	head.root = record.root;
-	head.repartition = record.repartition;
-	head.frozen = record_freeze_copy(&record.frozen);
-	if (signing_verify_catalogs(signing, &head, registry, err) != 0)
-		return -1;
+	head.version = u.record.version;
+	head.root = u.record.root;
+	head.repartition = u.record.repartition;
+	head.frozen = record_freeze_copy(&u.record.frozen);
 	*ret = head;
 	head = (struct head){0};
-	*ret_record = record;
-	record = (struct record){0};
+	*ret_unrolled = u;
+	u = (struct unrolled){.record = {0}};
 	return 0;
+}
+
+int head_roll_forward(const struct head *h, struct unrolled *u, struct registry *registry,
+	const struct signing *signing, struct error *err)
+{
+	if (restore_latest(h->state, &u->record, registry, err) != 0)
+		return -1;
+	return signing_sign(&u->to_sign, signing, registry, err);
 }
 
 /* A new store of the single layout has its catalog from the start, one of the split layout only the
@@ -145,6 +173,17 @@ static int first_revision(struct revision *ret, const struct layout *layout,
 	return revision_make(ret, &draft, err);
 }
 
+/* Whatever has led here: nothing is put in place of a record. */
+static int check_new(struct registry *registry, struct error *err)
+{
+	struct digest ignored;
+
+	if (head_resolve(&ignored, registry, err) == 0)
+		return error_set(err, ERROR_CONFLICT,
+			"the store is not new: it has " RECORD_REPOSITORY ":latest");
+	return err->code == ERROR_NOT_FOUND ? 0 : error_wrap(err, RECORD_REPOSITORY ":latest");
+}
+
 int head_init(struct registry *registry, const struct layout *layout,
 	const struct root_options *root, const struct signing *signing, uint64_t now_us,
 	struct error *err)
@@ -152,7 +191,8 @@ int head_init(struct registry *registry, const struct layout *layout,
 	struct revision rev;
 	int rc;
 
-	if (first_revision(&rev, layout, root, signing, now_us, err) != 0)
+	if (check_new(registry, err) != 0 ||
+		first_revision(&rev, layout, root, signing, now_us, err) != 0)
 		return -1;
 	rc = revision_commit(&rev, registry, err);
 	revision_done(&rev);

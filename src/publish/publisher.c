@@ -7,7 +7,6 @@
 #include "publish/event.h"
 #include "publish/metrics.h"
 #include "publish/report.h"
-#include "publish/restore.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -63,7 +62,7 @@ void publisher_refuse_deletes(struct publisher *p, const char *reason)
 
 	if (reason != NULL) {
 		error_set(&why, ERROR_UNAVAILABLE, "%s", reason);
-		why.retry_after_s = COMMIT_FROZEN_RETRY_S;
+		why.retry_after_s = COMMIT_NO_DELETES_RETRY_S;
 	}
 	AZ(pthread_mutex_lock(&p->lock));
 	p->no_deletes = why;
@@ -174,11 +173,23 @@ static void become_ready(struct publisher *p)
 	report_state(p->writer.head.state);
 }
 
+/* What anybody may be told; the log has all of it. */
+static struct error public_reason(const struct error *err)
+{
+	struct error told = *err;
+
+	if (err->is_private)
+		error_set(&told, err->code,
+			"what the registry has of a resource is damaged, or cannot be read or "
+			"written: the server's log names it");
+	return told;
+}
+
 static void become_restoring(struct publisher *p, const struct error *reason)
 {
 	AZ(pthread_mutex_lock(&p->lock));
 	p->phase = RESTORING;
-	p->reason = *reason;
+	p->reason = public_reason(reason);
 	p->reason.code = ERROR_UNAVAILABLE; /* whatever the cause, the caller has to wait */
 	if (p->reason.retry_after_s == 0)
 		p->reason.retry_after_s = PUBLISHER_RETRY_S;
@@ -233,13 +244,13 @@ static int check_layout(const struct publisher *p, const struct head *head, stru
 }
 
 static int init_store(
-	struct publisher *p, struct head *ret, struct record *ret_record, struct error *err)
+	struct publisher *p, struct head *ret, struct unrolled *ret_unrolled, struct error *err)
 {
 	struct registry *registry = p->writer.registry;
 
 	if (head_init(registry, &p->layout, &p->root.options, &p->writer.signing,
 		    p->writer.versions.now_us(), err) != 0 ||
-		head_read(ret, ret_record, registry, &p->writer.signing, err) != 0)
+		head_read(ret, ret_unrolled, registry, &p->writer.signing, err) != 0)
 		return -1;
 	log_info("made the first commit record of a new store", LOG_NUM("version", ret->version));
 	return 0;
@@ -266,53 +277,48 @@ static int ask_cluster(struct publisher *p, struct error *err)
 
 /* A store that had a record and has none was lost, not new. */
 static int read_or_init(
-	struct publisher *p, struct head *ret, struct record *ret_record, struct error *err)
+	struct publisher *p, struct head *ret, struct unrolled *ret_unrolled, struct error *err)
 {
-	if (head_read(ret, ret_record, p->writer.registry, &p->writer.signing, err) == 0)
+	if (head_read(ret, ret_unrolled, p->writer.registry, &p->writer.signing, err) == 0)
 		return 0;
 	if (err->code != ERROR_NOT_FOUND || !p->init || p->ever_ready || p->gate == GATE_HOLD)
 		return -1;
-	return may_push(p) ? init_store(p, ret, ret_record, err) : ask_cluster(p, err);
+	return may_push(p) ? init_store(p, ret, ret_unrolled, err) : ask_cluster(p, err);
 }
 
-/* Keeps the record for the day when the gate opens. */
-static void keep_unrolled(struct publisher *p, struct record *record)
+/* For the day when the gate opens. */
+static void keep_unrolled(struct publisher *p, struct unrolled *u)
 {
-	record_done(&p->unrolled);
-	p->unrolled = *record;
-	*record = (struct record){0};
+	unrolled_done(&p->unrolled);
+	p->unrolled = *u;
+	*u = (struct unrolled){.record = {0}};
 	p->has_unrolled = true;
 }
 
-/* Makes what is current as it would be had the server never stopped. */
-static int finish(struct publisher *p, const struct head *head, const struct record *record,
-	struct error *err)
+static int finish(
+	struct publisher *p, const struct head *head, struct unrolled *u, struct error *err)
 {
-	struct registry *registry = p->writer.registry;
-
-	if (restore_latest(head->state, record, registry, err) != 0)
-		return -1;
-	return signing_catch_up(&p->writer.signing, head, registry, err);
+	return head_roll_forward(head, u, p->writer.registry, &p->writer.signing, err);
 }
 
 /* No tag moves before the head is known to be one to go on from. */
 static int read_head(struct publisher *p, struct error *err)
 {
-	CLEANUP(record_done) struct record record = {0};
+	CLEANUP(unrolled_done) struct unrolled unrolled = {.record = {0}};
 	bool rolls;
 	struct head head;
 
-	if (read_or_init(p, &head, &record, err) != 0)
+	if (read_or_init(p, &head, &unrolled, err) != 0)
 		return -1;
 	rolls = may_push(p);
 	if (check_not_older(p, &head, err) != 0 || check_layout(p, &head, err) != 0 ||
-		(rolls && finish(p, &head, &record, err) != 0)) {
+		(rolls && finish(p, &head, &unrolled, err) != 0)) {
 		head_done(&head);
 		return -1;
 	}
 	p->has_unrolled = false;
 	if (!rolls)
-		keep_unrolled(p, &record);
+		keep_unrolled(p, &unrolled);
 	head_done(&p->writer.head);
 	p->writer.head = head;
 	if (p->writer.versions.highest < head.version)
@@ -349,6 +355,7 @@ static bool restore(struct publisher *p)
 			return false;
 		wait = 2 * wait > LIMIT_RESTORE_WAIT_MS ? LIMIT_RESTORE_WAIT_MS : 2 * wait;
 	}
+	p->writer.signing.existing = false; /* an operator's word, about what there was */
 	tell_restored(p);
 	took = clock_monotonic_us() - started;
 	metric_set(&publish_metric_restore, METRIC_NO_LABELS, took);
@@ -431,7 +438,8 @@ static bool run_batch(struct publisher *p)
 	log_warn("commit failed", LOG_STR("reason", err.text),
 		LOG_NUM("changes", commit_changes(p->batch)));
 	if (result == COMMIT_FAILED) {
-		commit_answer(p->batch, &err);
+		told = commit_changes(p->batch) > 1 ? public_reason(&err) : err;
+		commit_answer(p->batch, &told);
 		return true;
 	}
 	become_restoring(p, &err);
@@ -461,7 +469,7 @@ static int roll_forward(struct publisher *p, struct error *err)
 			"another server has written while the cluster was asked: reading it");
 	if (finish(p, &p->writer.head, &p->unrolled, err) != 0)
 		return -1;
-	record_done(&p->unrolled);
+	unrolled_done(&p->unrolled);
 	p->has_unrolled = false;
 	return 0;
 }
@@ -539,7 +547,7 @@ static void free_publisher(struct publisher *p)
 	AZ(pthread_cond_destroy(&p->wake));
 	AZ(pthread_mutex_destroy(&p->lock));
 	head_done(&p->writer.head);
-	record_done(&p->unrolled);
+	unrolled_done(&p->unrolled);
 	gzips_done(&p->writer.gzips);
 	state_unref(p->current);
 	author_unref(p->frozen.by);

@@ -27,9 +27,9 @@ struct publisher {
 	/* the thread's own */
 	struct writer writer;
 	bool ever_ready;
-	bool told_empty;        /* listeners know that the store is new, and nobody else */
-	bool has_unrolled;      /* the gate was closed when the head was read: */
-	struct record unrolled; /* its record, whose derived tags may lag behind */
+	bool told_empty;          /* listeners know that the store is new, and nobody else */
+	bool has_unrolled;        /* the gate was closed when the head was read: */
+	struct unrolled unrolled; /* so this is yet to be done */
 	struct batch *batch;
 	uint64_t last_us; /* that the last batch took */
 
@@ -51,6 +51,7 @@ struct publisher {
 	struct record_freeze frozen; /* as the head is */
 	struct step *steps;          /* first come, first served */
 	struct step **last_step;
+	size_t n_steps;
 	struct queue queue;
 	size_t expected; /* changes in the next batch: what the last had, and what it left in line
 			  */

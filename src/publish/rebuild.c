@@ -187,7 +187,7 @@ static int read_all(struct rebuild *rb, struct error *err)
 	const struct names *resources = &rb->remains.resources;
 	size_t n;
 
-	if (remains_read(&rb->remains, rb->registry, err) != 0 ||
+	if (remains_read(&rb->remains, rb->registry, &rb->options->signing, err) != 0 ||
 		remains_list(&rb->remains, rb->registry, err) != 0)
 		return -1;
 	if (resources->n == 0)
@@ -225,6 +225,7 @@ static int commit(const struct rebuild *rb, struct error *err)
 		.version = now > highest ? now : highest + 1,
 		.n = rb->n_changes,
 		.resources = rb->changes,
+		.signing = &rb->options->signing,
 	};
 	struct revision rev;
 	int rc;

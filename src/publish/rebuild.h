@@ -7,11 +7,13 @@
 #include "catalog/root.h"
 #include "oci/registry.h"
 #include "publish/prune_guard.h"
+#include "publish/signing.h"
 
 struct rebuild_options {
 	const struct layout *layout; /* NULL: as the last record has it, or single */
 	struct root_request root;    /* for the split layout */
 	struct prune_guard guard;    /* against repositories that were lost too */
+	struct signing signing;      /* verify: what the last record is to be signed by */
 };
 
 /* Reads the latest artifact of every resource repository, or the one that the last record names

@@ -94,15 +94,29 @@ static int note_catalogs(struct remains *r, struct error *err)
 	return 0;
 }
 
-int remains_read(struct remains *ret, struct registry *registry, struct error *err)
+static int not_verified(struct error *err)
 {
+	return error_wrap(err, "the last record does not pass --verify, which can be left out");
+}
+
+/* Without --verify the operator's word is enough, as it is for the resources. */
+int remains_read(struct remains *ret, struct registry *registry, const struct signing *signing,
+	struct error *err)
+{
+	bool verifies = signing->verify != NULL;
+
 	if (read_record(ret, registry, err) != 0)
 		return -1;
 	if (ret->record.version == 0)
 		return 0;
+	if (verifies && signing_check_record(NULL, signing, &ret->parent, registry, err) != 0)
+		return not_verified(err);
 	ret->highest = ret->record.version;
 	if (restore_state(&ret->state, &ret->leftovers, &ret->record, registry, &ret->why) != 0)
 		return ret->why.code == ERROR_NO_MEMORY ? error_no_memory(err) : 0;
+	if (verifies && signing_check_catalogs(NULL, signing, &ret->record, ret->state,
+				&ret->leftovers, registry, err) != 0)
+		return not_verified(err);
 	return note_catalogs(ret, err);
 }
 
@@ -248,6 +262,7 @@ int remains_revision(
 		.version = whole->version,
 		.parent = r->has_parent ? &r->parent : NULL,
 		.why = whole->why,
+		.signing = whole->signing,
 		.frozen = r->record.frozen,
 		.gzips = &gzips,
 	};

@@ -28,8 +28,10 @@ struct remains {
 };
 
 /* The record and its state. What is lost or damaged is why we are here; a record that cannot be
- * read just now is an error. */
-int remains_read(struct remains *ret, struct registry *registry, struct error *err) MUST_CHECK;
+ * read just now is an error, and with signing->verify one that is not signed, or whose catalogs are
+ * not. */
+int remains_read(struct remains *ret, struct registry *registry, const struct signing *signing,
+	struct error *err) MUST_CHECK;
 /* The repositories, and the versions of records. ERROR_NOT_IMPLEMENTED, ERROR_DENIED,
  * ERROR_UNAUTHORIZED or ERROR_NOT_FOUND where the registry does not list. */
 int remains_list(struct remains *r, struct registry *registry, struct error *err) MUST_CHECK;
@@ -56,6 +58,7 @@ struct whole {
 	uint64_t version;
 	size_t n;
 	const struct catalog_change *resources;
+	const struct signing *signing; /* of the new revision */
 };
 /* The revision on top of what remains. Catalogs of the layout that were ever there are in it, so
  * that Flux prunes what is left in them. */

@@ -2,6 +2,7 @@
 #include "publish/restore.h"
 
 #include "base/parallel.h"
+#include "publish/artifact_push.h"
 #include "publish/revision.h"
 
 #include <stdio.h>
@@ -71,13 +72,15 @@ static int check_resource(const struct record *record, const struct place *place
 	struct place own = layout_place(&record->layout, intent->namespace, intent->name);
 
 	if (place_cmp(&own, place) != 0)
-		return error_set(err, ERROR_INTERNAL, "it holds %s/%s, which belongs elsewhere",
+		error_set(err, ERROR_INTERNAL, "it holds %s/%s, which belongs elsewhere",
 			intent->namespace, intent->name);
-	if (r->version > record->version)
-		return error_set(err, ERROR_INTERNAL,
+	else if (r->version > record->version)
+		error_set(err, ERROR_INTERNAL,
 			"%s/%s has version v%llu, above the record's highest", intent->namespace,
 			intent->name, (unsigned long long)r->version);
-	return 0;
+	else
+		return 0;
+	return error_for_operators(err);
 }
 
 static int read_arrival(struct arrival *a, const struct record *record, struct error *err)
@@ -85,7 +88,7 @@ static int read_arrival(struct arrival *a, const struct record *record, struct e
 	CLEANUP(catalog_unrefp) struct catalog *catalog = NULL;
 
 	if (catalog_read(&catalog, buf_slice(&a->pull.layer), err) != 0)
-		return -1;
+		return error_for_operators(err);
 	for (size_t i = 0; i < catalog_count(catalog); i++)
 		if (check_resource(record, &a->place, catalog_at(catalog, i), err) != 0)
 			return -1;
@@ -339,10 +342,12 @@ static int artifact_of_change(struct artifact *ret, const struct record_change *
 	struct artifact a;
 	int rc;
 
-	if (!restore_agrees(change, r))
-		return error_set(err, ERROR_INTERNAL,
+	if (!restore_agrees(change, r)) {
+		error_set(err, ERROR_INTERNAL,
 			"the catalog does not hold %s/%s as the last commit record says",
 			change->namespace, change->name);
+		return error_for_operators(err);
+	}
 	if (r == NULL)
 		rc = artifact_of_tombstone(
 			&a, change->namespace, change->name, change->version, err);
@@ -352,10 +357,11 @@ static int artifact_of_change(struct artifact *ret, const struct record_change *
 		return -1;
 	if (!digest_eq(&a.digest, &change->digest)) {
 		artifact_done(&a);
-		return error_set(err, ERROR_INTERNAL,
+		error_set(err, ERROR_INTERNAL,
 			"the last commit record names another artifact for %s/%s than belongs "
 			"there",
 			change->namespace, change->name);
+		return error_for_operators(err);
 	}
 	*ret = a;
 	return 0;
@@ -416,7 +422,7 @@ static int find_stale(struct push *pushes, size_t *n_pushes, const struct derive
 			continue;
 		if (looks[i].err.code != ERROR_NONE && looks[i].err.code != ERROR_NOT_FOUND) {
 			*err = looks[i].err;
-			return error_wrap(err, "%s:latest", d->repository);
+			return artifact_failure(err, d->repository, "latest");
 		}
 		if (read_manifest(d, registry, err) != 0)
 			return -1;

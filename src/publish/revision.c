@@ -135,7 +135,7 @@ static int render_root(struct buf *ret, const struct revision *rev,
 		.places = places,
 		.n_leftovers = n_leftovers,
 		.leftovers = leftovers,
-		.frozen = rev->repartition.step != RECORD_SETTLED,
+		.holds_prune = rev->repartition.step != RECORD_SETTLED,
 		.lacks = draft->lacks,
 	};
 

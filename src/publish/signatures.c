@@ -2,33 +2,28 @@
 #include "publish/signatures.h"
 
 #include "base/parallel.h"
+#include "catalog/record.h"
 
 #include <stdio.h>
 
+#define PARALLEL_MIN 16
+
 /* ---- tags ---- */
 
-/* Without its end: the tag of the referrers' index (distribution-spec, "Referrers Tag Schema"). */
-static int write_stem(const struct digest *subject, char ret[SIGNATURES_TAG_SIZE])
+/* The first is the tag of the referrers' index (distribution-spec, "Referrers Tag Schema"). */
+size_t signatures_tags(const struct digest *subject, char ret[SIGNATURES_TAGS][SIGNATURES_TAG_SIZE])
 {
-	char text[SIGNATURE_TAG_SIZE];
+	char tag[SIGNATURE_TAG_SIZE];
+	struct slice end, stem;
 
-	signature_tag(subject, text);
-	return snprintf(
-		ret, SIGNATURES_TAG_SIZE, "%.*s", (int)(strlen(text) - strlen(".sig")), text);
-}
-
-static void write_bundle_tag(const struct digest *subject, char ret[SIGNATURES_TAG_SIZE])
-{
-	int n = write_stem(subject, ret);
-
-	snprintf(ret + n, SIGNATURES_TAG_SIZE - (size_t)n, ".bundle");
-}
-
-void signatures_tags(const struct digest *subject, char ret[SIGNATURES_TAGS][SIGNATURES_TAG_SIZE])
-{
-	write_stem(subject, ret[0]);
-	write_bundle_tag(subject, ret[1]);
-	signature_tag(subject, ret[2]);
+	if (!signature_tag(subject, tag))
+		return 0;
+	end = slice_of(tag);
+	stem = slice_cut(&end, '.');
+	snprintf(ret[0], SIGNATURES_TAG_SIZE, "%.*s", SLICE_ARG(stem));
+	snprintf(ret[1], SIGNATURES_TAG_SIZE, "%.*s.bundle", SLICE_ARG(stem));
+	snprintf(ret[2], SIGNATURES_TAG_SIZE, "%s", tag);
+	return SIGNATURES_TAGS;
 }
 
 bool signatures_is_tag(struct slice tag)
@@ -54,8 +49,10 @@ void signatures_done(struct signatures *s)
 int signatures_add(struct signatures *s, const char *repository, const struct digest *digest,
 	uint64_t size, struct error *err)
 {
+	char tags[SIGNATURES_TAGS][SIGNATURES_TAG_SIZE] = {""};
 	struct signed_manifest *m;
 
+	signatures_tags(digest, tags);
 	if (s->n == s->cap) {
 		size_t cap = s->cap == 0 ? 4 : 2 * s->cap;
 		struct signed_manifest *grown = realloc(s->list, cap * sizeof(*grown));
@@ -66,9 +63,11 @@ int signatures_add(struct signatures *s, const char *repository, const struct di
 		s->cap = cap;
 	}
 	m = &s->list[s->n++];
-	*m = (struct signed_manifest){.digest = *digest, .size = size};
+	*m = (struct signed_manifest){.digest = *digest,
+		.size = size,
+		.bundled = strcmp(repository, RECORD_REPOSITORY) != 0};
 	snprintf(m->repository, sizeof(m->repository), "%s", repository);
-	write_bundle_tag(digest, m->bundle_tag);
+	snprintf(m->bundle_tag, sizeof(m->bundle_tag), "%s", tags[1]);
 	return 0;
 }
 
@@ -79,6 +78,7 @@ static int sign_one(struct signed_manifest *m, const struct signing *signing, st
 	const struct signature_subject subject = {
 		.repository = name,
 		.digest = m->digest,
+		.bundled = m->bundled,
 		.size = m->size,
 		.media_type = OCI_MEDIA_MANIFEST,
 	};
@@ -88,6 +88,8 @@ static int sign_one(struct signed_manifest *m, const struct signing *signing, st
 	if (signature_make(&m->signature, signing->key, &subject, err) != 0)
 		return -1;
 	m->made = true;
+	if (!m->bundled)
+		return 0;
 	return oci_manifest_parse(&m->bundle, buf_slice(&m->signature.bundle.manifest), err);
 }
 
@@ -109,7 +111,7 @@ int signatures_make(struct signatures *s, const struct signing *signing, struct 
 {
 	struct making making = {s, signing};
 
-	parallel_each(s->n, run_one, &making);
+	signatures_each(s->n, run_one, &making);
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->list[i].err.code == ERROR_NONE)
 			continue;
@@ -139,11 +141,30 @@ static struct push push_of(const struct signed_manifest *m, const char *tag,
 
 size_t signatures_pushes(const struct signatures *s, struct push *ret)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < s->n; i++) {
 		const struct signed_manifest *m = &s->list[i];
 
-		ret[i] = push_of(m, m->bundle_tag, &m->signature.bundle, m->bundle);
-		ret[s->n + i] = push_of(m, m->signature.tag, &m->signature.simple, NULL);
+		if (m->bundled)
+			ret[n++] = push_of(m, m->bundle_tag, &m->signature.bundle, m->bundle);
 	}
-	return SIGNATURES_PUSHES * s->n;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct signed_manifest *m = &s->list[i];
+
+		ret[n++] = push_of(m, m->signature.tag, &m->signature.simple, NULL);
+	}
+	return n;
+}
+
+/* ---- time ---- */
+
+void signatures_each(size_t n, void (*fn)(size_t i, size_t thread, void *arg), void *arg)
+{
+	if (n >= PARALLEL_MIN) {
+		parallel_each(n, fn, arg);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		fn(i, 0, arg);
 }

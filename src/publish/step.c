@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/step.h"
 
+#include "oci/manifest.h"
+
 void step_free(struct step *s)
 {
 	if (s == NULL)
@@ -65,5 +67,48 @@ int step_draft(struct revision_draft *draft, struct layout_step_parts *parts, co
 	if (s->kind == STEP_LAYOUT)
 		return layout_step_draft(draft, parts, &s->layout, head, err);
 	draft_same(draft, s, head);
+	return 0;
+}
+
+/* ---- a root that stays as it is ---- */
+
+/* The manifest is of the commit that made the root, but the layer is a pure function of what it
+ * says. False too where it is not there. */
+static int is_current_root(bool *ret, const struct digest *layer, const struct head *head,
+	struct registry *registry, struct error *err)
+{
+	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
+	CLEANUP(buf_done) struct buf manifest = BUF_INIT(LIMIT_MANIFEST);
+	char reference[DIGEST_TEXT_SIZE];
+	struct digest same;
+
+	*ret = false;
+	if (state_root(head->state) == NULL)
+		return 0;
+	digest_format(state_root(head->state), reference);
+	if (registry_manifest(registry, CATALOG_REPOSITORY, reference, &manifest, &same, err) !=
+		0) {
+		if (err->code == ERROR_NOT_FOUND)
+			return 0;
+		return error_wrap(err, CATALOG_REPOSITORY "@%s", reference);
+	}
+	if (oci_manifest_parse(&m, buf_slice(&manifest), err) != 0)
+		return error_wrap(err, CATALOG_REPOSITORY "@%s", reference);
+	*ret = m->n_children == 1 && digest_eq(&m->children[0].digest, layer);
+	return 0;
+}
+
+int step_compare(struct step *s, const struct revision *rev, const struct head *head,
+	struct registry *registry, struct error *err)
+{
+	bool same;
+
+	if (s->kind != STEP_ROOT || !root_options_eq(&rev->root, &head->root))
+		return 0;
+	ASSERT(rev->n_catalogs == 1);
+	if (is_current_root(&same, &rev->catalogs[0].artifact.layer_digest, head, registry, err) !=
+		0)
+		return -1;
+	s->in_commit = !same;
 	return 0;
 }

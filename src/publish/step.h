@@ -36,4 +36,9 @@ void step_decide(struct step *s, const struct head *head, const struct root_opti
 int step_draft(struct revision_draft *draft, struct layout_step_parts *parts, const struct step *s,
 	const struct head *head, struct error *err) MUST_CHECK;
 
+/* With the revision of that draft made: whether a root is not the one that there is can be told
+ * only now. in_commit is false then, as in step_decide(). */
+int step_compare(struct step *s, const struct revision *rev, const struct head *head,
+	struct registry *registry, struct error *err) MUST_CHECK;
+
 #endif

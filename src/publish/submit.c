@@ -32,8 +32,10 @@ static void refuse_without_memory(publisher_done *done, void *arg)
 	done(&outcome, arg);
 }
 
-/* Why a change cannot be taken now; ERROR_NONE when it can. Under the lock. */
-static struct error refusal(const struct publisher *p)
+/* Why nothing can be taken now; ERROR_NONE when it can. waiting: those before it, most: how many
+ * there may be. Under the lock. */
+static struct error refusal(
+	const struct publisher *p, size_t waiting, size_t most, const char *what)
 {
 	struct error err = ERROR_INIT;
 
@@ -43,9 +45,9 @@ static struct error refusal(const struct publisher *p)
 		err = p->reason;
 	else if (p->closed || p->gate != GATE_OPEN)
 		err = publisher_why_closed(p);
-	else if (p->queue.n >= LIMIT_QUEUE)
-		error_set(&err, ERROR_TOO_MANY, "%d changes are waiting already; try again",
-			LIMIT_QUEUE);
+	else if (waiting >= most)
+		error_set(
+			&err, ERROR_TOO_MANY, "%zu %s are waiting already; try again", most, what);
 	if (err.retry_after_s == 0)
 		err.retry_after_s = PUBLISHER_RETRY_S;
 	return err;
@@ -63,7 +65,7 @@ static void submit(struct publisher *p, struct change *change)
 	struct error err;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	err = refusal(p);
+	err = refusal(p, p->queue.n, LIMIT_QUEUE, "changes");
 	if (err.code == ERROR_NONE && (change->kind == CHANGE_PUT || change->kind == CHANGE_DELETE))
 		err = head_why_frozen(&p->frozen);
 	if (err.code == ERROR_NONE && change->kind == CHANGE_DELETE)
@@ -159,12 +161,13 @@ static void submit_step(struct publisher *p, struct step *step)
 	struct error err;
 
 	AZ(pthread_mutex_lock(&p->lock));
-	err = refusal(p);
+	err = refusal(p, p->n_steps, LIMIT_STEPS, "freezes and steps of a repartition");
 	if (err.code == ERROR_NONE && step->kind == STEP_LAYOUT)
 		err = head_why_frozen(&p->frozen);
 	if (err.code == ERROR_NONE) {
 		*p->last_step = step;
 		p->last_step = &step->next;
+		p->n_steps++;
 		AZ(pthread_cond_signal(&p->wake));
 	}
 	AZ(pthread_mutex_unlock(&p->lock));
@@ -242,6 +245,7 @@ struct step *publisher_take_step(struct publisher *p)
 
 	if (step == NULL)
 		return NULL;
+	p->n_steps--;
 	p->steps = step->next;
 	if (p->steps == NULL)
 		p->last_step = &p->steps;

@@ -184,7 +184,6 @@ static struct call *call_new(struct embedded *e, const struct route *route, stru
 	c->route = route;
 	atomic_init(&c->refs, 1);
 	c->head = slice_eq(http_exchange_head(x)->method, SLICE("HEAD"));
-	snprintf(c->peer, sizeof(c->peer), "%s", http_exchange_peer(x));
 	http_reply_init(&c->reply, 200);
 	buf_init(&c->body, LIMIT_MANIFEST);
 	buf_init(&c->tag_text, LIMIT_HTTP_HEAD);

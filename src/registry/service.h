@@ -56,7 +56,6 @@ struct call {
 	char reference[DIGEST_TEXT_SIZE]; /* tag, digest or upload, decoded */
 	char *query;                      /* raw */
 	char *header;                     /* NULL when the request has none */
-	char peer[AUTH_PEER_SIZE];        /* the client's address */
 
 	struct http_reply reply;
 	struct error err; /* set: the answer is this error */

@@ -191,14 +191,14 @@ static void stream(struct http_exchange *x, struct call *c)
 
 /* ---- POST ---- */
 
-/* In whose share of all uploads it is. Who is nobody is at least somewhere. */
+/* Each has a share of all uploads, but for who is nobody: then everybody may do everything. */
 static int start(
 	struct call *c, enum digest_algorithm algorithm, struct upload **ret, struct error *err)
 {
 	bool is_known = c->subject != NULL && c->subject->method != AUTH_ANONYMOUS;
 
 	return uploads_start(c->e->uploads, slice_of(c->repository),
-		slice_of(is_known ? c->subject->name : c->peer), algorithm, ret, err);
+		is_known ? slice_of(c->subject->name) : SLICE_NONE, algorithm, ret, err);
 }
 
 static int mount_apply(struct call *c, struct store_conn *tx, struct error *err)

@@ -67,35 +67,6 @@ void registry_tokens_free(struct registry_tokens *t)
 
 /* ---- the table ---- */
 
-static bool same_groups(const struct subject *a, const struct subject *b)
-{
-	if (a->n_groups != b->n_groups)
-		return false;
-	for (size_t i = 0; i < a->n_groups; i++)
-		if (strcmp(a->groups[i], b->groups[i]) != 0)
-			return false;
-	return true;
-}
-
-static bool same_grants(const struct subject *a, const struct subject *b)
-{
-	if (a->n_grants != b->n_grants)
-		return false;
-	for (size_t i = 0; i < a->n_grants; i++)
-		if (a->grants[i].role != b->grants[i].role ||
-			strcmp(a->grants[i].namespace, b->grants[i].namespace) != 0)
-			return false;
-	return true;
-}
-
-/* Whoever proves it anew is the same: when a proof ends does not count. */
-static bool same(const struct subject *a, const struct subject *b)
-{
-	return a == b || (a->method == b->method && strcmp(a->name, b->name) == 0 &&
-				 memcmp(a->token_hash, b->token_hash, sizeof(a->token_hash)) == 0 &&
-				 same_groups(a, b) && same_grants(a, b));
-}
-
 static bool is_later(const struct subject *a, const struct subject *b)
 {
 	return b->expires_s != 0 && (a->expires_s == 0 || a->expires_s > b->expires_s);
@@ -117,7 +88,7 @@ static struct seat *find_seat(struct registry_tokens *t, const struct subject *s
 	for (size_t i = 0; i < WAYS; i++) {
 		struct seat *seat = &t->seats[set * WAYS + i];
 
-		if (seat->subject != NULL && same(seat->subject, subject))
+		if (seat->subject != NULL && subject_eq(seat->subject, subject))
 			return seat;
 		if (first == NULL || seat->until_s < first->until_s)
 			first = seat;
@@ -133,7 +104,7 @@ static struct seat *find_seat(struct registry_tokens *t, const struct subject *s
 static struct seat *take_seat(struct registry_tokens *t, struct subject *subject, uint64_t now_s)
 {
 	struct seat *seat = find_seat(t, subject);
-	bool is_own = seat->subject != NULL && same(seat->subject, subject);
+	bool is_own = seat->subject != NULL && subject_eq(seat->subject, subject);
 
 	if (!is_own)
 		seat->number = ++t->number;

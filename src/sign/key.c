@@ -12,20 +12,19 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 
-struct sign_key {
-	EVP_PKEY *pkey;
-	struct digest id;
-};
-
 struct sign_keys {
 	size_t n;
 	EVP_PKEY *pkeys[LIMIT_SIGN_KEYS];
 };
 
+struct sign_key {
+	struct sign_keys pair; /* one, which is both halves */
+	struct digest id;
+};
+
 DEFINE_CLEANUP(BIO, BIO_free);
 DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free);
 DEFINE_CLEANUP(EVP_PKEY_CTX, EVP_PKEY_CTX_free);
-DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free);
 DEFINE_CLEANUP(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free);
 DEFINE_CLEANUP(X509_SIG, X509_SIG_free);
 
@@ -240,7 +239,7 @@ static int new_key(struct sign_key **ret, EVP_PKEY *pkey, struct error *err)
 	if (key->id.algorithm == DIGEST_NONE)
 		return openssl_failed(err, ERROR_INTERNAL, "OpenSSL cannot encode the public key");
 	AN(EVP_PKEY_up_ref(pkey));
-	key->pkey = pkey;
+	key->pair = (struct sign_keys){1, {pkey}};
 	*ret = TAKE_PTR(key);
 	return 0;
 }
@@ -280,7 +279,7 @@ void sign_key_free(struct sign_key *key)
 {
 	if (key == NULL)
 		return;
-	EVP_PKEY_free(key->pkey);
+	EVP_PKEY_free(key->pair.pkeys[0]);
 	free(key);
 }
 
@@ -289,15 +288,18 @@ struct digest sign_key_id(const struct sign_key *key)
 	return key->id;
 }
 
+/* What is signed is a hash: digest_of() has its algorithm at hand, where OpenSSL would look for it
+ * again each time. */
 int sign_bytes(const struct sign_key *key, struct slice bytes, struct buf *ret, struct error *err)
 {
-	CLEANUP(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	CLEANUP(EVP_PKEY_CTX_freep)
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pair.pkeys[0], NULL);
+	struct digest hash = digest_of(bytes);
 	unsigned char signature[80];
 	size_t n = sizeof(signature);
 
-	if (ctx == NULL ||
-		EVP_DigestSignInit_ex(ctx, NULL, "SHA2-256", NULL, NULL, key->pkey, NULL) != 1 ||
-		EVP_DigestSign(ctx, signature, &n, (const unsigned char *)bytes.p, bytes.n) != 1)
+	if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
+		EVP_PKEY_sign(ctx, signature, &n, hash.bytes, digest_size(hash.algorithm)) != 1)
 		return openssl_failed(err, ERROR_INTERNAL, "OpenSSL cannot sign with the key");
 	buf_append(ret, signature, n);
 	return buf_check(ret, err);
@@ -371,16 +373,9 @@ int sign_keys_load(struct sign_keys **ret, const char *file, struct error *err)
 	return 0;
 }
 
-int sign_keys_of(struct sign_keys **ret, const struct sign_key *key, struct error *err)
+const struct sign_keys *sign_key_public(const struct sign_key *key)
 {
-	struct sign_keys *keys = calloc(1, sizeof(*keys));
-
-	if (keys == NULL)
-		return error_no_memory(err);
-	AN(EVP_PKEY_up_ref(key->pkey));
-	keys->pkeys[keys->n++] = key->pkey;
-	*ret = keys;
-	return 0;
+	return &key->pair;
 }
 
 void sign_keys_free(struct sign_keys *keys)
@@ -392,22 +387,25 @@ void sign_keys_free(struct sign_keys *keys)
 	free(keys);
 }
 
-static bool made_by(EVP_MD_CTX *ctx, EVP_PKEY *pkey, struct slice bytes, struct slice signature)
+static bool made_by(EVP_PKEY_CTX *ctx, const struct digest *hash, struct slice signature)
 {
-	return EVP_DigestVerifyInit_ex(ctx, NULL, "SHA2-256", NULL, NULL, pkey, NULL) == 1 &&
-	       EVP_DigestVerify(ctx, (const unsigned char *)signature.p, signature.n,
-		       (const unsigned char *)bytes.p, bytes.n) == 1;
+	return EVP_PKEY_verify_init(ctx) == 1 &&
+	       EVP_PKEY_verify(ctx, (const unsigned char *)signature.p, signature.n, hash->bytes,
+		       digest_size(hash->algorithm)) == 1;
 }
 
 int sign_verify(
 	const struct sign_keys *keys, struct slice bytes, struct slice signature, struct error *err)
 {
+	struct digest hash = digest_of(bytes);
+
 	for (size_t i = 0; i < keys->n; i++) {
-		CLEANUP(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+		CLEANUP(EVP_PKEY_CTX_freep)
+		EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, keys->pkeys[i], NULL);
 
 		if (ctx == NULL)
 			return openssl_failed(err, ERROR_NO_MEMORY, "out of memory");
-		if (made_by(ctx, keys->pkeys[i], bytes, signature)) {
+		if (made_by(ctx, &hash, signature)) {
 			ERR_clear_error();
 			return 0;
 		}

@@ -36,8 +36,8 @@ struct sign_keys;
 int sign_keys_load(struct sign_keys **ret, const char *file, struct error *err) MUST_CHECK;
 /* The same of its text, of less than LIMIT_KEY_FILE bytes. */
 int sign_keys_parse(struct sign_keys **ret, struct slice pem, struct error *err) MUST_CHECK;
-/* The one that belongs to a private key. */
-int sign_keys_of(struct sign_keys **ret, const struct sign_key *key, struct error *err) MUST_CHECK;
+/* The one that belongs to a private key, which owns the set. */
+const struct sign_keys *sign_key_public(const struct sign_key *key);
 void sign_keys_free(struct sign_keys *keys);
 DEFINE_CLEANUP(struct sign_keys, sign_keys_free);
 

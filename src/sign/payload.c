@@ -28,10 +28,25 @@ void payload_write(const char *repository, const struct digest *subject, struct 
 	json_end_object(ret);
 }
 
-int payload_check(struct slice payload, const struct digest *subject, struct error *err)
+static const char *member(const json_t *critical, const char *object, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(critical, object), key));
+}
+
+/* Is the reference HOST/PREFIX/repository, or less of it? */
+static bool is_place(const char *reference, const char *repository)
+{
+	size_t n = strlen(reference), tail = strlen(repository);
+
+	return n >= tail && strcmp(reference + n - tail, repository) == 0 &&
+	       (n == tail || reference[n - tail - 1] == '/');
+}
+
+int payload_check(struct slice payload, const char *repository, const struct digest *subject,
+	struct error *err)
 {
 	CLEANUP(json_decrefp) json_t *root = NULL;
-	const char *type, *digest;
+	const char *type, *digest, *reference;
 	const json_t *critical;
 	char expected[DIGEST_TEXT_SIZE];
 
@@ -45,10 +60,13 @@ int payload_check(struct slice payload, const struct digest *subject, struct err
 	if (type == NULL || strcmp(type, PAYLOAD_TYPE) != 0)
 		return error_set(
 			err, ERROR_DENIED, "what is signed is not of the type " PAYLOAD_TYPE);
-	digest = json_string_value(
-		json_object_get(json_object_get(critical, "image"), "docker-manifest-digest"));
+	digest = member(critical, "image", "docker-manifest-digest");
 	if (digest == NULL || strcmp(digest, digest_format(subject, expected)) != 0)
 		return error_set(err, ERROR_DENIED, "the signature is of another manifest, %s",
 			digest == NULL ? "which it does not name" : digest);
+	reference = member(critical, "identity", "docker-reference");
+	if (reference == NULL || !is_place(reference, repository))
+		return error_set(err, ERROR_DENIED, "the signature is for another repository, %s",
+			reference == NULL ? "which it does not name" : reference);
 	return 0;
 }

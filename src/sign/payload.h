@@ -14,7 +14,9 @@
 /* The bytes that cosign writes. */
 void payload_write(const char *repository, const struct digest *subject, struct buf *ret);
 
-/* ERROR_DENIED: it is not a signature, or one of another manifest. */
-int payload_check(struct slice payload, const struct digest *subject, struct error *err) MUST_CHECK;
+/* ERROR_DENIED: it is not a signature, or one of another manifest, or of the same in another
+ * repository. Host and prefix before the repository are as the signer knew them, and may differ. */
+int payload_check(struct slice payload, const char *repository, const struct digest *subject,
+	struct error *err) MUST_CHECK;
 
 #endif

@@ -13,14 +13,17 @@
 #define NO_TIME "0001-01-01T00:00:00Z"
 #define SIGNATURE_BYTES_MAX 128 /* of ECDSA on P-256: 72 */
 
-void signature_tag(const struct digest *subject, char ret[SIGNATURE_TAG_SIZE])
+bool signature_tag(const struct digest *subject, char ret[SIGNATURE_TAG_SIZE])
 {
 	char digest[DIGEST_TEXT_SIZE];
 	struct slice hex = slice_of(digest_format(subject, digest));
 
-	ASSERT(subject->algorithm == DIGEST_SHA256);
+	ret[0] = '\0';
+	if (subject->algorithm != DIGEST_SHA256)
+		return false;
 	slice_cut(&hex, ':');
 	snprintf(ret, SIGNATURE_TAG_SIZE, "sha256-%.*s.sig", SLICE_ARG(hex));
+	return true;
 }
 
 /* ---- making ---- */
@@ -154,11 +157,14 @@ int signature_make(struct signature *ret, const struct sign_key *key,
 {
 	struct signature s = {.tag = ""};
 
+	if (!signature_tag(&subject->digest, s.tag))
+		return error_set(err, ERROR_INTERNAL,
+			"%s: its digest is not SHA-256, so it cannot be signed",
+			subject->repository);
 	artifact_init(&s.simple);
 	artifact_init(&s.bundle);
-	signature_tag(&subject->digest, s.tag);
 	if (make_simple(&s.simple, key, subject, err) != 0 ||
-		make_bundle(&s.bundle, key, subject, err) != 0) {
+		(subject->bundled && make_bundle(&s.bundle, key, subject, err) != 0)) {
 		signature_done(&s);
 		return -1;
 	}
@@ -216,8 +222,8 @@ static int check_layers(const struct sign_keys *keys, const struct oci_manifest 
 	return rc;
 }
 
-int signature_check(const struct sign_keys *keys, const struct digest *subject,
-	struct slice manifest, struct slice layer, struct error *err)
+int signature_check(const struct sign_keys *keys, const char *repository,
+	const struct digest *subject, struct slice manifest, struct slice layer, struct error *err)
 {
 	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
 
@@ -232,5 +238,5 @@ int signature_check(const struct sign_keys *keys, const struct digest *subject,
 	/* First the signature, then what is signed: nothing of a stranger's is parsed. */
 	if (check_layers(keys, m, layer, err) != 0)
 		return -1;
-	return payload_check(layer, subject, err);
+	return payload_check(layer, repository, subject, err);
 }

@@ -23,8 +23,9 @@
 #define SIGNATURE_TAG_SIZE (sizeof("sha256-") + 64 + 4)
 #define SIGNATURE_BUNDLE_TYPE "application/vnd.dev.sigstore.bundle.v0.3+json"
 
-/* "sha256-<hex>.sig" of a manifest's digest, which is SHA-256. */
-void signature_tag(const struct digest *subject, char ret[SIGNATURE_TAG_SIZE]);
+/* "sha256-<hex>.sig" of a manifest's digest. False, and "": the digest is of another algorithm,
+ * which a registry's answer may well be, and nothing is ever signed by that name. */
+bool signature_tag(const struct digest *subject, char ret[SIGNATURE_TAG_SIZE]);
 
 /* One artifact that carries a signature: a manifest, its config and its one layer. */
 struct signature_artifact {
@@ -36,14 +37,15 @@ struct signature_artifact {
 struct signature {
 	char tag[SIGNATURE_TAG_SIZE];
 	struct signature_artifact simple; /* goes under the tag */
-	struct signature_artifact bundle; /* goes by its digest: a referrer */
+	struct signature_artifact bundle; /* goes by its digest: a referrer; empty where there is
+					     none */
 };
 
 /* What is signed: a manifest that is stored, or about to be. All borrowed. */
 struct signature_subject {
-	const char *repository; /* as a puller names it, host and prefix included where known; it is
-				   for people, and not verified */
-	struct digest digest;   /* SHA-256 */
+	const char *repository; /* as a puller names it, host and prefix included where known */
+	struct digest digest;   /* SHA-256, or ERROR_INTERNAL */
+	bool bundled;           /* in the newer format too, which has in it: */
 	uint64_t size;          /* of the manifest's bytes */
 	const char *media_type;
 };
@@ -55,10 +57,11 @@ void signature_done(struct signature *s);
 /*
  * Of the older format, as pulled by its tag. A manifest may carry several signatures (cosign adds
  * one for each key that signs); the layer given is one that it names, and one signature of it by
- * one of the keys is enough. ERROR_DENIED: it is not a signature of this digest by one of the
- * keys, and why.
+ * one of the keys is enough. repository: without host and prefix. ERROR_DENIED: it is not a
+ * signature of this digest in this repository by one of the keys, and why.
  */
-int signature_check(const struct sign_keys *keys, const struct digest *subject,
-	struct slice manifest, struct slice layer, struct error *err) MUST_CHECK;
+int signature_check(const struct sign_keys *keys, const char *repository,
+	const struct digest *subject, struct slice manifest, struct slice layer,
+	struct error *err) MUST_CHECK;
 
 #endif

@@ -26,7 +26,7 @@ struct upload {
 	struct upload *next; /* in its bucket */
 	char id[UPLOAD_ID_SIZE];
 	char repository[LIMIT_REPOSITORY + 1];
-	size_t owner; /* where its sessions are counted */
+	size_t owner; /* where its sessions are counted; OWNERS: nobody has a share */
 	bool claimed;
 	uint64_t idle_since_ms;
 	struct share share; /* as of its last release */
@@ -46,7 +46,7 @@ struct uploads {
 	pthread_mutex_t
 		lock; /* guards the table, and what a session has above its claimer's part */
 	size_t n;
-	uint16_t n_of[OWNERS];
+	uint16_t n_of[OWNERS + 1];
 	struct share held; /* the sum of the shares */
 	struct upload *buckets[BUCKETS];
 };
@@ -174,7 +174,7 @@ static struct upload *take_stale(struct uploads *u, const size_t *owner)
 
 static int make_room(struct uploads *u, size_t owner, struct upload **ret_stale, struct error *err)
 {
-	bool has_share = u->n_of[owner] >= LIMIT_UPLOADS_OF_ONE;
+	bool has_share = owner != OWNERS && u->n_of[owner] >= LIMIT_UPLOADS_OF_ONE;
 
 	if (!has_share && u->n < LIMIT_UPLOADS)
 		return 0;
@@ -233,7 +233,7 @@ int uploads_start(struct uploads *u, struct slice repository, struct slice owner
 		return error_no_memory(err);
 	up->uploads = u;
 	up->fd = -1;
-	up->owner = siphash(&u->hash, owner) % OWNERS;
+	up->owner = owner.p == NULL ? OWNERS : siphash(&u->hash, owner) % OWNERS;
 	up->claimed = true;
 	buf_init(&up->head, LIMIT_BLOB_IN_ROW);
 	memcpy(up->repository, repository.p, repository.n);

@@ -20,8 +20,9 @@ struct upload;
 int uploads_new(struct uploads **ret, struct store *store, struct error *err) MUST_CHECK;
 void uploads_free(struct uploads *u); /* none may be claimed */
 
-/* A new session, claimed. owner: who starts it, whatever the name. At its bound, and at that of
- * all, one that has been idle for long makes room, else ERROR_TOO_MANY. */
+/* A new session, claimed. owner: who starts it, whatever the name; SLICE_NONE: it has no bound of
+ * its own. At its bound, and at that of all, one that has been idle for long makes room, else
+ * ERROR_TOO_MANY. */
 int uploads_start(struct uploads *u, struct slice repository, struct slice owner,
 	enum digest_algorithm algorithm, struct upload **ret, struct error *err) MUST_CHECK;
 /* ERROR_NOT_FOUND; ERROR_CONFLICT while another request has it. */

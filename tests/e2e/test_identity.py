@@ -121,6 +121,13 @@ def test_a_token_for_somebody_else_is_refused(by_rbac, accounts):
     assert_refused(ask(by_rbac, accounts.token("deployer", audiences=["vault"])), 401)
 
 
+def test_a_token_can_be_asked_for_that_is_for_nobody_else(accounts, tmp_path):
+    """With --kubernetes-audience one that is good at the API server, and could be used there, is refused."""
+    with server(accounts, tmp_path, "--authz", "kubernetes", "--kubernetes-audience", "gitops-squared") as strict:
+        assert ask(strict, accounts.token("deployer", audiences=["gitops-squared"])).status == 200
+        assert_refused(ask(strict, accounts.token("deployer")), 401)
+
+
 def test_a_changed_token_is_refused(by_rbac, accounts):
     head, claims, signature = accounts.token("deployer").split(".")
     first = "B" if signature[0] == "A" else "A"
@@ -171,10 +178,13 @@ def test_the_policy_can_name_what_kubernetes_knows(accounts, tmp_path):
 
 # ---- who cannot be asked ----
 
-def test_without_the_right_to_ask_it_says_which_one_is_missing(accounts, tmp_path):
+def test_without_the_right_to_ask_the_log_says_which_one_is_missing(accounts, tmp_path):
     accounts.make("powerless")
     with server(accounts, tmp_path, user={"token": accounts.token("powerless")}) as started:
-        assert_refused(ask(started, accounts.token("deployer")), 503, "tokenreviews", "system:auth-delegator")
+        answer = ask(started, accounts.token("deployer"))
+        assert_refused(answer, 503, "log")
+        assert "auth-delegator" not in answer.body.decode(), "whoever asks can do nothing about it"
+        assert "tokenreviews" in started.log() and "system:auth-delegator" in started.log()
 
 
 def test_while_the_cluster_is_away_nobody_new_is_let_in_or_called_unknown(by_rbac, accounts):

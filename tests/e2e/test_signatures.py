@@ -26,7 +26,7 @@ def made(control_plane, keys, tmp_path_factory):
     """Signed by our key, which Flux has."""
     with chain(control_plane, tmp_path_factory.mktemp("signatures")) as started:
         trust(started, keys[0])
-        started.restart(*keys[0].signs())
+        started.restart(*keys[0].signs(), "--sign-existing")
         started.wait_writable()
         yield started
         started.kube.request("DELETE", f"{SECRETS}/{SECRET}")
@@ -41,8 +41,9 @@ def trust(made, *signers):
         "spec": {"verify": {"provider": "cosign", "secretRef": {"name": SECRET}}}})
 
 
-def sign_by(made, signer):
-    made.restart(*signer.signs())
+def sign_by(made, signer, before):
+    """By another key than before, which the server still has to know."""
+    made.restart(*signer.signs(), "--verify", before.public)
     made.wait_writable()
 
 
@@ -68,7 +69,7 @@ def test_a_catalog_of_another_key_is_not_applied_and_what_there_was_stays(made, 
     own, other = keys
     version = made.declare_applied("kept", region="eu")
     uid = made.uids()["default", "kept"]
-    sign_by(made, other)
+    sign_by(made, other, before=own)
     made.declare("kept", region="us")
     made.declare("foreign")
     failed = wait_condition(made, "SourceVerified", "False")
@@ -79,7 +80,7 @@ def test_a_catalog_of_another_key_is_not_applied_and_what_there_was_stays(made, 
     assert ("default", "foreign") not in made.objects()
 
     # The start signs what is current by our key again.
-    sign_by(made, own)
+    sign_by(made, own, before=other)
     version = made.declare_applied("kept", region="ap")
     assert made.versions()["default", "kept"] == version
     assert ("default", "foreign") in made.objects()
@@ -91,11 +92,11 @@ def test_keys_are_changed_while_flux_has_both(made, keys):
     own, other = keys
     trust(made, own, other)
     made.declare_applied("rotated", region="eu")
-    sign_by(made, other)
+    sign_by(made, other, before=own)
     made.declare_applied("rotated", region="us")
     made.kube.patch(f"{SECRETS}/{SECRET}", {"data": {own.public.name: None}})
     made.declare_applied("rotated", region="ap")
     trust(made, own)
-    sign_by(made, own)
+    sign_by(made, own, before=other)
     made.kube.patch(f"{SECRETS}/{SECRET}", {"data": {other.public.name: None}})
     made.declare_applied("rotated", region="eu")

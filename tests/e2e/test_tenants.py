@@ -16,7 +16,7 @@ from tests.conftest import tools_or_skip
 from tests.e2e.chain import chain
 from tests.lib.distribution import Distribution
 from tests.lib.kube import KUSTOMIZATIONS, NAMESPACES, RESOURCES, SOURCES, KubeError, condition
-from tests.lib.oci import Oci
+from tests.lib.oci import RECORDS, Oci
 from tests.lib.wait import wait_until
 
 TENANTS = ["team-a", "team-b"]
@@ -220,6 +220,30 @@ def test_a_tenant_recovers_when_its_catalog_is_put_back(made, registry):
     made.declare_applied("web", "team-a", replicas=2)
 
 
+# ---- the objects of an account ----
+
+def take_binding(made, namespace):
+    """Somebody with all rights in a namespace has a RoleBinding of the account's name there, with a roleRef that can
+    never be changed."""
+    path = f"/apis/{RBAC}/v1/namespaces/{namespace}/rolebindings/gitops-squared"
+    if is_there(made, path):
+        made.kube.request("DELETE", path)
+    made.cluster.apply(json.dumps(manifest_of(
+        "RoleBinding", "gitops-squared", namespace, f"{RBAC}/v1", roleRef=ADMIN, subjects=[])))
+    return path
+
+
+def test_a_tenant_who_takes_the_name_of_the_binding_stops_nobody(made):
+    made.cluster.create_namespace("team-first")
+    first = take_binding(made, "team-first")
+    later = take_binding(made, "team-b")
+    assert declare_when_seen(made, "web", "team-first")["status"]["phase"] == "applied"
+    made.settle()
+    for path in (first, later):
+        assert made.kube.get(path)["roleRef"]["name"] == "gitops-squared-tenant"
+    made.declare_applied("web", "team-b", replicas=2)
+
+
 # ---- namespaces come and go ----
 
 def has_account(made, namespace):
@@ -263,9 +287,13 @@ def test_a_namespace_that_goes_away_stops_no_new_one(made, emptied):
 
     made.cluster.create_namespace(fresh)
     assert declare_when_seen(made, "web", fresh)["status"]["phase"] == "applied"
-    made.server.restart()
-    made.wait_writable()
-    assert declare_when_seen(made, "another", fresh)["status"]["phase"] == "applied"
+    made.settle()
+    records = len(Oci(made.server.registry_host).tags(RECORDS))
+    for i in range(3):
+        made.server.restart()
+        made.wait_writable()
+        assert declare_when_seen(made, f"another-{i}", fresh)["status"]["phase"] == "applied"
+    assert len(Oci(made.server.registry_host).tags(RECORDS)) == records + 3, "a start commits nothing by itself"
 
     made.cluster.create_namespace(gone)
     version = declare_when_seen(made, "back", gone, query="")["version"]

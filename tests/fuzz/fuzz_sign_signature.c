@@ -28,10 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rc = sign_keys_parse(&keys, SLICE(public_key), &err);
 		AZ(rc);
 	}
-	rc = signature_check(keys, &subject, manifest, layer, &err);
+	rc = signature_check(keys, "gitops-squared/catalog", &subject, manifest, layer, &err);
 	ASSERT(rc == 0 || err.code == ERROR_DENIED);
 	/* It stops at a signature that is wrong; what comes after is tried by itself. */
-	rc = payload_check(layer, &subject, &err);
+	rc = payload_check(layer, "gitops-squared/catalog", &subject, &err);
 	ASSERT(rc == 0 || err.code == ERROR_DENIED);
 	return 0;
 }

@@ -7,6 +7,7 @@ import pytest
 
 from tests.lib.gsq import binary
 from tests.lib.oci import RECORDS
+from tests.system.fault_registry import FaultProxy
 from tests.system.resources import declare, intent, path
 
 LOCAL = "127.0.0.1"
@@ -186,6 +187,31 @@ def test_a_chain_that_was_forked_is_found(history, records):
     expect_break(history, f"the tag {records[0][0]} names another record")
 
 
+def test_a_record_that_is_newer_than_the_head_is_named(history, records):
+    """Somebody undoes the last commit: it looks like one that failed, which is no break."""
+    history.point_tag(RECORDS, "latest", records[1][1])
+    result = verify(history)
+    assert (result.returncode, result.stderr) == (0, "")
+    first, second = result.stdout.splitlines()
+    assert first.startswith("4 records, unbroken from c")
+    assert second == f"{records[0][0]} is newer than the head: its commit failed, or the head was moved back"
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize("forged", [
+    {"who": "ci\n2026-01-01T00:00:00Z  root"}, {"who": "\x1b[1A"}, {"from": "127.0.0.1  delete"}, {"who": "x" * 20000},
+    {"why": "a\tb"}], ids=["line", "escape", "from", "long", "why"])
+def test_a_record_that_could_forge_the_list_is_damaged(embedded_store, forged, output):
+    with embedded_store.server() as server:
+        change(server, "web")
+        record = embedded_store.oci().record()
+    embedded_store.push_record(record | forged)
+    result = audit(embedded_store, "--output", output)
+    assert result.returncode == 1
+    assert "the commit record is damaged" in result.stderr
+    assert len(result.stdout.splitlines()) == (1 if output == "table" else 0)
+
+
 def test_the_list_ends_at_a_break_and_says_so(history, records):
     history.drop_tag(RECORDS, records[3][0])
     result = audit(history, "--output", "json")
@@ -239,15 +265,89 @@ def test_a_signed_chain_is_proven_by_the_key(store, key, tmp_path):
     assert "is not signed by the key" in result.stderr
 
 
-def test_the_newest_commit_that_is_not_signed_is_named(store, key):
-    """A server without the key makes two commits; the one after it signs what it finds current, which is the second."""
+@pytest.fixture
+def signed_late(store, key):
+    """A server without the key makes two commits; the one after it signs what it finds current, which is the second.
+    Versions of them all."""
     with store.server() as server:
-        unsigned = declare(server, "web")["version"]
-        declare(server, "db")
-        server.args = ["--sign-key", key.private]
+        versions = [declare(server, "web")["version"], declare(server, "db")["version"]]
+        server.args = ["--sign-key", key.private, "--sign-existing"]
         server.restart()
-        declare(server, "web", size="large")
+        versions.append(declare(server, "web", size="large")["version"])
+    return [f"c{version[1:]}" for version in versions]
+
+
+def verify_with(store, key, *args):
+    return audit(store, "verify", "--key", key.public, *args)
+
+
+def test_the_newest_commit_that_is_not_signed_is_named(store, key, signed_late):
+    unsigned, first, _ = signed_late
     assert audit(store, "verify").returncode == 0
-    result = audit(store, "verify", "--key", key.public)
+    result = verify_with(store, key)
     assert result.returncode == 1
-    assert f"c{unsigned[1:]} is not signed by the key: it has no signature" in result.stderr
+    assert f"{unsigned} is not signed by the key: it has no signature" in result.stderr
+    assert f"--signed-since {first}" in result.stderr
+
+
+def test_a_store_that_was_signed_later_is_proven_since_then(store, key, signed_late):
+    unsigned, first, newest = signed_late
+    result = verify_with(store, key, "--signed-since", first)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[0].startswith("4 records, unbroken from c")
+    assert result.stdout.splitlines()[1:] == [f"signed back to {first}, not before"]
+    result = verify_with(store, key, "--signed-since", unsigned)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"{unsigned} is not signed by the key" in result.stderr
+    assert "--signed-since" not in result.stderr
+    result = verify_with(store, key, "--signed-since", f"c{int(newest[1:]) + 1}")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"the head is {newest}" in result.stderr
+
+
+def test_the_head_is_signed_whatever_is_said(store, key, signed_late):
+    with store.server() as server:
+        head = declare(server, "unsigned")["version"].replace("v", "c")
+    for args in ((), ("--signed-since", signed_late[1])):
+        result = verify_with(store, key, *args)
+        assert result.returncode == 1
+        assert f"{head} is not signed by the key" in result.stderr
+
+
+def test_what_signed_since_needs_is_said(tmp_path, key):
+    for args, said in ((("--signed-since", "c1"), "--key"),
+                       (("--signed-since", "v1", "--key", key.public), "--signed-since is a commit")):
+        result = subprocess.run([binary(), "audit", "verify", *args, "--data-dir", tmp_path],
+                                capture_output=True, text=True, timeout=60)
+        assert result.returncode == 2
+        assert said in result.stderr
+
+
+def test_a_damaged_record_is_named_with_a_key_too(store, key):
+    with store.server(args=["--sign-key", key.private]) as server:
+        versions = [declare(server, name)["version"] for name in ("web", "db", "cache")]
+    digest, damaged = record_of(store, versions[1])
+    store.alter_blob(damaged)
+    result = verify_with(store, key)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"c{versions[2][1:]} was committed on top of {digest}" in result.stderr
+
+
+def record_of(store, version):
+    """Digests of its manifest and of its layer."""
+    with store.server() as _:
+        manifest = store.oci().manifest(RECORDS, f"c{version[1:]}")
+        return manifest.digest, manifest.json["layers"][0]["digest"]
+
+
+def test_a_registry_that_is_down_is_no_break_with_a_key_either(distribution_store, key):
+    with distribution_store.server(args=["--sign-key", key.private]) as server:
+        declare(server, "web")
+    with FaultProxy(distribution_store.location) as proxy:
+        rule = proxy.fail(503, path_re=r"/manifests/c\d+", times=None)
+        result = subprocess.run(
+            [binary(), "audit", "verify", "--registry", f"http://{proxy.host}", "--key", key.public],
+            capture_output=True, text=True, timeout=120)
+    assert rule.hits > 0
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "503" in result.stderr

@@ -6,6 +6,7 @@ The embedded registry's half is in test_registry_auth.py.
 import base64
 import itertools
 import os
+import pty
 import re
 import subprocess
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from tests.lib.events import WATCH, Events
 from tests.lib.gsq import ROOT, Gsq, binary
+from tests.lib.process import free_port
 from tests.lib.tokens import create_token, token_verb
 from tests.lib.wait import wait_until
 from tests.system.resources import declare, intent, path
@@ -230,13 +232,37 @@ def test_a_revoked_token_counts_no_more_and_others_do(tmp_path):
 
 
 def test_the_first_start_makes_an_admin_and_no_later_one_does(tmp_path):
-    """What it prints is at the beginning of the log only because tests put standard output there too."""
+    """Its token is in a file, since standard output is a log where nobody sits at it."""
     server = Gsq(tmp_path, anonymous=None)
+    kept = tmp_path / "data" / "admin-token"
+    kept.parent.mkdir()
+    kept.write_text("of an earlier store\n")
+    kept.chmod(0o644)
     for _ in ("first", "second"):
         with server:
-            server.token, = re.findall(r"^gsq_\S{43}$", server.log(), re.M)
+            server.token = kept.read_text().removesuffix("\n")
+            assert re.fullmatch(r"gsq_\S{43}", server.token)
+            assert kept.stat().st_mode & 0o777 == 0o600
             assert server.get("/api/v1/layout").status == 200
-            assert server.log().count("first token made") == 1
+            assert server.log().count("first token made") == 1 and str(kept) in server.log()
+            assert "gsq_" not in server.log()
+
+
+def test_on_a_terminal_the_first_token_is_shown_and_not_kept(tmp_path):
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [binary(), "serve", "--init", "--data-dir", tmp_path, "--listen", f"127.0.0.1:{free_port()}",
+         "--registry-listen", f"127.0.0.1:{free_port()}"], stdout=end, stderr=subprocess.DEVNULL)
+    os.close(end)
+    try:
+        shown = b""
+        while not re.search(rb"^ +gsq_[\w-]{43}\r$", shown, re.M):
+            shown += os.read(terminal, 4096)
+        assert not (tmp_path / "admin-token").exists()
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+        os.close(terminal)
 
 
 def test_addresses_that_fail_too_often_wait_and_good_tokens_do_not(tenants):

@@ -154,25 +154,40 @@ def test_the_token_comes_from_a_file(tmp_path):
     token.write_text("gsq_secret\n", encoding="utf-8")
     with recording((200, {"frozen": False}), (200, {"frozen": False})) as server:
         url = f"http://{server.host}"
-        assert gsq("thaw", "--server", url, "--token-file", token).returncode == 0
-        assert gsq("thaw", "--server", url, GSQ_TOKEN_FILE=str(token)).returncode == 0
+        assert gsq("thaw", "--server", url, "--bearer-file", token).returncode == 0
+        assert gsq("thaw", "--server", url, GSQ_BEARER_FILE=str(token)).returncode == 0
         assert [request.headers["Authorization"] for request in server.log] == ["Bearer gsq_secret"] * 2
+
+
+def test_the_token_stays_on_this_machine_unless_it_may_be_read_on_the_way(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("gsq_secret\n", encoding="utf-8")
+    with recording((200, {"frozen": False}), (200, {"frozen": False})) as server:
+        url = f"http://{server.host.replace('127.0.0.1', '0.0.0.0')}"  # which leads to the same server
+        refused = gsq("thaw", "--server", url, "--bearer-file", token)
+        assert server.log == []
+        assert gsq("thaw", "--server", url, "--bearer-file", token, "--insecure").returncode == 0
+        assert gsq("thaw", "--server", url).returncode == 0
+        assert [request.headers.get("Authorization") for request in server.log] == ["Bearer gsq_secret", None]
+    assert refused.returncode == 2
+    assert "--insecure" in refused.stderr
+    assert "gsq_secret" not in refused.stderr
 
 
 def test_without_a_token_the_flag_is_named(embedded_store):
     with embedded_store.server(anonymous=None) as server:
         result = gsq("thaw", "--server", f"http://127.0.0.1:{server.port}")
     assert result.returncode == 1
-    assert "--token-file" in result.stderr
+    assert "--bearer-file" in result.stderr
 
 
 @pytest.mark.parametrize("content", ["", "two\nlines\n", "my secret\n"])
 def test_a_file_without_a_token_is_refused(tmp_path, content):
     token = tmp_path / "token"
     token.write_text(content, encoding="utf-8")
-    result = gsq("thaw", "--token-file", token)
+    result = gsq("thaw", "--bearer-file", token)
     assert result.returncode == 2
-    assert "--token-file" in result.stderr
+    assert "--bearer-file" in result.stderr
     assert content.strip() == "" or content.strip() not in result.stderr
 
 

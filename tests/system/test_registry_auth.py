@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what on the embedded registry: routes by roles, /token, what other tenants do not learn, real clients."""
 import base64
+import contextlib
 import http.client
+import http.server
 import json
 import re
+import socket
+import ssl
 import subprocess
+import threading
 import urllib.parse
 from types import SimpleNamespace
 
@@ -508,6 +513,29 @@ def test_clients_are_sent_to_the_url_that_the_server_was_given(tmp_path):
         assert challenge.startswith('Bearer realm="https://registry.example.com/token",')
 
 
+@pytest.mark.parametrize("host, scheme", [
+    ("localhost", "Bearer"), ("localhost:5000", "Bearer"), ("127.1.2.3:5000", "Bearer"), ("[::1]:5000", "Bearer"),
+    ("registry.example.com", "Basic"), ("registry.example.com:5000", "Basic"), ("10.0.0.1:5000", "Basic"),
+    ("localhost.example.com", "Basic"), ("[fd00::1]", "Basic"), ("", "Basic")])
+def test_no_client_is_sent_elsewhere_without_tls(tenants, host, scheme):
+    """TLS may have ended at a proxy: a realm of http:// would have the client send its token in the clear."""
+    challenges = {"Bearer": f'Bearer realm="http://{host}/token",service="gsq"', "Basic": 'Basic realm="gsq"'}
+    answer = tenants.caller()("GET", "", headers={"Host": host})
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, challenges[scheme])
+
+
+def test_what_a_token_is_not_granted_is_no_refusal(tenants):
+    """Clients ask for what they might need."""
+    before = tenants.server.metric("gsq_auth_failed_total"), tenants.server.log().count("msg=denied")
+    tenants.registry_token(tenants.tokens["puller", "team-a"], "repository:team-a/app:pull,push",
+                           "repository:team-b/app:pull")
+    tenants.has("puller", "team-a")("GET", "_catalog")
+    mount(tenants.has("editor", "team-a"), "team-a/quiet", NOTHING, "team-b/app")
+    assert (tenants.server.metric("gsq_auth_failed_total"), tenants.server.log().count("msg=denied")) == before
+    tenants.has("puller", "team-a")("GET", "team-b/app/tags/list")
+    assert tenants.server.log().count("msg=denied") == before[1] + 1
+
+
 def test_no_secret_is_in_the_log(tenants):
     token = tenants.registry_token(tenants.root, "repository:team-a/app:pull")
     tenants.caller(bearer(token))("GET", "team-a/app/tags/list")
@@ -728,3 +756,64 @@ def test_clients_log_in_through_tls(run, tmp_path, monkeypatch):
         assert Layout(tmp_path / "pulled").digest == layout.digest
         run.log_in(f"localhost:{own.server.registry_port}", own.tokens["puller", "team-b"])
         run("skopeo", "inspect", "--raw", f"docker://{image}", succeeds=False)
+
+
+class TlsEnd:
+    """For HTTPS_PROXY: TLS ends here, whatever host it is for, and what was in it goes on to the server."""
+
+    def __init__(self, target, certificate, key):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_CONNECT(self):  # pylint: disable=invalid-name
+                self.send_response_only(200)
+                self.end_headers()
+                with contextlib.suppress(OSError), \
+                        context.wrap_socket(self.connection, server_side=True) as client, \
+                        socket.create_connection(target) as server:
+                    back = threading.Thread(target=forward, args=(server, client), daemon=True)
+                    back.start()
+                    forward(client, server)
+                    back.join()
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def forward(source, sink):
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+def test_clients_log_in_where_tls_ends_at_a_proxy(tenants, run, tmp_path, monkeypatch):
+    """Their tokens come with each request, and never in the clear: there is no other proxy for that."""
+    host = "registry.example.com"
+    certificate, key = self_signed(tmp_path, names=f"DNS:{host}")
+    layout = write_image(tmp_path / "layout", "v1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with TlsEnd(("127.0.0.1", tenants.server.registry_port), certificate, key) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        run.log_in(host, tenants.tokens["editor", "team-a"])
+        run("crane", "push", layout, f"{host}/team-a/behind:v1")
+        run("skopeo", "copy", "--all", f"docker://{host}/team-a/behind:v1", f"docker://{host}/team-a/behind:v2")
+        run("oras", "cp", f"{host}/team-a/behind:v2", "--to-oci-layout", f"{tmp_path / 'pulled'}:v2")
+        assert Layout(tmp_path / "pulled").digest == layout.digest
+        assert "team-a/behind" in run("crane", "catalog", host).split()
+        for client in ("crane", "oras", "skopeo"):
+            verb = {"crane": ["auth", "login"], "oras": ["login"], "skopeo": ["login"]}[client]
+            run(client, *verb, host, "--username", "ci", "--password-stdin", input=tenants.tokens["puller", "team-b"])
+        run("skopeo", "inspect", "--raw", f"docker://{host}/team-a/behind:v1", succeeds=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting from what the registry holds, and nothing less: what is missing or altered is named, and nothing pushed."""
+import re
 import subprocess
 
 import pytest
@@ -133,7 +134,9 @@ def test_a_record_whose_hash_over_all_catalogs_differs_is_refused(store, stopped
     store.push_record({
         "format": 1, "version": 1, "who": "anonymous", "layout": "single", "changes": [], "state": sha256(b"another"),
         "catalogs": [{"repository": CATALOG, "digest": stopped.catalog.digest}]})
-    assert CATALOG in start_not_ready(store, stopped)
+    reason = start_not_ready(store, stopped)
+    assert "default" not in reason and "the server's log names it" in reason, "anybody may read it"
+    assert re.search(rf"{CATALOG}@\S+ default/\S+ has version", stopped.log())
 
 
 def test_an_altered_catalog_becomes_ready_by_itself(distribution_store):

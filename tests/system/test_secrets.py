@@ -63,10 +63,9 @@ class Guarded:
         self.folder = folder
         certificate, key = self_signed(folder)
         sign_key = self._make_sign_key()
-        self.first_token = folder / "first-token"
+        self.first_token = folder / "gsq" / "data" / "admin-token"
         self.server = Gsq(
             folder / "gsq", anonymous=None, tls=SimpleNamespace(ca=certificate, certificate=certificate, key=key),
-            prefix=["sh", "-c", 'exec "$@" >"$0"', self.first_token],
             args=["--log-format", log_format, "--sign-key", sign_key, "--sign-password-file", folder / "password",
                   "--sign-resources", "--token-file", folder / "tokens.json"])
         self.keys = {"the key of TLS": lines_of_key(key)[0], "the key that signs": lines_of_key(sign_key)[0],
@@ -83,6 +82,7 @@ class Guarded:
     def __enter__(self):
         self.server.start()
         self.admin = self.first_token.read_text().strip()
+        self.first_token.unlink()  # as the operator who takes it
         self.editor = subprocess.run(
             [binary(), "token", "create", "ci", "--role", "editor", "--namespace", "default",
              "--token-file", self.folder / "tokens.json"], check=True, capture_output=True, text=True).stdout.strip()

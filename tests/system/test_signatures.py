@@ -12,7 +12,7 @@ from tests.lib.gsq import Gsq, binary
 from tests.lib.oci import CATALOG, RECORDS, Oci, OciError
 from tests.lib.tools import tool
 from tests.lib.wait import wait_until
-from tests.system.resources import declare, listed, not_ready_reason, remove
+from tests.system.resources import declare, intent, listed, not_ready_reason, path, remove
 from tests.system.test_retention import GRACE, KEPT, expired, write
 
 WEB = "gitops-squared/resources/default/web"
@@ -39,6 +39,7 @@ def other_key(keys):
 
 
 def assert_signed(oci, repository, signer, reference="latest"):
+    """Of a record there is no bundle, so cosign goes on to the older format."""
     digest = oci.digest(repository, reference)
     for bundle in (True, False):
         verified, said = signer.verifies(oci.host, repository, digest, bundle)
@@ -48,6 +49,13 @@ def assert_signed(oci, repository, signer, reference="latest"):
 def assert_not_signed(oci, repository, signer, reference="latest"):
     digest = oci.digest(repository, reference)
     assert not any(signer.verifies(oci.host, repository, digest, bundle)[0] for bundle in (True, False))
+
+
+def trusts(signer, *others):
+    """Flags that take in what the others have signed, too."""
+    together = signer.public.parent / "together.pub"
+    together.write_text("".join(other.public.read_text() for other in others))
+    return [*signer.signs(), "--verify", together]
 
 
 def signatures(oci, repository):
@@ -76,7 +84,7 @@ def refused(server, *args):
 
 # ---- what others find ----
 
-def test_cosign_verifies_catalog_and_record_in_both_formats(store, key, other_key):
+def test_cosign_verifies_catalog_and_record(store, key, other_key):
     server = store.server(args=key.signs()).start()
     declare(server, "web")
     oci = store.oci()
@@ -84,6 +92,8 @@ def test_cosign_verifies_catalog_and_record_in_both_formats(store, key, other_ke
         assert_signed(oci, repository, key)
         assert_not_signed(oci, repository, other_key)
     assert not signatures(oci, WEB)
+    assert {tag.rpartition(".")[2] for tag in signatures(oci, CATALOG)} >= {"sig", "bundle"}
+    assert {tag.rpartition(".")[2] for tag in signatures(oci, RECORDS)} == {"sig"}
 
 
 def test_cosign_verifies_artifacts_where_they_are_signed_and_those_of_deleted_resources(store, key):
@@ -144,7 +154,7 @@ def test_that_index_keeps_what_others_have_put_there(distribution_store, key, ot
     oci = distribution_store.oci()
     subject = oci.digest(CATALOG, "latest")
     before = index(oci, subject)
-    server.args = other_key.signs()
+    server.args = trusts(other_key, key)
     server.restart()
     assert index(oci, subject)[:-1] == before
     for signer in (key, other_key):
@@ -154,31 +164,31 @@ def test_that_index_keeps_what_others_have_put_there(distribution_store, key, ot
 
 # ---- the start ----
 
-def test_a_store_that_was_there_before_is_signed_by_the_next_start(store, key):
+def test_a_store_that_was_there_before_is_signed_by_a_start_that_is_told_so(store, key):
     server = store.server().start()
     declare(server, "web")
     assert not signatures(store.oci(), CATALOG)
     server.stop()
-    server.args = key.signs()
+    server.args = [*key.signs(), "--sign-existing"]
     server.start()
     for repository in (CATALOG, RECORDS):
         assert_signed(store.oci(), repository, key)
     before = signatures(store.oci(), CATALOG)
+    server.args = key.signs()
     server.restart()
     assert signatures(store.oci(), CATALOG) == before
     assert server.log().count("signed what had no signature") == 1
 
 
-def test_what_nobody_signed_is_refused_until_it_was_signed(store, key):
+def test_what_nobody_signed_is_refused_until_a_start_is_told_to_sign_it(store, key):
     server = store.server().start()
     declare(server, "web")
-    verifies = [*key.signs(), "--verify", key.public]
-    reason = refused(server, *verifies)
-    assert re.search(r"gitops-squared/commits@sha256:\w+ is not signed by a key of --verify", reason)
-    assert "start once without --verify" in reason
-    server.args = key.signs()
+    reason = refused(server, *key.signs())
+    assert re.search(r"gitops-squared/commits@sha256:\w+ is not signed by a key of --sign-key or --verify", reason)
+    assert "start once with --sign-existing" in reason
+    server.args = [*key.signs(), "--sign-existing"]
     server.restart()
-    server.args = verifies
+    server.args = key.signs()
     server.restart()
     assert set(listed(server)) == {"web"}
     declare(server, "web", replicas=2)
@@ -204,17 +214,48 @@ def test_a_catalog_that_was_tampered_with_is_refused(store, key):
     assert CATALOG in refused(server, *key.signs(), "--verify", key.public)
 
 
-def test_keys_are_changed_while_a_file_holds_both(store, key, other_key, tmp_path):
-    both = tmp_path / "both.pub"
-    both.write_text(key.public.read_text() + other_key.public.read_text())
-    server = store.server(args=[*key.signs(), "--verify", both]).start()
+def test_keys_are_changed_while_a_file_holds_the_old_one(store, key, other_key):
+    server = store.server(args=key.signs()).start()
     declare(server, "web")
-    server.args = [*other_key.signs(), "--verify", both]
+    assert "--verify" in refused(server, *other_key.signs())
+    server.args = trusts(other_key, key)
     server.restart()
     assert_signed(store.oci(), CATALOG, other_key)
-    server.args = [*other_key.signs(), "--verify", other_key.public]
+    server.args = other_key.signs()
     server.restart()
     assert set(listed(server)) == {"web"}
+
+
+def test_the_server_signs_nothing_that_it_has_not_made(distribution_store, key):
+    """Who has the registry and not the key commits something: the server does not put its name to it."""
+    server = distribution_store.server(args=key.signs()).start()
+    declare(server, "web")
+    stranger = distribution_store.server().start()
+    declare(stranger, "web", replicas=3)
+    stranger.stop()
+    assert server.post(path(), intent("web", replicas=2)).status == 503
+    wait_until(lambda: "it has no signature" in not_ready_reason(server), "the server to refuse it")
+    oci = distribution_store.oci()
+    for repository in (CATALOG, RECORDS):
+        assert_not_signed(oci, repository, key)
+
+
+def test_a_rebuild_signs_and_verifies_what_there_was(store, key, other_key):
+    server = store.server().start()
+    declare(server, "web")
+    server.stop()
+
+    def rebuild(*args):
+        return subprocess.run([binary(), "rebuild", *store.rebuild_args(), *map(str, args)],
+                              capture_output=True, text=True, check=False, timeout=60)
+    done = rebuild(*key.signs(), "--verify", other_key.public)
+    assert done.returncode == 1 and "does not pass --verify" in done.stderr
+    assert rebuild(*key.signs()).returncode == 0
+    server.args = key.signs()
+    server.start()
+    assert set(listed(server)) == {"web"}
+    for repository in (CATALOG, RECORDS):
+        assert_signed(store.oci(), repository, key)
 
 
 # ---- what becomes of them ----
@@ -251,7 +292,7 @@ def test_expired_catalogs_and_their_signatures_leave_nothing_behind(embedded_sto
 def test_the_bundle_of_a_key_that_was_changed_leaves_nothing_behind(embedded_store, key, other_key):
     server = embedded_store.server(args=key.signs()).start()
     declare(server, "web")
-    server.args = other_key.signs()
+    server.args = trusts(other_key, key)
     server.restart()
     oci = embedded_store.oci()
     subject = oci.digest(CATALOG, "latest")
@@ -278,19 +319,19 @@ def test_signatures_of_resources_go_with_their_versions(store, key):
 @pytest.mark.parametrize("args, why", [
     (["--sign-resources"], "--sign-resources goes with --sign-key"),
     (["--sign-password-file", "KEY"], "--sign-password-file goes with --sign-key"),
+    (["--sign-existing"], "--sign-existing goes with --sign-key"),
+    (["--sign-key", "KEY", "--sign-existing", "--hold"], "--sign-existing would sign nothing"),
     (["--verify", "PUBLIC"], "--verify needs --sign-key"),
     (["--sign-key", "KEY"], "--sign-key: "),
     (["--sign-key", "MISSING"], "--sign-key: "),
     (["--sign-key", "KEY", "--sign-password-file", "WRONG"], "--sign-key: "),
-    (["--sign-key", "KEY", "--sign-password-file", "PASSWORD", "--verify", "OTHER"],
-     "the key of --sign-key is none of those of --verify"),
     (["--sign-key", "KEY", "--sign-password-file", "PASSWORD", "--verify", "KEY"], "--verify: "),
 ])
-def test_flags_that_would_not_do_what_they_say_are_refused(args, why, key, other_key, tmp_path):
+def test_flags_that_would_not_do_what_they_say_are_refused(args, why, key, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.write_text("horse correct")
-    files = {"KEY": key.private, "PASSWORD": key.password_file, "PUBLIC": key.public, "OTHER": other_key.public,
-             "WRONG": wrong, "MISSING": tmp_path / "missing"}
+    files = {"KEY": key.private, "PASSWORD": key.password_file, "PUBLIC": key.public, "WRONG": wrong,
+             "MISSING": tmp_path / "missing"}
     done = subprocess.run([binary(), "serve", "--listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0",
                            "--data-dir", tmp_path / "data", "--anonymous", "read",
                            *[files.get(arg, arg) for arg in args]],

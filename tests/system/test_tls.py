@@ -195,7 +195,7 @@ def test_with_tls_a_port_is_everywhere(serve, certificate):
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--registry-listen"])
-@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "gsq.example.com", "128.0.0.1"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "gsq.example.com", "128.0.0.1", "127.evil.example"])
 def test_without_tls_another_address_is_refused_with_the_remedy(tmp_path, flag, host):
     result = subprocess.run([binary(), "serve", "--data-dir", tmp_path / "data", flag, f"{host}:{free_port()}"],
                             capture_output=True, text=True, timeout=60)

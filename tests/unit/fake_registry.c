@@ -157,12 +157,23 @@ static void fake_rollback(struct registry *r)
 	AZ(pthread_mutex_unlock(&f->lock));
 }
 
+static bool read_fails(struct fake *f, struct error *err)
+{
+	enum fake_fault fault = next_call(f);
+
+	if (fault == FAKE_DENIED)
+		error_set(err, ERROR_DENIED, "the fake registry denies it");
+	else if (fault != FAKE_OK)
+		unavailable(err);
+	return fault != FAKE_OK;
+}
+
 static int look_one(struct fake *f, struct look *l, struct error *err)
 {
 	struct fake_tag *t = find_tag(f, l->repository, l->tag);
 
-	if (next_call(f) != FAKE_OK)
-		return unavailable(err);
+	if (read_fails(f, err))
+		return -1;
 	if (t == NULL)
 		return error_set(err, ERROR_NOT_FOUND, "no tag %s", l->tag);
 	l->digest = t->digest;
@@ -183,11 +194,11 @@ static int read_bytes(struct fake *f, const char *repository, const struct diges
 	struct fake_blob *b = find_blob(f, repository, digest);
 	struct digest actual;
 
-	if (next_call(f) != FAKE_OK)
-		return unavailable(err);
+	if (read_fails(f, err))
+		return -1;
 	if (b == NULL)
 		return error_set(err, ERROR_NOT_FOUND, "not there");
-	actual = digest_of(b->bytes);
+	actual = digest_of_as(digest->algorithm, b->bytes);
 	if (!digest_eq(&actual, digest))
 		return error_set(err, ERROR_INTERNAL, "the bytes do not match their digest");
 	buf_add(ret, b->bytes);

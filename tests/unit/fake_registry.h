@@ -28,6 +28,7 @@ enum fake_fault {
 	FAKE_UNAVAILABLE, /* not done, and said so */
 	FAKE_LOST_BEFORE, /* not done, but the answer was lost: unknown */
 	FAKE_LOST_AFTER,  /* done, but the answer was lost: unknown */
+	FAKE_DENIED,      /* a read: the registry's own "denied" */
 };
 
 struct fake {

@@ -18,13 +18,17 @@ static void a_code_has_a_status_and_a_name(void **state UNUSED)
 
 static void setting_replaces_what_was_there(void **state UNUSED)
 {
-	struct error err = {.code = ERROR_TOO_MANY, .retry_after_s = 7, .field = "spec.size"};
+	struct error err = {.code = ERROR_TOO_MANY,
+		.retry_after_s = 7,
+		.is_private = true,
+		.field = "spec.size"};
 
 	assert_int_equal(error_set(&err, ERROR_CONFLICT, "%s is taken", "port 80"), -1);
 	assert_int_equal(err.code, ERROR_CONFLICT);
 	assert_string_equal(err.text, "port 80 is taken");
 	assert_string_equal(err.field, "");
 	assert_int_equal(err.retry_after_s, 0);
+	assert_false(err.is_private);
 
 	assert_int_equal(error_set_field(&err, "spec.size", "choose a size"), -1);
 	assert_int_equal(err.code, ERROR_INVALID);

@@ -59,6 +59,25 @@ static void a_reason_has_a_longest_length(void **state UNUSED)
 	assert_non_null(strstr(err.text, "1001 bytes"));
 }
 
+static void who_and_from_where_are_what_they_say(void **state UNUSED)
+{
+	char long_name[LIMIT_SUBJECT + 2] = "";
+	const struct {
+		const char *who, *from;
+	} cases[] = {{"ci\n2026-01-01", ""}, {"\x1b[2J", ""}, {"\xff", ""}, {long_name, ""},
+		{"token:ci", "192.0.2.7\n"}, {"token:ci", "nowhere"}, {"token:ci", "192.0.2.7:80"}};
+	struct author *a;
+
+	memset(long_name, 'x', LIMIT_SUBJECT + 1);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(author_new(&a, cases[i].who, cases[i].from, SLICE_NONE, &err), -1);
+		assert_int_equal(err.code, ERROR_INVALID);
+	}
+	long_name[LIMIT_SUBJECT] = '\0';
+	assert_int_equal(author_new(&a, long_name, "2001:db8::1", SLICE_NONE, &err), 0);
+	author_unref(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -66,6 +85,7 @@ int main(void)
 		cmocka_unit_test(an_author_lives_as_long_as_somebody_refers_to_it),
 		cmocka_unit_test(a_reason_that_is_no_line_of_text_is_refused),
 		cmocka_unit_test(a_reason_has_a_longest_length),
+		cmocka_unit_test(who_and_from_where_are_what_they_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,63 @@ static void authors_are_written_and_read_back(void **state UNUSED)
 	assert_string_equal(again.data, json);
 }
 
+/* The commit's author, and that of its one change. */
+#define BY(own, of_change) \
+	"{\"format\":1,\"version\":1764005082123456,\"when\":\"2025-11-24T17:24:42.123456Z\"," own \
+	",\"layout\":\"single\",\"changes\":[{\"op\":\"create\",\"namespace\":\"default\"," \
+	"\"name\":\"db\",\"version\":\"v1764005082123455\",\"digest\":\"" D1 "\"," of_change \
+	"}],\"catalogs\":[],\"state\":\"" D2 "\"}"
+
+/* Reports show them, each in its column. */
+static void an_author_that_could_forge_a_report_is_refused(void **state UNUSED)
+{
+	static const char *const cases[] = {
+		"\"who\":\"ci\\n2026-01-01T00:00:00Z  root\"",
+		"\"who\":\"\\u001b[1A\"",
+		"\"who\":\"ci\",\"from\":\"192.0.2.7  delete\"",
+		"\"who\":\"ci\",\"from\":\"\\r\"",
+		"\"who\":\"ci\",\"why\":\"a\\nb\"",
+	};
+	struct record r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_FREE char *own = str_printf(BY("%s", "\"who\":\"gsq\""), cases[i]);
+		AUTO_FREE char *other = str_printf(BY("\"who\":\"gsq\"", "%s"), cases[i]);
+		const char *both[] = {own, other};
+
+		for (size_t j = 0; j < ARRAY_SIZE(both); j++) {
+			assert_int_equal(record_parse(&r, slice_of(both[j]), &err), -1);
+			assert_int_equal(err.code, ERROR_INTERNAL);
+			assert_non_null(strstr(err.text, "the commit record is damaged: "));
+		}
+	}
+	for (size_t n = LIMIT_SUBJECT; n <= LIMIT_SUBJECT + 1; n++) {
+		char who[LIMIT_SUBJECT + 2] = "";
+		AUTO_FREE char *json = NULL;
+
+		memset(who, 'x', n);
+		json = str_printf(BY("\"who\":\"%s\"", "\"who\":\"%s\""), who, who);
+		assert_int_equal(
+			record_parse(&r, slice_of(json), &err), n > LIMIT_SUBJECT ? -1 : 0);
+		if (n <= LIMIT_SUBJECT)
+			record_done(&r);
+	}
+}
+
+static void a_tag_is_that_of_a_version(void **state UNUSED)
+{
+	static const char *const bad[] = {"", "c", "c0", "c01", "v1", "c1x", "c-1", "latest"};
+	char tag[RECORD_TAG_SIZE];
+	uint64_t version = 0;
+
+	record_tag(1764005082123456, tag);
+	assert_string_equal(tag, "c1764005082123456");
+	assert_true(record_tag_parse(slice_of(tag), &version));
+	assert_int_equal(version, 1764005082123456);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(record_tag_parse(slice_of(bad[i]), &version));
+}
+
 #define FROZEN(members) \
 	"{\"format\":1,\"version\":1764005082123456,\"when\":\"2025-11-24T17:24:42.123456Z\"," \
 	"\"who\":\"token:ops\",\"layout\":\"single\",\"frozen\":{" members \
@@ -346,6 +403,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_is_written_as_documented_and_read_back),
 		cmocka_unit_test(authors_are_written_and_read_back),
+		cmocka_unit_test(an_author_that_could_forge_a_report_is_refused),
+		cmocka_unit_test(a_tag_is_that_of_a_version),
 		cmocka_unit_test(a_freeze_is_written_and_read_back),
 		cmocka_unit_test(a_freeze_without_who_or_why_is_refused),
 		cmocka_unit_test(how_flux_reaches_the_catalogs_is_written_and_read_back),

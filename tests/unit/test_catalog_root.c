@@ -200,6 +200,11 @@ static void flux_looks_seldom_where_it_is_woken(void **state UNUSED)
 static const struct root_options with_accounts = {
 	.location = "registry.example/acme/", .accounts = true};
 
+/* What Flux cannot change, since somebody else was there first, it makes anew. */
+#define FORCE \
+	"  annotations:\n" \
+	"    kustomize.toolkit.fluxcd.io/force: enabled\n"
+
 /* The account comes behind its namespace's catalogs, and the role that all of them have is the last
  * file of its kind. */
 static void each_namespace_has_an_account_that_its_catalogs_are_applied_by(void **state UNUSED)
@@ -216,14 +221,12 @@ static void each_namespace_has_an_account_that_its_catalogs_are_applied_by(void 
 					  "apiVersion: v1\n"
 					  "automountServiceAccountToken: false\n"
 					  "kind: ServiceAccount\n"
-					  "metadata:\n"
-					  "  name: gitops-squared-123\n"
+					  "metadata:\n" FORCE "  name: gitops-squared-123\n"
 					  "  namespace: flux-system\n"
 					  "---\n"
 					  "apiVersion: rbac.authorization.k8s.io/v1\n"
 					  "kind: RoleBinding\n"
-					  "metadata:\n"
-					  "  name: gitops-squared\n"
+					  "metadata:\n" FORCE "  name: gitops-squared\n"
 					  "  namespace: \"123\"\n"
 					  "roleRef:\n"
 					  "  apiGroup: rbac.authorization.k8s.io\n"
@@ -237,8 +240,7 @@ static void each_namespace_has_an_account_that_its_catalogs_are_applied_by(void 
 	assert_non_null(strstr(text.data, "== manifests/tenant-role.yaml ==\n"
 					  "apiVersion: rbac.authorization.k8s.io/v1\n"
 					  "kind: ClusterRole\n"
-					  "metadata:\n"
-					  "  name: gitops-squared-tenant\n"
+					  "metadata:\n" FORCE "  name: gitops-squared-tenant\n"
 					  "rules:\n"
 					  "- apiGroups:\n"
 					  "  - gitops-squared.io\n"
@@ -396,7 +398,7 @@ static void leftovers_alone_are_a_root_too(void **state UNUSED)
 	assert_int_equal(n, 0);
 }
 
-static void nothing_may_prune_in_a_frozen_root(void **state UNUSED)
+static void nothing_prunes_in_a_root_that_holds_it(void **state UNUSED)
 {
 	static const struct place place = {"a", 1};
 	static const char *const leftover = "gitops-squared/catalogs/a/000";
@@ -405,7 +407,7 @@ static void nothing_may_prune_in_a_frozen_root(void **state UNUSED)
 		.places = &place,
 		.n_leftovers = 1,
 		.leftovers = &leftover,
-		.frozen = true};
+		.holds_prune = true};
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(1 * MIB);
 	CLEANUP(buf_done) struct buf text = BUF_INIT(1 * MIB);
 
@@ -756,7 +758,7 @@ int main(void)
 			leftovers_are_rendered_among_the_places_in_the_order_of_their_files),
 		cmocka_unit_test(leftovers_alone_are_a_root_too),
 		cmocka_unit_test(leftovers_are_applied_by_accounts_too),
-		cmocka_unit_test(nothing_may_prune_in_a_frozen_root),
+		cmocka_unit_test(nothing_prunes_in_a_root_that_holds_it),
 		cmocka_unit_test(a_secret_is_named_as_kubernetes_does),
 		cmocka_unit_test(an_address_is_read_and_written_back),
 		cmocka_unit_test(what_is_not_asked_for_stays_as_recorded),

@@ -675,6 +675,7 @@ static void an_event_tells_no_more_than_a_status(void **state UNUSED)
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_FEED_BYTES);
 	struct world w = world_of_two();
 
+	feed_position_now(&w.at, w.feed);
 	flux_says_of_all(&w, w.version, false, "kustomize build failed: team-a/secret");
 	assert_int_not_equal(feed_read(w.feed, &w.at, LIMIT_FEED_BYTES, &text), FEED_GONE);
 	buf_puts(&text, "");

@@ -18,14 +18,14 @@ static struct error err;
 
 /* ---- a cluster ---- */
 
-#define OBJECTS 64
+#define OBJECTS 1300
 
 struct cluster {
 	size_t n;
 	struct adopt_object objects[OBJECTS];
 };
 
-static struct intent *make_intent(const char *name, unsigned replicas)
+static struct intent *make_intent_in(const char *namespace, const char *name, unsigned replicas)
 {
 	struct intent *intent;
 	char json[128];
@@ -33,8 +33,13 @@ static struct intent *make_intent(const char *name, unsigned replicas)
 	snprintf(json, sizeof(json),
 		"{\"name\":\"%s\",\"spec\":{\"type\":\"vm\",\"size\":\"small\",\"replicas\":%u}}",
 		name, replicas);
-	assert_int_equal(intent_decode(&intent, slice_of(json), "default", &err), 0);
+	assert_int_equal(intent_decode(&intent, slice_of(json), namespace, &err), 0);
 	return intent;
+}
+
+static struct intent *make_intent(const char *name, unsigned replicas)
+{
+	return make_intent_in("default", name, replicas);
 }
 
 static struct adopt_object *has(
@@ -92,12 +97,12 @@ static void adopt_first(struct fake *f, struct cluster *c)
 /* The last record, which the test frees. */
 static struct head read_head(struct fake *f)
 {
-	struct record record = {0};
+	struct unrolled unrolled;
 	struct head head;
 
-	if (head_read(&head, &record, &f->registry, &(struct signing){.key = NULL}, &err) != 0)
+	if (head_read(&head, &unrolled, &f->registry, &(struct signing){.key = NULL}, &err) != 0)
 		fail_msg("%s", err.text);
-	record_done(&record);
+	unrolled_done(&unrolled);
 	return head;
 }
 
@@ -503,6 +508,35 @@ static void another_layout_than_the_clusters_is_refused(void **state UNUSED)
 	fake_destroy(f);
 }
 
+/* 1 + 4 * 1250 objects. */
+static void with_accounts_more_namespaces_than_a_root_holds_are_refused(void **state UNUSED)
+{
+	struct fake *f = fake_new(true);
+	const struct layout split = {LAYOUT_SPLIT, 1};
+	struct adopt_options options = {.guard = guard, .layout = &split, .dry_run = true};
+	struct cluster c = {0};
+	struct adopt_result result;
+
+	assert_int_equal(
+		root_url_parse(&options.root.options, "https://registry.example", &err), 0);
+	for (size_t i = 0; i < 1250; i++) {
+		char namespace[16], kustomization[40];
+
+		snprintf(namespace, sizeof(namespace), "n%04zu", i);
+		snprintf(kustomization, sizeof(kustomization), "gitops-squared-%s-00", namespace);
+		c.objects[c.n] = (struct adopt_object){
+			.intent = make_intent_in(namespace, "web", 1), .version = 7};
+		set_kustomization(&c.objects[c.n++], kustomization);
+	}
+	assert_int_equal(adopt_with(f, &c, &options, &result), 0);
+	options.root.options.accounts = options.root.accounts_given = true;
+	assert_int_equal(adopt_with(f, &c, &options, &result), -1);
+	assert_int_equal(err.code, ERROR_UNPROCESSABLE);
+	assert_non_null(strstr(err.text, "take fewer catalogs for a namespace"));
+	cluster_done(&c);
+	fake_destroy(f);
+}
+
 static void a_split_is_refused_where_the_cluster_has_one_catalog(void **state UNUSED)
 {
 	struct fake *f = fake_new(true);
@@ -586,6 +620,7 @@ int main(void)
 		cmocka_unit_test(what_is_held_back_from_flux_is_not_taken_for_removed),
 		cmocka_unit_test(the_earlier_version_of_what_is_held_does_not_replace_it),
 		cmocka_unit_test(another_layout_than_the_clusters_is_refused),
+		cmocka_unit_test(with_accounts_more_namespaces_than_a_root_holds_are_refused),
 		cmocka_unit_test(a_split_is_refused_where_the_cluster_has_one_catalog),
 		cmocka_unit_test(an_operators_own_kustomization_may_have_any_name),
 		ON_BOTH(a_push_that_fails_leaves_no_record),

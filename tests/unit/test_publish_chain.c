@@ -188,7 +188,26 @@ static void the_record_of_a_commit_that_failed_is_no_break(void **state UNUSED)
 	assert_int_equal(walk(&x, &result), 0);
 	assert_int_equal(result.records, 4);
 	assert_int_equal(result.newest, x.versions[2]);
-	assert_int_equal(result.unfinished, 2);
+	assert_int_equal(result.unfinished, 1);
+	fake_destroy(x.f);
+}
+
+/* Of a commit that failed, or of one that was taken back. */
+static void a_record_that_is_newer_than_the_head_is_named(void **state UNUSED)
+{
+	struct chain_result result;
+	struct fixture x;
+	struct digest old;
+
+	make(&x, 3);
+	old = named(&x, tag_of(x.versions[1]));
+	fake_set_tag(x.f, RECORD_REPOSITORY, "latest", &old);
+	forge(&x, tag_of(x.versions[2] + 1), x.versions[2] + 1, &old);
+	assert_int_equal(walk(&x, &result), 0);
+	assert_int_equal(result.newest, x.versions[1]);
+	assert_int_equal(result.above, 2);
+	assert_int_equal(result.newest_above, x.versions[2] + 1);
+	assert_int_equal(result.unfinished, 0);
 	fake_destroy(x.f);
 }
 
@@ -349,6 +368,7 @@ int main(void)
 		cmocka_unit_test(whoever_has_had_enough_is_told_no_more),
 		cmocka_unit_test(a_store_without_a_record_has_no_chain),
 		cmocka_unit_test(the_record_of_a_commit_that_failed_is_no_break),
+		cmocka_unit_test(a_record_that_is_newer_than_the_head_is_named),
 		cmocka_unit_test(a_record_whose_bytes_have_changed_is_a_break),
 		cmocka_unit_test(another_record_in_its_place_is_a_break),
 		cmocka_unit_test(a_record_that_is_gone_is_a_break),

@@ -298,6 +298,48 @@ static void the_root_is_rendered_again_without_what_the_cluster_lacks(void **sta
 	destroy(&x);
 }
 
+/* As each start does, since what the cluster lacks is in no record. */
+static void a_root_that_comes_out_as_it_is_makes_no_commit(void **state UNUSED)
+{
+	struct fixture x;
+	size_t pushes;
+
+	make(&x, 3);
+	x.writer.head.root.accounts = true;
+	x.writer.lacks = (struct root_lacks){lacks, (void *)"n0001"};
+	assert_true(renders_root(&x));
+	pushes = x.fake->n_pushes;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_false(renders_root(&x));
+		assert_int_equal(x.outcomes[0].op, OUTCOME_UNCHANGED);
+	}
+	assert_int_equal(x.fake->n_pushes, pushes);
+	x.writer.lacks = (struct root_lacks){.ask = NULL};
+	assert_true(renders_root(&x));
+	destroy(&x);
+}
+
+static void a_root_that_cannot_be_read_for_comparison_is_no_answer(void **state UNUSED)
+{
+	struct fixture x;
+	struct step *step = calloc(1, sizeof(*step));
+
+	assert_non_null(step);
+	make(&x, 1);
+	x.writer.head.root.accounts = true;
+	assert_true(renders_root(&x));
+	*step = (struct step){.kind = STEP_ROOT, .done = keep_outcome, .arg = &x.outcomes[0]};
+	assert_int_equal(author_new(&step->author, "gsq", "", SLICE_NONE, &err), 0);
+	x.batch->step = step;
+	fake_fail(x.fake, 1, 1, FAKE_UNAVAILABLE); /* the first call reads commits:latest */
+	assert_int_equal(commit_run(x.batch, &x.writer, &err), COMMIT_FAILED);
+	assert_int_equal(err.code, ERROR_UNAVAILABLE);
+	commit_answer(x.batch, &err);
+	assert_int_equal(x.outcomes[0].err.code, ERROR_UNAVAILABLE);
+	batch_reset(x.batch);
+	destroy(&x);
+}
+
 static void a_root_without_accounts_is_left_as_it_is(void **state UNUSED)
 {
 	struct fixture x;
@@ -364,6 +406,80 @@ static void past_its_quota_a_namespace_can_still_change_and_delete(void **state 
 	destroy(&x);
 }
 
+/* A name whose resource belongs into that catalog of team-a; *n: where to look on. */
+static const char *name_in(const struct layout *layout, unsigned number, unsigned *n)
+{
+	static char name[LIMIT_NAME + 1];
+
+	do
+		snprintf(name, sizeof(name), "r%u", (*n)++);
+	while (layout_place(layout, "team-a", name).number != number);
+	return name;
+}
+
+/* The first of two catalogs of team-a is full, and the second is not there. */
+static void make_full(struct fixture *x, unsigned *n)
+{
+	static const struct layout layout = {LAYOUT_SPLIT, 2};
+	CLEANUP(state_unrefp) struct state *none = NULL;
+	struct catalog_change *changes = calloc(LIMIT_CATALOG_RESOURCES, sizeof(*changes));
+	char(*names)[LIMIT_NAME + 1] = calloc(LIMIT_CATALOG_RESOURCES, sizeof(*names));
+	struct partition **partitions;
+	size_t n_partitions;
+
+	assert_non_null(changes);
+	assert_non_null(names);
+	for (size_t i = 0; i < LIMIT_CATALOG_RESOURCES; i++) {
+		CLEANUP(intent_unrefp) struct intent *intent = NULL;
+		char json[256];
+
+		snprintf(names[i], sizeof(names[i]), "%s", name_in(&layout, 0, n));
+		snprintf(json, sizeof(json),
+			"{\"name\":\"%s\",\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}",
+			names[i]);
+		assert_int_equal(intent_decode(&intent, slice_of(json), "team-a", &err), 0);
+		changes[i] = (struct catalog_change){.namespace = "team-a", .name = names[i]};
+		assert_int_equal(
+			resource_new(&changes[i].resource, intent, 1, &oci_empty_digest, &err), 0);
+	}
+	make(x, 0);
+	state_unref(x->writer.head.state);
+	assert_int_equal(state_new(&none, &layout, &err), 0);
+	assert_int_equal(state_change(none, changes, LIMIT_CATALOG_RESOURCES, &x->writer.gzips,
+				 &partitions, &n_partitions, &err),
+		0);
+	assert_int_equal(n_partitions, 1);
+	partitions[0]->digest = digest_of(SLICE("team-a"));
+	assert_int_equal(state_replace(&x->writer.head.state, none, partitions, n_partitions,
+				 &oci_empty_digest, &err),
+		0);
+	partitions_free(partitions, n_partitions);
+	for (size_t i = 0; i < LIMIT_CATALOG_RESOURCES; i++)
+		resource_unref(changes[i].resource);
+	free(changes);
+	free(names);
+}
+
+static void what_has_no_room_in_its_catalog_uses_up_no_quota(void **state UNUSED)
+{
+	static const struct layout layout = {LAYOUT_SPLIT, 2};
+	uint64_t quota = LIMIT_CATALOG_RESOURCES + 1;
+	struct fixture x;
+	unsigned n = 0;
+
+	make_full(&x, &n);
+	x.writer.quota = quota_of;
+	x.writer.quota_arg = &quota;
+	add_create(&x, "team-a", name_in(&layout, 0, &n));
+	add_create(&x, "team-a", name_in(&layout, 1, &n));
+	add_create(&x, "team-a", name_in(&layout, 1, &n));
+	commit(&x);
+	assert_int_equal(x.outcomes[0].err.code, ERROR_UNPROCESSABLE);
+	assert_int_equal(x.outcomes[1].err.code, ERROR_NONE);
+	assert_int_equal(x.outcomes[2].err.code, ERROR_DENIED);
+	destroy(&x);
+}
+
 static int setup(void **state UNUSED)
 {
 	digest_setup();
@@ -381,9 +497,12 @@ int main(void)
 		cmocka_unit_test(another_address_that_is_asked_for_comes_with_the_next_commit),
 		cmocka_unit_test(a_record_that_does_not_say_gets_an_address_with_the_next_commit),
 		cmocka_unit_test(the_root_is_rendered_again_without_what_the_cluster_lacks),
+		cmocka_unit_test(a_root_that_comes_out_as_it_is_makes_no_commit),
+		cmocka_unit_test(a_root_that_cannot_be_read_for_comparison_is_no_answer),
 		cmocka_unit_test(a_root_without_accounts_is_left_as_it_is),
 		cmocka_unit_test(a_namespace_has_as_many_resources_as_its_quota),
 		cmocka_unit_test(past_its_quota_a_namespace_can_still_change_and_delete),
+		cmocka_unit_test(what_has_no_room_in_its_catalog_uses_up_no_quota),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

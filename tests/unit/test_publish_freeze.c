@@ -127,6 +127,65 @@ static void changes_that_wait_in_line_are_refused_too(void **state UNUSED)
 	fake_destroy(f);
 }
 
+/* Who freezes a store does so when there is too much of everything. */
+static void a_full_line_of_changes_keeps_no_freeze_out(void **state UNUSED)
+{
+	CLEANUP(intent_unrefp) struct intent *intent = make_intent("web", 1);
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	struct waiter first, line, late, frozen;
+
+	waiter_init(&first, 1);
+	waiter_init(&line, LIMIT_QUEUE);
+	waiter_init(&late, 1);
+	waiter_init(&frozen, 1);
+	AZ(pthread_mutex_lock(&f->lock));
+	publisher_put(p, intent, NULL, waiter_done, &first);
+	wait_taken();
+	for (size_t i = 0; i < LIMIT_QUEUE; i++)
+		publisher_put(p, intent, NULL, waiter_done, &line);
+	publisher_put(p, intent, NULL, waiter_done, &late);
+	publisher_freeze(p, "too much", NULL, waiter_done, &frozen);
+	AZ(pthread_mutex_unlock(&f->lock));
+	waiter_wait(&late);
+	waiter_wait(&frozen);
+	waiter_wait(&line);
+	waiter_wait(&first);
+	assert_int_equal(late.last.err.code, ERROR_TOO_MANY);
+	assert_int_equal(frozen.last.op, OUTCOME_UPDATED);
+	expect_refused(&line.last, "too much");
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void freezes_wait_in_a_line_of_their_own_that_ends(void **state UNUSED)
+{
+	CLEANUP(intent_unrefp) struct intent *intent = make_intent("web", 1);
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	struct waiter first, line, late;
+
+	for (unsigned round = 0; round < 2; round++) { /* those that were answered count no more */
+		waiter_init(&first, 1);
+		waiter_init(&line, LIMIT_STEPS);
+		waiter_init(&late, 1);
+		AZ(pthread_mutex_lock(&f->lock));
+		publisher_put(p, intent, NULL, waiter_done, &first);
+		wait_taken();
+		for (size_t i = 0; i < LIMIT_STEPS; i++)
+			publisher_freeze(p, NULL, NULL, waiter_done, &line);
+		publisher_freeze(p, NULL, NULL, waiter_done, &late);
+		AZ(pthread_mutex_unlock(&f->lock));
+		waiter_wait(&first);
+		waiter_wait(&line);
+		waiter_wait(&late);
+		assert_int_equal(line.unchanged, LIMIT_STEPS);
+		assert_int_equal(late.last.err.code, ERROR_TOO_MANY);
+	}
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 static void what_the_cluster_holds_and_releases_goes_on(void **state UNUSED)
 {
 	struct fake *f = fake_new(true);
@@ -310,6 +369,8 @@ int main(void)
 		ON_BOTH(while_it_is_frozen_no_change_is_taken_and_every_refusal_says_why),
 		ON_BOTH(it_is_frozen_after_a_restart_too),
 		cmocka_unit_test(changes_that_wait_in_line_are_refused_too),
+		cmocka_unit_test(a_full_line_of_changes_keeps_no_freeze_out),
+		cmocka_unit_test(freezes_wait_in_a_line_of_their_own_that_ends),
 		cmocka_unit_test(what_the_cluster_holds_and_releases_goes_on),
 		cmocka_unit_test(the_same_reason_again_is_no_commit_and_another_one_is),
 		cmocka_unit_test(a_freeze_without_a_reason_is_refused),

@@ -329,7 +329,7 @@ static void tag_signatures(struct fixture *f, const char *repository, const char
 	struct digest subject;
 
 	assert_true(fake_resolve(f->fake, repository, of, &subject));
-	signatures_tags(&subject, tags);
+	assert_int_equal(signatures_tags(&subject, tags), SIGNATURES_TAGS);
 	for (size_t i = 0; i < SIGNATURES_TAGS; i++)
 		tag(f, repository, tags[i]);
 }
@@ -357,6 +357,22 @@ static void signatures_go_with_what_they_sign(void **state)
 	assert_int_equal(expire_catalog(&f->expirer, CATALOG, &current, &due, &err), 0);
 	assert_int_equal(count_signatures(f), 10 * SIGNATURES_TAGS);
 	assert_int_equal(f->expirer.n_tags, 20 * (SIGNATURES_TAGS + 1));
+}
+
+/* Which some registries name what they have by; such a thing is never signed. */
+static void a_version_that_sha512_names_goes_like_the_others(void **state)
+{
+	struct fixture *f = *state;
+	struct digest current = tag_catalogs(f, 30, DAY), named;
+	struct error err = ERROR_INIT;
+	uint64_t due;
+
+	named = digest_of_as(DIGEST_SHA512, SLICE("a catalog"));
+	for (size_t i = 0; i < f->fake->n_tags; i++)
+		if (!digest_eq(&f->fake->tags[i].digest, &current))
+			f->fake->tags[i].digest = named;
+	assert_int_equal(expire_catalog(&f->expirer, CATALOG, &current, &due, &err), 0);
+	assert_int_equal(f->expirer.n_tags, 20);
 }
 
 /* Or nothing would lead to them any more. */
@@ -641,6 +657,7 @@ int main(void)
 		REMOTE(a_tag_that_names_what_another_tag_names_stays_where_deleting_may_take_both),
 		REMOTE(too_many_other_tags_are_left_alone_and_said),
 		BOTH(signatures_go_with_what_they_sign),
+		BOTH(a_version_that_sha512_names_goes_like_the_others),
 		REMOTE(no_signature_is_left_without_what_it_signs),
 		BOTH(a_registry_that_refuses_is_told_from_one_that_is_down),
 		BOTH(nothing_goes_once_it_is_told_to_stop),

@@ -3,7 +3,9 @@
 #include "publisher_fixture.h"
 
 #include "cosign_fixture.h"
-#include "publish/signatures.h"
+#include "publish/adopt.h"
+#include "publish/head.h"
+#include "publish/rebuild.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -27,7 +29,8 @@
 #define FOREIGN_DIGEST "sha256:00000000000000000000000000000000000000000000000000000000000000ff"
 
 static struct sign_key *own, *other;
-static struct sign_keys *own_public, *other_public, *both_public;
+static const struct sign_keys *own_public, *other_public;
+static struct sign_keys *both_public;
 
 /* ---- publishers that sign ---- */
 
@@ -46,7 +49,7 @@ static struct publisher *start_signing(struct fake *f, struct signing signing)
 }
 
 #define SIGNS ((struct signing){.key = own})
-#define VERIFIES ((struct signing){.key = own, .verify = own_public})
+#define SIGNS_EXISTING ((struct signing){.key = own, .existing = true})
 
 /* ---- looking ---- */
 
@@ -65,14 +68,14 @@ static bool digest_is_signed(struct fake *f, const char *repository, const struc
 	signature_tag(digest, tag);
 	registry_pull(&f->registry, &pull, 1);
 	is_signed = pull.err.code == ERROR_NONE &&
-		    signature_check(keys, digest, buf_slice(&pull.manifest), buf_slice(&pull.layer),
-			    &err) == 0;
+		    signature_check(keys, repository, digest, buf_slice(&pull.manifest),
+			    buf_slice(&pull.layer), &err) == 0;
 	buf_done(&pull.manifest);
 	buf_done(&pull.layer);
 	return is_signed;
 }
 
-/* Does a bundle that is tagged name it as its subject? */
+/* Does a bundle that is tagged name it as its subject? Of records there are none. */
 static bool has_bundle(struct fake *f, const char *repository, const struct digest *digest)
 {
 	CLEANUP(buf_done) struct buf bytes = BUF_INIT(LIMIT_MANIFEST);
@@ -93,7 +96,8 @@ static bool is_signed_by(
 	struct digest digest;
 
 	assert_true(fake_resolve(f, repository, tag, &digest));
-	return digest_is_signed(f, repository, &digest, keys) && has_bundle(f, repository, &digest);
+	return digest_is_signed(f, repository, &digest, keys) &&
+	       has_bundle(f, repository, &digest) == (strcmp(repository, RECORD_REPOSITORY) != 0);
 }
 
 static bool all_is_signed_by(struct fake *f, const struct sign_keys *keys)
@@ -137,7 +141,7 @@ static void no_signature_comes_after_the_commit_point(void **state)
 	for (signature = f->last_pushes; (signature = strstr(signature, ":sha256-")) != NULL;
 		signature++, n++)
 		assert_true(f->registry.atomic || signature < point);
-	assert_int_equal(n, 2 * 3);
+	assert_int_equal(n, 2 * 3 - 1); /* two formats, but of the record */
 	publisher_free(p);
 	fake_destroy(f);
 }
@@ -156,7 +160,7 @@ static void each_catalog_of_a_split_layout_is_signed_and_its_root(void **state)
 	assert_true(is_signed(f, "gitops-squared/catalogs/default/00", "latest"));
 	assert_true(is_signed(f, "gitops-squared/catalogs/tools/00", "latest"));
 	publisher_free(p);
-	p = start_signing(f, VERIFIES);
+	p = start_signing(f, SIGNS);
 	assert_int_equal(seen(p, "web"), 1);
 	publisher_free(p);
 	fake_destroy(f);
@@ -180,7 +184,7 @@ static void where_it_is_asked_for_artifacts_are_signed_and_tombstones(void **sta
  */
 static void fail_each_call(struct fake *f, enum fake_fault fault)
 {
-	struct publisher *p = start_signing(f, VERIFIES);
+	struct publisher *p = start_signing(f, SIGNS);
 	unsigned failures = 0;
 	size_t n_calls;
 
@@ -202,7 +206,7 @@ static void fail_each_call(struct fake *f, enum fake_fault fault)
 	/* All but the pushes of derived tags, which a restore makes up for, and answers as such. */
 	assert_true(failures >= 6);
 	publisher_free(p);
-	p = start_signing(f, VERIFIES);
+	p = start_signing(f, SIGNS);
 	publisher_free(p);
 }
 
@@ -223,7 +227,7 @@ static void a_signature_that_is_refused_fails_the_commit(void **state)
 	struct outcome outcome;
 
 	put(p, "web", 1);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		fake_fail(f, head + artifact_catalog_record + i, 1, FAKE_UNAVAILABLE);
 		outcome = put(p, "web", 2);
 		assert_int_equal(outcome.err.code, ERROR_UNAVAILABLE);
@@ -248,15 +252,15 @@ static void leave_unsigned(struct fake *f)
 	fake_forget(f);
 }
 
-static void the_start_signs_what_is_current_and_nothing_twice(void **state)
+static void a_start_that_is_told_so_signs_what_is_current_and_nothing_twice(void **state)
 {
 	struct fake *f = fake_new(*(bool *)*state);
 	struct publisher *p;
 
 	leave_unsigned(f);
-	p = start_signing(f, SIGNS);
+	p = start_signing(f, SIGNS_EXISTING);
 	assert_true(all_is_signed_by(f, own_public));
-	assert_int_equal(f->n_pushes, 4);
+	assert_int_equal(f->n_pushes, 3);
 	publisher_free(p);
 	fake_forget(f);
 	p = start_signing(f, SIGNS);
@@ -273,9 +277,32 @@ static void the_start_signs_what_another_key_has_signed(void **state)
 	put(p, "web", 1);
 	assert_true(all_is_signed_by(f, other_public));
 	publisher_free(p);
-	p = start_signing(f, SIGNS);
+	p = start_signing(f, (struct signing){.key = own, .verify = other_public});
 	assert_true(all_is_signed_by(f, own_public));
 	publisher_free(p);
+	fake_destroy(f);
+}
+
+/* One pass: what says that all is signed says by whom. */
+static size_t calls_of_a_start(struct fake *f, struct signing signing)
+{
+	size_t before = f->n_calls;
+
+	publisher_free(start_signing(f, signing));
+	return f->n_calls - before;
+}
+
+/* What says that all is signed says by whom. */
+static void a_start_reads_each_signature_once(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	size_t of_record_and_catalog = 2 * 2; /* a manifest and a layer each */
+	size_t without;
+
+	leave_unsigned(f);
+	without = calls_of_a_start(f, (struct signing){.key = NULL});
+	publisher_free(start_signing(f, SIGNS_EXISTING));
+	assert_int_equal(calls_of_a_start(f, SIGNS), without + of_record_and_catalog);
 	fake_destroy(f);
 }
 
@@ -285,7 +312,7 @@ static void what_the_gate_keeps_unsigned_is_signed_when_it_opens(void **state)
 	struct publisher *p;
 
 	leave_unsigned(f);
-	p = begin(f, SIGNS, GATE_CLUSTER);
+	p = begin(f, SIGNS_EXISTING, GATE_CLUSTER);
 	wait_ready(p);
 	assert_int_equal(f->n_pushes, 0);
 	publisher_admit(p, 0);
@@ -305,7 +332,7 @@ static void no_start_is_ready_before_its_signatures_are_stored(void **state)
 
 		leave_unsigned(f);
 		fake_fail(f, n, 1, FAKE_UNAVAILABLE);
-		p = start_signing(f, SIGNS);
+		p = start_signing(f, SIGNS_EXISTING);
 		fake_fail(f, 0, 0, FAKE_OK); /* a start may have fewer calls */
 		assert_true(all_is_signed_by(f, own_public));
 		publisher_free(p);
@@ -314,6 +341,35 @@ static void no_start_is_ready_before_its_signatures_are_stored(void **state)
 }
 
 /* ---- verifying ---- */
+
+/* What somebody with the registry, and without the key, makes current. */
+static void write_unsigned(struct fake *f)
+{
+	struct publisher *p = start(f);
+
+	put(p, "web", 9);
+	publisher_free(p);
+}
+
+/* Restoring is not looking away: the server signs nothing that it has not made, nor --sign-existing
+ * what came after the start. */
+static void what_somebody_else_writes_meanwhile_is_not_signed(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start_signing(f, SIGNS_EXISTING);
+
+	put(p, "web", 1);
+	write_unsigned(f);
+	fake_forget(f);
+	assert_int_equal(put(p, "web", 2).err.code, ERROR_UNAVAILABLE);
+	while (publisher_ready(p, &err) == 0 || strstr(err.text, "it has no signature") == NULL)
+		usleep(1000);
+	assert_int_equal(f->n_pushes, 0);
+	assert_int_equal(seen(p, "web"), 1);
+	publisher_free(p);
+	assert_false(all_is_signed_by(f, own_public));
+	fake_destroy(f);
+}
 
 /* It never comes to be ready, for this reason. */
 static void expect_refused(struct fake *f, struct signing signing, const char *why)
@@ -351,17 +407,18 @@ static struct fake *new_signed_store(bool atomic)
 	return f;
 }
 
-static void a_store_that_nobody_signed_is_refused_until_a_start_without_verify(void **state)
+static void a_store_that_nobody_signed_is_refused_until_a_start_is_told_to_sign_it(void **state)
 {
 	struct fake *f = fake_new(*(bool *)*state);
 	struct publisher *p;
 
 	leave_unsigned(f);
-	expect_refused(f, VERIFIES, "gitops-squared/commits@sha256:");
-	expect_refused(f, VERIFIES, "it has no signature");
-	expect_refused(f, VERIFIES, "start once without --verify");
-	publisher_free(start_signing(f, SIGNS));
-	p = start_signing(f, VERIFIES);
+	expect_refused(f, SIGNS, "gitops-squared/commits@sha256:");
+	expect_refused(f, SIGNS, "it has no signature");
+	expect_refused(f, SIGNS, "start once with --sign-existing");
+	assert_false(all_is_signed_by(f, own_public));
+	publisher_free(start_signing(f, SIGNS_EXISTING));
+	p = start_signing(f, SIGNS);
 	assert_int_equal(seen(p, "web"), 1);
 	publisher_free(p);
 	fake_destroy(f);
@@ -372,7 +429,62 @@ static void a_catalog_without_signature_is_refused_by_name(void **state)
 	struct fake *f = new_signed_store(*(bool *)*state);
 
 	drop_signature(f, CATALOG_REPOSITORY);
-	expect_refused(f, VERIFIES, "gitops-squared/catalog@sha256:");
+	expect_refused(f, SIGNS, "gitops-squared/catalog@sha256:");
+	fake_destroy(f);
+}
+
+/* Split, with catalogs of the layout before in the root; the last record does not speak of them. */
+static struct fake *new_store_with_leftovers(bool atomic)
+{
+	struct fake *f = fake_new(atomic);
+	struct layout layout = {LAYOUT_SPLIT, 3};
+	struct publisher *p = start_options(
+		f, (struct publisher_options){.init = true, .layout = &layout, .signing = SIGNS});
+
+	wait_ready(p);
+	for (unsigned i = 0; i < 8; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "web-%u", i);
+		put(p, name, 1);
+	}
+	repartition(p, RECORD_FREEZE, LAYOUT_SPLIT, 2);
+	repartition(p, RECORD_SWITCH, LAYOUT_SPLIT, 2);
+	put(p, "web-0", 2);
+	publisher_free(p);
+	return f;
+}
+
+#define LEFTOVER "gitops-squared/catalogs/default/02"
+
+/* Else it would be taken for a new store, and be given an empty record. */
+static void a_catalog_left_over_that_is_gone_makes_no_new_store(void **state)
+{
+	struct fake *f = new_store_with_leftovers(*(bool *)*state);
+	struct digest before, after;
+
+	publisher_free(start_signing(f, SIGNS));
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, "latest", &before));
+	fake_drop_tag(f, LEFTOVER, "latest");
+	expect_refused(f, SIGNS, LEFTOVER ":latest");
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, "latest", &after));
+	assert_true(digest_eq(&before, &after));
+	fake_destroy(f);
+}
+
+static void nothing_is_put_in_place_of_a_record(void **state)
+{
+	struct fake *f = new_signed_store(*(bool *)*state);
+	const struct layout layout = {LAYOUT_SINGLE, 1};
+	struct digest before, after;
+
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, "latest", &before));
+	assert_int_equal(head_init(&f->registry, &layout, &(struct root_options){{0}}, &SIGNS,
+				 fixture_clock(), &err),
+		-1);
+	assert_int_equal(err.code, ERROR_CONFLICT);
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, "latest", &after));
+	assert_true(digest_eq(&before, &after));
 	fake_destroy(f);
 }
 
@@ -380,8 +492,8 @@ static void what_another_key_has_signed_is_refused(void **state)
 {
 	struct fake *f = new_signed_store(*(bool *)*state);
 
-	expect_refused(
-		f, (struct signing){.verify = other_public}, "is not signed by a key of --verify");
+	expect_refused(f, (struct signing){.verify = other_public},
+		"is not signed by a key of --sign-key or --verify");
 	fake_destroy(f);
 }
 
@@ -392,7 +504,7 @@ static void one_of_several_keys_is_enough(void **state)
 	publisher_free(start_signing(f, (struct signing){.key = own, .verify = both_public}));
 	publisher_free(start_signing(f, (struct signing){.key = other, .verify = both_public}));
 	assert_true(all_is_signed_by(f, other_public));
-	publisher_free(start_signing(f, (struct signing){.key = other, .verify = other_public}));
+	publisher_free(start_signing(f, (struct signing){.key = other}));
 	fake_destroy(f);
 }
 
@@ -413,7 +525,7 @@ static void a_signature_of_something_else_is_refused(void **state)
 	signature_tag(&last, last_tag);
 	assert_true(fake_resolve(f, RECORD_REPOSITORY, first_tag, &signature));
 	fake_set_tag(f, RECORD_REPOSITORY, last_tag, &signature);
-	expect_refused(f, VERIFIES, "gitops-squared/commits@sha256:");
+	expect_refused(f, SIGNS, "gitops-squared/commits@sha256:");
 	fake_destroy(f);
 }
 
@@ -424,7 +536,7 @@ static void tampered_bytes_are_refused_by_their_digest(void **state)
 
 	assert_true(fake_resolve(f, CATALOG_REPOSITORY, "latest", &catalog));
 	fake_damage(f, &catalog);
-	expect_refused(f, VERIFIES, "do not match their digest");
+	expect_refused(f, SIGNS, "do not match their digest");
 	fake_destroy(f);
 }
 
@@ -463,9 +575,55 @@ static void a_signature_that_somebody_has_added_does_no_harm(void **state)
 
 	add_layer(f, CATALOG_REPOSITORY);
 	add_layer(f, RECORD_REPOSITORY);
-	publisher_free(start_signing(f, VERIFIES));
-	expect_refused(
-		f, (struct signing){.verify = other_public}, "is not signed by a key of --verify");
+	publisher_free(start_signing(f, SIGNS));
+	expect_refused(f, (struct signing){.verify = other_public},
+		"is not signed by a key of --sign-key or --verify");
+	fake_destroy(f);
+}
+
+static int check_record(struct fake *f)
+{
+	struct digest record;
+
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, "latest", &record));
+	return signing_check_record(NULL, &SIGNS, &record, &f->registry, &err);
+}
+
+/* It says nothing of the signature: neither of one by itself, nor of one with others'. */
+static void a_registry_that_denies_a_signature_is_not_one_without(void **state)
+{
+	struct fake *f = new_signed_store(*(bool *)*state);
+
+	for (size_t n = 0; n < 2; n++) {
+		fake_fail(f, n, 1, FAKE_DENIED);
+		assert_int_equal(check_record(f), -1);
+		assert_int_equal(err.code, ERROR_UNAVAILABLE);
+		assert_int_equal(check_record(f), 0);
+	}
+	add_layer(f, RECORD_REPOSITORY);
+	fake_fail(f, 2, 1, FAKE_DENIED);
+	assert_int_equal(check_record(f), -1);
+	assert_int_equal(err.code, ERROR_UNAVAILABLE);
+	assert_int_equal(check_record(f), 0);
+	fake_destroy(f);
+}
+
+/* Registries may name a manifest by another hash than we do. */
+static void a_record_that_sha512_names_is_refused_by_that_name(void **state)
+{
+	struct fake *f = new_signed_store(*(bool *)*state);
+	CLEANUP(buf_done) struct buf bytes = BUF_INIT(LIMIT_MANIFEST);
+	struct push push = {.repository = RECORD_REPOSITORY, .tag = "latest"};
+	struct digest same;
+
+	assert_int_equal(
+		registry_manifest(&f->registry, RECORD_REPOSITORY, "latest", &bytes, &same, &err),
+		0);
+	push.manifest = buf_slice(&bytes);
+	push.digest = digest_of_as(DIGEST_SHA512, push.manifest);
+	registry_push(&f->registry, &push, 1);
+	assert_int_equal(push.err.code, ERROR_NONE);
+	expect_refused(f, SIGNS, "gitops-squared/commits@sha512:");
 	fake_destroy(f);
 }
 
@@ -476,11 +634,72 @@ static void a_registry_that_cannot_be_asked_is_asked_again(void **state)
 
 	for (size_t n = 0; n < 12; n++) {
 		fake_fail(f, n, 1, FAKE_UNAVAILABLE);
-		p = start_signing(f, VERIFIES);
+		p = start_signing(f, SIGNS);
 		assert_int_equal(seen(p, "web"), 1);
 		publisher_free(p);
 	}
 	fake_destroy(f);
+}
+
+/* ---- a new record on an operator's word ---- */
+
+static int rebuild(struct fake *f, struct signing signing)
+{
+	const struct rebuild_options options = {.signing = signing};
+	size_t n;
+
+	return rebuild_run(&f->registry, &options, &n, &err);
+}
+
+/* The cluster has a version that the store has lost. */
+static int adopt(struct fake *f, struct signing signing)
+{
+	const struct adopt_options options = {.guard = {.confirmed = true}, .signing = signing};
+	struct adopt_object object = {make_intent("web", 2), LIMIT_VERSION / 2, ""};
+	struct adopt_result result;
+	int rc = adopt_run(&f->registry, &options, &object, 1, &result, &err);
+
+	intent_unref(object.intent);
+	return rc;
+}
+
+static int (*const verbs[])(struct fake *f, struct signing signing) = {rebuild, adopt};
+
+static void what_rebuild_and_adopt_make_is_signed(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		struct fake *f = fake_new(*(bool *)*state);
+
+		leave_unsigned(f);
+		assert_int_equal(verbs[i](f, SIGNS), 0);
+		assert_true(all_is_signed_by(f, own_public));
+		publisher_free(start_signing(f, SIGNS));
+		fake_destroy(f);
+	}
+}
+
+static void rebuild_and_adopt_verify_the_last_record_where_they_are_told_to(void **state)
+{
+	const struct signing verifies = {.key = own, .verify = other_public};
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		struct fake *f = fake_new(*(bool *)*state);
+
+		leave_unsigned(f);
+		assert_int_equal(verbs[i](f, verifies), -1);
+		assert_non_null(strstr(err.text, "does not pass --verify"));
+		assert_non_null(strstr(err.text, "gitops-squared/commits@sha256:"));
+		assert_int_equal(f->n_pushes, 0);
+		publisher_free(start_signing(f, SIGNS_EXISTING));
+		drop_signature(f, CATALOG_REPOSITORY);
+		fake_forget(f);
+		assert_int_equal(verbs[i](f, verifies), -1);
+		assert_non_null(strstr(err.text, "gitops-squared/catalog@sha256:"));
+		assert_int_equal(f->n_pushes, 0);
+		publisher_free(start_signing(f, SIGNS_EXISTING));
+		assert_int_equal(verbs[i](f, verifies), 0);
+		fake_destroy(f);
+	}
 }
 
 /* ---- tests ---- */
@@ -490,8 +709,8 @@ static int setup(void **state)
 	fixture_setup(state);
 	assert_int_equal(sign_key_parse(&own, SLICE(COSIGN_KEY), SLICE(COSIGN_PASSWORD), &err), 0);
 	assert_int_equal(sign_key_parse(&other, SLICE(OTHER_KEY), SLICE_NONE, &err), 0);
-	assert_int_equal(sign_keys_of(&own_public, own, &err), 0);
-	assert_int_equal(sign_keys_of(&other_public, other, &err), 0);
+	own_public = sign_key_public(own);
+	other_public = sign_key_public(other);
 	return sign_keys_parse(&both_public, SLICE(COSIGN_PUBLIC_KEY OTHER_PUBLIC_KEY), &err);
 }
 
@@ -499,8 +718,6 @@ static int teardown(void **state UNUSED)
 {
 	sign_key_free(own);
 	sign_key_free(other);
-	sign_keys_free(own_public);
-	sign_keys_free(other_public);
 	sign_keys_free(both_public);
 	return 0;
 }
@@ -514,18 +731,26 @@ int main(void)
 		ON_BOTH(where_it_is_asked_for_artifacts_are_signed_and_tombstones),
 		ON_BOTH(whatever_fails_what_is_current_is_signed),
 		ON_BOTH(a_signature_that_is_refused_fails_the_commit),
-		ON_BOTH(the_start_signs_what_is_current_and_nothing_twice),
+		ON_BOTH(a_start_that_is_told_so_signs_what_is_current_and_nothing_twice),
 		ON_BOTH(the_start_signs_what_another_key_has_signed),
+		ON_BOTH(a_start_reads_each_signature_once),
 		ON_BOTH(what_the_gate_keeps_unsigned_is_signed_when_it_opens),
 		ON_BOTH(no_start_is_ready_before_its_signatures_are_stored),
-		ON_BOTH(a_store_that_nobody_signed_is_refused_until_a_start_without_verify),
+		ON_BOTH(a_store_that_nobody_signed_is_refused_until_a_start_is_told_to_sign_it),
 		ON_BOTH(a_catalog_without_signature_is_refused_by_name),
+		ON_BOTH(what_somebody_else_writes_meanwhile_is_not_signed),
+		ON_BOTH(a_catalog_left_over_that_is_gone_makes_no_new_store),
+		ON_BOTH(nothing_is_put_in_place_of_a_record),
 		ON_BOTH(what_another_key_has_signed_is_refused),
 		ON_BOTH(one_of_several_keys_is_enough),
 		ON_BOTH(a_signature_of_something_else_is_refused),
 		ON_BOTH(tampered_bytes_are_refused_by_their_digest),
 		ON_BOTH(a_signature_that_somebody_has_added_does_no_harm),
+		ON_BOTH(a_registry_that_denies_a_signature_is_not_one_without),
+		ON_BOTH(a_record_that_sha512_names_is_refused_by_that_name),
 		ON_BOTH(a_registry_that_cannot_be_asked_is_asked_again),
+		ON_BOTH(what_rebuild_and_adopt_make_is_signed),
+		ON_BOTH(rebuild_and_adopt_verify_the_last_record_where_they_are_told_to),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -120,14 +120,12 @@ static void pkcs8_is_read_plain_and_encrypted(void **state UNUSED)
 	CLEANUP(EVP_PKEY_freep) EVP_PKEY *pkey = EVP_EC_gen("P-256");
 	CLEANUP(sign_key_freep) struct sign_key *plain = NULL;
 	CLEANUP(sign_key_freep) struct sign_key *encrypted = NULL;
-	CLEANUP(sign_keys_freep) struct sign_keys *keys = NULL;
 	struct sign_key *none = NULL;
 
 	assert_int_equal(parse(&plain, pkey, PKCS8, NULL, SLICE_NONE), 0);
 	assert_int_equal(parse(&encrypted, pkey, PKCS8_ENCRYPTED, "sesame", SLICE("sesame")), 0);
-	assert_int_equal(sign_keys_of(&keys, plain, &err), 0);
-	assert_pair(plain, keys);
-	assert_pair(encrypted, keys);
+	assert_pair(plain, sign_key_public(plain));
+	assert_pair(encrypted, sign_key_public(plain));
 
 	assert_int_equal(parse(&none, pkey, PKCS8_ENCRYPTED, "sesame", SLICE("Sesame")), -1);
 	assert_string_equal(err.text, "the password is not that of the key, or the key is damaged");
@@ -308,11 +306,11 @@ static void a_signature_is_of_these_bytes_and_no_others(void **state UNUSED)
 {
 	CLEANUP(EVP_PKEY_freep) EVP_PKEY *pkey = EVP_EC_gen("P-256");
 	CLEANUP(sign_key_freep) struct sign_key *key = NULL;
-	CLEANUP(sign_keys_freep) struct sign_keys *keys = NULL;
 	CLEANUP(buf_done) struct buf made = BUF_INIT(128);
+	const struct sign_keys *keys;
 
 	assert_int_equal(parse(&key, pkey, PKCS8, NULL, SLICE_NONE), 0);
-	assert_int_equal(sign_keys_of(&keys, key, &err), 0);
+	keys = sign_key_public(key);
 	assert_int_equal(sign_bytes(key, SLICE("text"), &made, &err), 0);
 	assert_int_equal(sign_verify(keys, SLICE("Text"), buf_slice(&made), &err), -1);
 	assert_int_equal(err.code, ERROR_DENIED);

@@ -13,10 +13,13 @@
 #define SUBJECT_HEX "227e44a702e81b0dd1421384e1fc2175c9d86ae47f3daaf27c2c31cc5a1c2e7b"
 
 static struct error err;
-static struct sign_key *key;   /* the one in cosign_fixture.h */
-static struct sign_keys *keys; /* its public half */
+#define CATALOG "gitops-squared/catalog"
+
+static struct sign_key *key;         /* the one in cosign_fixture.h */
+static const struct sign_keys *keys; /* its public half */
 static struct signature_subject subject = {
-	.repository = "registry.example/gitops-squared/catalog",
+	.repository = "registry.example/" CATALOG,
+	.bundled = true,
 	.size = 423,
 	.media_type = OCI_MEDIA_MANIFEST,
 };
@@ -26,14 +29,13 @@ static int setup(void **state UNUSED)
 	digest_setup();
 	assert_int_equal(digest_parse(&subject.digest, SLICE(SUBJECT), &err), 0);
 	assert_int_equal(sign_key_parse(&key, SLICE(COSIGN_KEY), SLICE(COSIGN_PASSWORD), &err), 0);
-	assert_int_equal(sign_keys_of(&keys, key, &err), 0);
+	keys = sign_key_public(key);
 	return 0;
 }
 
 static int tear_down(void **state UNUSED)
 {
 	sign_key_free(key);
-	sign_keys_free(keys);
 	return 0;
 }
 
@@ -47,8 +49,8 @@ static struct digest digest_from(const char *text)
 
 static int check(const struct signature_artifact *a)
 {
-	return signature_check(
-		keys, &subject.digest, buf_slice(&a->manifest), buf_slice(&a->layer), &err);
+	return signature_check(keys, CATALOG, &subject.digest, buf_slice(&a->manifest),
+		buf_slice(&a->layer), &err);
 }
 
 /* Has the check refused it, and for this reason? */
@@ -66,8 +68,23 @@ static void the_tag_is_made_of_the_digest(void **state UNUSED)
 {
 	char tag[SIGNATURE_TAG_SIZE];
 
-	signature_tag(&subject.digest, tag);
+	assert_true(signature_tag(&subject.digest, tag));
 	assert_string_equal(tag, "sha256-" SUBJECT_HEX ".sig");
+}
+
+/* A registry may name anything so. */
+static void what_another_algorithm_names_has_no_tag_and_is_not_signed(void **state UNUSED)
+{
+	struct digest sha512 = digest_of_as(DIGEST_SHA512, SLICE("a manifest"));
+	struct signature_subject other = subject;
+	CLEANUP(signature_done) struct signature s = {.tag = ""};
+	char tag[SIGNATURE_TAG_SIZE];
+
+	assert_false(signature_tag(&sha512, tag));
+	assert_string_equal(tag, "");
+	other.digest = sha512;
+	assert_int_equal(signature_make(&s, key, &other, &err), -1);
+	assert_int_equal(err.code, ERROR_INTERNAL);
 }
 
 /* cosign writes the same, but for a manifest's order of members. */
@@ -189,6 +206,17 @@ static void the_bundle_is_an_envelope_signed_by_the_key(void **state UNUSED)
 	assert_int_equal(sign_verify(keys, buf_slice(&to_verify), buf_slice(&made), &err), 0);
 }
 
+static void the_newer_format_is_made_where_it_is_asked_for(void **state UNUSED)
+{
+	struct signature_subject older = subject;
+	CLEANUP(signature_done) struct signature s = {.tag = ""};
+
+	older.bundled = false;
+	assert_int_equal(signature_make(&s, key, &older, &err), 0);
+	assert_int_equal(check(&s.simple), 0);
+	assert_int_equal(s.bundle.manifest.len, 0);
+}
+
 static void a_repository_that_is_too_long_to_be_written_is_an_error(void **state UNUSED)
 {
 	AUTO_FREE char *name = malloc(LIMIT_SIGNATURE + 1);
@@ -217,7 +245,7 @@ static void what_cosign_made_passes(void **state UNUSED)
 {
 	struct digest signed_ = digest_from(COSIGN_SIGNED);
 
-	assert_int_equal(signature_check(keys, &signed_, SLICE(COSIGN_MANIFEST),
+	assert_int_equal(signature_check(keys, CATALOG, &signed_, SLICE(COSIGN_MANIFEST),
 				 SLICE(COSIGN_PAYLOAD), &err),
 		0);
 }
@@ -232,7 +260,7 @@ static void one_of_several_signatures_is_enough(void **state UNUSED)
 	struct digest signed_ = digest_from(COSIGN_SIGNED);
 
 	for (size_t i = 0; i < ARRAY_SIZE(manifests); i++)
-		assert_int_equal(signature_check(keys, &signed_, slice_of(manifests[i]),
+		assert_int_equal(signature_check(keys, CATALOG, &signed_, slice_of(manifests[i]),
 					 SLICE(COSIGN_PAYLOAD), &err),
 			0);
 }
@@ -243,7 +271,7 @@ static void the_signature_of_another_key_is_denied(void **state UNUSED)
 	struct digest signed_ = digest_from(COSIGN_SIGNED);
 
 	assert_int_equal(sign_keys_parse(&others, SLICE(COSIGN_OTHER_PUBLIC_KEY), &err), 0);
-	assert_denied(signature_check(others, &signed_, SLICE(COSIGN_MANIFEST),
+	assert_denied(signature_check(others, CATALOG, &signed_, SLICE(COSIGN_MANIFEST),
 			      SLICE(COSIGN_PAYLOAD), &err),
 		"no key that counts has made the signature");
 }
@@ -251,9 +279,37 @@ static void the_signature_of_another_key_is_denied(void **state UNUSED)
 /* Taken from another manifest: in order by itself, but not for this digest. */
 static void the_signature_of_another_manifest_is_denied(void **state UNUSED)
 {
-	assert_denied(signature_check(keys, &subject.digest, SLICE(COSIGN_MANIFEST),
+	assert_denied(signature_check(keys, CATALOG, &subject.digest, SLICE(COSIGN_MANIFEST),
 			      SLICE(COSIGN_PAYLOAD), &err),
 		"the signature is of another manifest, " COSIGN_SIGNED);
+}
+
+/* A catalog of one namespace cannot stand for another's, whoever has copied it there with its
+ * signature. */
+static void the_signature_of_another_repository_is_denied(void **state UNUSED)
+{
+	static const struct {
+		const char *repository;
+		bool passes;
+	} cases[] = {
+		{"gitops-squared/catalog", true},
+		{"gitops-squared/catalogs/team-a/00", false},
+		{"gitops-squared/catalo", false},
+		{"squared/catalog", false}, /* not at a border */
+		{"another/registry.example/gitops-squared/catalog", false},
+		{"registry.example/gitops-squared/catalog", true},
+	};
+	struct digest signed_ = digest_from(COSIGN_SIGNED);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int rc = signature_check(keys, cases[i].repository, &signed_,
+			SLICE(COSIGN_MANIFEST), SLICE(COSIGN_PAYLOAD), &err);
+
+		if (cases[i].passes)
+			assert_int_equal(rc, 0);
+		else
+			assert_denied(rc, "is for another repository, registry.example/" CATALOG);
+	}
 }
 
 /* Every byte counts, also where the descriptor's digest was made to fit. */
@@ -289,6 +345,8 @@ static void other_documents_signed_by_the_key_are_denied(void **state UNUSED)
 		"{\"critical\":{\"image\":{\"docker-manifest-digest\":\"" SUBJECT "\","
 		"\"docker-manifest-digest\":\"" SUBJECT "\"},"
 		"\"type\":\"cosign container image signature\"}}",
+		"{\"critical\":{\"image\":{\"docker-manifest-digest\":\"" SUBJECT "\"},"
+		"\"type\":\"cosign container image signature\"}}",
 		"{\"critical\":null}",
 		"{}",
 		"[]",
@@ -297,7 +355,8 @@ static void other_documents_signed_by_the_key_are_denied(void **state UNUSED)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(payloads); i++)
-		assert_denied(payload_check(slice_of(payloads[i]), &subject.digest, &err), "");
+		assert_denied(
+			payload_check(slice_of(payloads[i]), CATALOG, &subject.digest, &err), "");
 }
 
 #define CONFIG "\"config\":{\"mediaType\":\"a/b\",\"size\":2,\"digest\":\"" SUBJECT "\"}"
@@ -328,7 +387,7 @@ static void manifests_that_carry_no_signature_are_denied(void **state UNUSED)
 	struct digest signed_ = digest_from(COSIGN_SIGNED);
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_denied(signature_check(keys, &signed_, slice_of(cases[i].manifest),
+		assert_denied(signature_check(keys, CATALOG, &signed_, slice_of(cases[i].manifest),
 				      SLICE(COSIGN_PAYLOAD), &err),
 			cases[i].reason);
 }
@@ -351,13 +410,13 @@ static void a_manifest_with_too_many_signatures_is_denied(void **state UNUSED)
 	for (size_t i = 1; i < LIMIT_SIGNATURE_LAYERS; i++)
 		buf_puts(&manifest, COSIGN_OTHER_LAYER ",");
 	buf_puts(&manifest, COSIGN_LAYER "]}");
-	assert_int_equal(
-		signature_check(keys, &signed_, buf_slice(&manifest), SLICE(COSIGN_PAYLOAD), &err),
+	assert_int_equal(signature_check(keys, CATALOG, &signed_, buf_slice(&manifest),
+				 SLICE(COSIGN_PAYLOAD), &err),
 		0);
 	manifest.len -= 2;
 	buf_puts(&manifest, "," COSIGN_LAYER "]}");
-	assert_denied(
-		signature_check(keys, &signed_, buf_slice(&manifest), SLICE(COSIGN_PAYLOAD), &err),
+	assert_denied(signature_check(keys, CATALOG, &signed_, buf_slice(&manifest),
+			      SLICE(COSIGN_PAYLOAD), &err),
 		"more than 100 signatures");
 }
 
@@ -365,16 +424,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_tag_is_made_of_the_digest),
+		cmocka_unit_test(what_another_algorithm_names_has_no_tag_and_is_not_signed),
 		cmocka_unit_test(the_older_format_has_the_bytes_of_cosign),
 		cmocka_unit_test(digests_and_blobs_are_those_of_the_bytes),
 		cmocka_unit_test(the_bundle_refers_to_the_manifest),
 		cmocka_unit_test(the_bundle_is_an_envelope_signed_by_the_key),
+		cmocka_unit_test(the_newer_format_is_made_where_it_is_asked_for),
 		cmocka_unit_test(a_repository_that_is_too_long_to_be_written_is_an_error),
 		cmocka_unit_test(what_was_made_passes),
 		cmocka_unit_test(what_cosign_made_passes),
 		cmocka_unit_test(one_of_several_signatures_is_enough),
 		cmocka_unit_test(the_signature_of_another_key_is_denied),
 		cmocka_unit_test(the_signature_of_another_manifest_is_denied),
+		cmocka_unit_test(the_signature_of_another_repository_is_denied),
 		cmocka_unit_test(a_payload_that_was_changed_is_denied),
 		cmocka_unit_test(other_documents_signed_by_the_key_are_denied),
 		cmocka_unit_test(manifests_that_carry_no_signature_are_denied),

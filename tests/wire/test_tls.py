@@ -119,7 +119,7 @@ def test_a_client_that_only_renews_keys_is_cut_off(server):
     def renewed(times):
         return [(b"Verify return code", b"k\n")] + [(b"KEYUPDATE", b"k\n")] * (times - 1)
 
-    s_client(server, "-tls1_3", lines=renewed(61) + [(b"KEYUPDATE", request), (b"127.0.0.1 tls", b"")])
+    s_client(server, "-tls1_3", lines=renewed(60) + [(b"KEYUPDATE", request), (b"127.0.0.1 tls", b"")])
     s_client(server, "-tls1_3", lines=renewed(62) + [(b"closed", b"")])
 
 
