@@ -16,11 +16,12 @@
 bool signature_tag(const struct digest *subject, char ret[SIGNATURE_TAG_SIZE])
 {
 	char digest[DIGEST_TEXT_SIZE];
-	struct slice hex = slice_of(digest_format(subject, digest));
+	struct slice hex;
 
 	ret[0] = '\0';
 	if (subject->algorithm != DIGEST_SHA256)
 		return false;
+	hex = slice_of(digest_format(subject, digest));
 	slice_cut(&hex, ':');
 	snprintf(ret, SIGNATURE_TAG_SIZE, "sha256-%.*s.sig", SLICE_ARG(hex));
 	return true;

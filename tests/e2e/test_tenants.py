@@ -237,7 +237,8 @@ def test_a_tenant_who_takes_the_name_of_the_binding_stops_nobody(made):
     made.cluster.create_namespace("team-first")
     first = take_binding(made, "team-first")
     later = take_binding(made, "team-b")
-    assert declare_when_seen(made, "web", "team-first")["status"]["phase"] == "applied"
+    version = declare_when_seen(made, "web", "team-first", query="")["version"]
+    made.wait_phase("applied", "web", "team-first", version)  # Flux may need two tries, and waits between them
     made.settle()
     for path in (first, later):
         assert made.kube.get(path)["roleRef"]["name"] == "gitops-squared-tenant"
@@ -337,7 +338,7 @@ def signed(made, tmp_path):
     openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
     made.cluster.apply(json.dumps(manifest_of(
         "Secret", KEYS, "flux-system", stringData={"cosign.pub": openssl("pkey", "-in", key, "-pubout")})))
-    made.restart("--sign-key", key, "--catalog-verify-secret", KEYS)
+    made.restart("--sign-key", key, "--sign-existing", "--catalog-verify-secret", KEYS)
     made.wait_writable()
     yield made
     made.restart("--catalog-verify-secret", "")

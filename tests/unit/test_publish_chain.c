@@ -2,6 +2,7 @@
 /* The chain of records: what is told of it, and what is found when somebody has been at it. */
 #include "publisher_fixture.h"
 
+#include "cosign_fixture.h"
 #include "publish/chain.h"
 
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 
 struct fixture {
 	struct fake *f;
+	const struct sign_keys *keys;              /* for the walk */
 	uint64_t versions[LIMIT_CHAIN_PULLS + 10]; /* of the commits after the first */
 };
 
@@ -42,9 +44,9 @@ static const char *tag_of(uint64_t version)
 	return tag;
 }
 
-/* A record without changes, as its tag names it; NULL: it has none. */
-static struct digest forge(
-	struct fixture *x, const char *tag, uint64_t version, const struct digest *parent)
+/* A record without changes, as its tag names it; parent NULL: it has none. */
+static struct digest forge_as(enum digest_algorithm algorithm, struct fixture *x, const char *tag,
+	uint64_t version, const struct digest *parent)
 {
 	CLEANUP(buf_done) struct buf layer = BUF_INIT(LIMIT_RECORD);
 	CLEANUP(buf_done) struct buf manifest = BUF_INIT(LIMIT_MANIFEST);
@@ -68,12 +70,18 @@ static struct digest forge(
 	blobs[0] = (struct push_blob){layer_digest, buf_slice(&layer)};
 	push.blobs = blobs;
 	push.manifest = buf_slice(&manifest);
-	push.digest = digest_of(push.manifest);
+	push.digest = digest_of_as(algorithm, push.manifest);
 	assert_int_equal(registry_begin(&x->f->registry, &err), 0);
 	registry_push(&x->f->registry, &push, 1);
 	assert_int_equal(push.err.code, ERROR_NONE);
 	assert_int_equal(registry_commit(&x->f->registry, &err), 0);
 	return push.digest;
+}
+
+static struct digest forge(
+	struct fixture *x, const char *tag, uint64_t version, const struct digest *parent)
+{
+	return forge_as(DIGEST_SHA256, x, tag, version, parent);
 }
 
 /* ---- walking ---- */
@@ -94,7 +102,7 @@ static bool each(const struct record *record, const struct record *parent, void 
 
 static int walk(struct fixture *x, struct chain_result *ret)
 {
-	struct chain_options options = {.keys = NULL};
+	struct chain_options options = {.keys = x->keys};
 
 	err = (struct error)ERROR_INIT;
 	return chain_walk(&x->f->registry, &options, ret, &err);
@@ -361,6 +369,60 @@ static void a_registry_that_is_down_is_no_break(void **state UNUSED)
 	fake_destroy(x.f);
 }
 
+/* ---- with keys ---- */
+
+static void a_head_that_is_damaged_is_a_break_with_keys_too(void **state UNUSED)
+{
+	CLEANUP(sign_keys_freep) struct sign_keys *keys = NULL;
+	struct fixture x;
+	struct digest d;
+
+	make(&x, 2);
+	assert_int_equal(sign_keys_parse(&keys, SLICE(COSIGN_PUBLIC_KEY), &err), 0);
+	x.keys = keys;
+	expect_break_at(&x, x.versions[1], "is not signed by the key: it has no signature");
+	d = named(&x, "latest");
+	fake_damage(x.f, &d);
+	expect_break(&x, "commits:latest names sha256:");
+	fake_destroy(x.f);
+}
+
+static void a_record_that_sha512_names_has_no_signature(void **state UNUSED)
+{
+	CLEANUP(sign_keys_freep) struct sign_keys *keys = NULL;
+	struct fixture x;
+	struct digest parent, forged;
+	uint64_t version;
+
+	make(&x, 2);
+	assert_int_equal(sign_keys_parse(&keys, SLICE(COSIGN_PUBLIC_KEY), &err), 0);
+	x.keys = keys;
+	version = x.versions[1] + 10;
+	parent = named(&x, "latest");
+	forged = forge_as(DIGEST_SHA512, &x, tag_of(version), version, &parent);
+	fake_set_tag(x.f, RECORD_REPOSITORY, "latest", &forged);
+	expect_break_at(&x, version, "is not signed by the key: its digest is not of sha256");
+	fake_destroy(x.f);
+}
+
+static void a_registry_that_is_down_is_no_break_with_keys_either(void **state UNUSED)
+{
+	CLEANUP(sign_keys_freep) struct sign_keys *keys = NULL;
+	struct chain_result result;
+	struct fixture x;
+
+	make(&x, 3);
+	assert_int_equal(sign_keys_parse(&keys, SLICE(COSIGN_PUBLIC_KEY), &err), 0);
+	x.keys = keys;
+	/* Until the head is read, which has no signature. */
+	for (size_t call = 0; call < 3; call++) {
+		fake_fail(x.f, call, SIZE_MAX, FAKE_UNAVAILABLE);
+		assert_int_equal(walk(&x, &result), -1);
+		assert_int_equal(err.code, ERROR_UNAVAILABLE);
+	}
+	fake_destroy(x.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +442,9 @@ int main(void)
 		cmocka_unit_test(a_tag_that_names_the_record_of_another_commit_is_a_break),
 		cmocka_unit_test(records_without_a_head_are_a_break),
 		cmocka_unit_test(a_registry_that_is_down_is_no_break),
+		cmocka_unit_test(a_head_that_is_damaged_is_a_break_with_keys_too),
+		cmocka_unit_test(a_record_that_sha512_names_has_no_signature),
+		cmocka_unit_test(a_registry_that_is_down_is_no_break_with_keys_either),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_setup, NULL);

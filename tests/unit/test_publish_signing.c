@@ -362,8 +362,10 @@ static void what_somebody_else_writes_meanwhile_is_not_signed(void **state)
 	write_unsigned(f);
 	fake_forget(f);
 	assert_int_equal(put(p, "web", 2).err.code, ERROR_UNAVAILABLE);
-	while (publisher_ready(p, &err) == 0 || strstr(err.text, "it has no signature") == NULL)
+	do {
 		usleep(1000);
+		assert_int_equal(publisher_ready(p, &err), -1);
+	} while (strstr(err.text, "it has no signature") == NULL);
 	assert_int_equal(f->n_pushes, 0);
 	assert_int_equal(seen(p, "web"), 1);
 	publisher_free(p);
