@@ -22,8 +22,7 @@ struct verb {
 };
 
 extern const struct verb verb_serve, verb_fsck, verb_rebuild, verb_adopt, verb_repartition,
-	verb_audit, verb_freeze, verb_thaw,
-	verb_registry, verb_token, verb_version;
+	verb_audit, verb_freeze, verb_thaw, verb_registry, verb_token, verb_version;
 
 /* Runs the verb, or that one of its group that argv[0] names. Returns the exit status. */
 int cli_run(const struct verb *verb, int argc, char **argv);

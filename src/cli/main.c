@@ -6,8 +6,8 @@
 #include <sys/resource.h>
 
 static const struct verb *const verbs[] = {&verb_serve, &verb_registry, &verb_fsck, &verb_rebuild,
-	&verb_adopt, &verb_repartition, &verb_audit, &verb_freeze,
-	&verb_thaw, &verb_token, &verb_version, NULL};
+	&verb_adopt, &verb_repartition, &verb_audit, &verb_freeze, &verb_thaw, &verb_token,
+	&verb_version, NULL};
 
 static const struct verb gsq = {
 	.name = "",

@@ -71,8 +71,10 @@ static int read_progress(struct progress *ret, json_t *root, struct error *err)
 
 	if (json_unpack(root, "{s:s, s?i, s?{s?s, s?s}}", "layout", &layout, "catalogs", &catalogs,
 		    "repartition", "step", &step, "waitsFor", &waits_for) != 0 ||
-		!layout_kind_parse(slice_of(layout), &p.layout.kind) || catalogs < 1)
-		return remote_server_not_understood(err);
+		!layout_kind_parse(slice_of(layout), &p.layout.kind) || catalogs < 1) {
+		remote_server_not_understood(err);
+		return -1;
+	}
 	p.layout.catalogs = (unsigned)catalogs;
 	snprintf(p.step, sizeof(p.step), "%s", step);
 	snprintf(p.waits_for, sizeof(p.waits_for), "%s", waits_for);

@@ -89,14 +89,20 @@ void scope_add(struct buf *b, const struct scope *scope)
 		pull && push ? "," : "", push ? "push" : "");
 }
 
+/* Of one repository, or both of the catalog. */
+static bool is_of_the_same(const struct scope *a, const struct scope *b)
+{
+	if (a->repository.p == NULL || b->repository.p == NULL)
+		return a->repository.p == b->repository.p;
+	return slice_eq(a->repository, b->repository);
+}
+
 bool scopes_cover(struct slice text, const struct scope *scope)
 {
 	struct scope has;
 
 	while (scope_next(&text, &has))
-		if ((has.repository.p == NULL) == (scope->repository.p == NULL) &&
-			slice_eq(has.repository, scope->repository) &&
-			(scope->actions & ~has.actions) == 0)
+		if (is_of_the_same(&has, scope) && (scope->actions & ~has.actions) == 0)
 			return true;
 	return false;
 }

@@ -13,6 +13,7 @@ from tests.lib.pod import Pod
 from tests.lib.wait import wait_until
 
 FLUX = [("source.toolkit.fluxcd.io", "ocirepositories"), ("kustomize.toolkit.fluxcd.io", "kustomizations")]
+AUDIENCE = "gitops-squared"  # as deploy/api says
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,7 @@ def account_token(cluster, name, *bindings):
     for role, namespace in bindings:
         cluster.kubectl("-n", namespace, "create", "rolebinding", name, f"--clusterrole=gitops-squared-{role}",
                         f"--serviceaccount=default:{name}")
-    return cluster.kubectl("-n", "default", "create", "token", name).strip()
+    return cluster.kubectl("-n", "default", "create", "token", name, "--audience", AUDIENCE).strip()
 
 
 def test_it_runs_and_takes_the_tokens_of_the_cluster(cluster, deployed):
