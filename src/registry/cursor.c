@@ -60,7 +60,7 @@ int cursor_read(char **ret, const struct cursor_key *key, struct slice text, str
 	if (!unseal(key, text, place))
 		return error_set(err, ERROR_INVALID,
 			"last is from a list of an earlier process: begin the list again");
-	copy = strndup(place, sizeof(place));
+	copy = slice_dup((struct slice){place, strnlen(place, sizeof(place))});
 	if (copy == NULL)
 		return error_no_memory(err);
 	*ret = copy;
