@@ -145,7 +145,8 @@ def test_each_flag_is_an_environment_variable_too(tmp_path):
 def test_the_registry_is_an_environment_variable_too(tmp_path, distribution):
     port = free_port()
     process = start_by_environment(tmp_path, {
-        "LISTEN_ADDR": f"127.0.0.1:{port}", "REGISTRY_HOST": distribution.host, "GSQ_INIT": "true"})
+        "LISTEN_ADDR": f"127.0.0.1:{port}", "REGISTRY_HOST": distribution.host, "GSQ_INIT": "true",
+        "DATA_DIR": str(tmp_path / "tokens")})
     process.wait_for_url(f"http://127.0.0.1:{port}/readyz")
     assert "gitops-squared/commits" in Oci(distribution.host).repositories()
     assert process.stop() == 0
