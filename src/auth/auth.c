@@ -328,34 +328,28 @@ static void remember_identity(
 		cache_put(a->identities, key, now, now + for_s * 1000, subject, err);
 }
 
-/* The first has paid, for all who have asked the same meanwhile. */
+/* To all who have asked the same meanwhile; the first has paid. */
+static void land_identity(
+	struct auth *a, const struct digest *key, struct subject *subject, const struct error *err)
+{
+	struct auth_question *q, *next;
+
+	for (q = question_of(flights_land(a->questions, key)); q != NULL; q = next) {
+		next = question_of(STAILQ_NEXT(&q->passenger, next));
+		end_identity(q, subject, err, true);
+	}
+}
+
 static void identity_reviewed(struct subject *subject, const struct error *err, void *arg)
 {
-	struct auth_question *q = arg, *next;
+	struct auth_question *q = arg;
 	struct auth *a = q->auth;
 	struct digest key = q->passenger.key;
 
 	if (err->code != ERROR_UNAUTHORIZED)
 		pay_back(q);
 	remember_identity(a, &key, subject, err);
-	for (q = question_of(flights_land(a->questions, &key)); q != NULL; q = next) {
-		next = question_of(STAILQ_NEXT(&q->passenger, next));
-		end_identity(q, subject, err, true);
-	}
-}
-
-/* Nobody is asked, on behalf of all who wait for the same. */
-static void shut_out_all(struct auth_question *first)
-{
-	struct auth *a = first->auth;
-	struct error err = first->err;
-	struct digest key = first->passenger.key;
-	struct auth_question *q, *next;
-
-	for (q = question_of(flights_land(a->questions, &key)); q != NULL; q = next) {
-		next = question_of(STAILQ_NEXT(&q->passenger, next));
-		end_identity(q, NULL, &err, true);
-	}
+	land_identity(a, &key, subject, err);
 }
 
 /* Each question is one more for somebody else to answer: an address has a few of them that come to
@@ -363,13 +357,17 @@ static void shut_out_all(struct auth_question *first)
 static void review_identity(struct auth_question *q, struct slice credential)
 {
 	struct auth *a = q->auth;
+	struct digest key = q->passenger.key;
+	struct error err;
 
 	if (!flights_board(a->questions, &q->passenger))
 		return;
-	if (pay(q))
+	if (pay(q)) {
 		a->reviewer.identify(a->reviewer.arg, credential, identity_reviewed, q);
-	else
-		shut_out_all(q);
+	} else {
+		err = q->err;
+		land_identity(a, &key, NULL, &err);
+	}
 }
 
 /* A signature is checked here: that costs nobody else anything. */

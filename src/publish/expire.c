@@ -2,6 +2,7 @@
 #include "publish/expire.h"
 
 #include "base/limits.h"
+#include "catalog/record.h"
 #include "publish/signatures.h"
 
 #include <stdio.h>
@@ -98,9 +99,9 @@ static void listing_done(struct listing *l)
 /* As record_tag() and resource_tag() write it, and nothing else: it must lead back to the tag. */
 static bool parse_tag(struct slice tag, char letter, uint64_t *ret)
 {
-	if (tag.n < 2 || tag.p[0] != letter || tag.p[1] == '0')
-		return false;
-	return slice_to_u64((struct slice){tag.p + 1, tag.n - 1}, ret) && *ret <= LIMIT_VERSION;
+	bool is_version = letter == 'c' ? record_tag_parse(tag, ret) : resource_tag_parse(tag, ret);
+
+	return is_version && *ret <= LIMIT_VERSION;
 }
 
 static void write_tag(char letter, uint64_t version, char ret[TAG_SIZE])
