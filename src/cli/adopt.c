@@ -157,26 +157,19 @@ static int adopt(struct adopt_options *o, const struct signing_options *signing,
 	return rc;
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct error err = ERROR_INIT;
-	struct cli_values v;
 	struct layout_options layout;
 	struct signing_options signing;
 	struct adopt_options o;
 	struct adopt_result result;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (read_options(&o, &layout, &signing, &v, &err) != 0)
+	if (read_options(&o, &layout, &signing, v, &err) != 0)
 		return cli_usage(verb, &err);
 	signal(SIGPIPE, SIG_IGN);
 	digest_setup();
-	if (adopt(&o, &signing, &result, &v, &err) != 0)
+	if (adopt(&o, &signing, &result, v, &err) != 0)
 		return cli_failed(verb, &err);
 	summarize(&o, &result);
 	return EXIT_OK;

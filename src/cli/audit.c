@@ -240,26 +240,19 @@ static int finish_output(struct error *err)
 	return error_set_errno(err, errno, "cannot write the report");
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct listing listing = {.left = UINT64_MAX, .line = BUF_INIT(LIMIT_AUDIT_LINE)};
 	struct chain_options what = {.each = each, .arg = &listing};
 	struct error err = ERROR_INIT;
 	struct chain_result ignored;
-	struct cli_values v;
 	int rc;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (read_options(&listing, &v, &err) != 0)
+	if (read_options(&listing, v, &err) != 0)
 		return cli_usage(verb, &err);
 	if (!listing.as_json)
 		puts(TABLE_HEAD);
-	rc = walk(verb, &v, &what, &ignored, &err);
+	rc = walk(verb, v, &what, &ignored, &err);
 	if (rc == 0 && listing.err.code != ERROR_NONE) {
 		err = listing.err;
 		rc = -1;
@@ -319,26 +312,19 @@ static int read_signed_since(struct chain_options *what, const char *text, struc
 	return 0;
 }
 
-static int verify(const struct verb *verb, int argc, char **argv)
+static int verify(const struct verb *verb, const struct cli_values *v)
 {
 	CLEANUP(sign_keys_freep) struct sign_keys *keys = NULL;
 	struct chain_options what = {.keys = NULL};
 	struct error err = ERROR_INIT;
 	struct chain_result result;
-	struct cli_values v;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (v.at[OPT_KEY] != NULL && sign_keys_load(&keys, v.at[OPT_KEY], &err) != 0)
+	if (v->at[OPT_KEY] != NULL && sign_keys_load(&keys, v->at[OPT_KEY], &err) != 0)
 		return cli_failed(verb, &err);
 	what.keys = keys;
-	if (read_signed_since(&what, v.at[OPT_SIGNED_SINCE], &err) != 0)
+	if (read_signed_since(&what, v->at[OPT_SIGNED_SINCE], &err) != 0)
 		return cli_usage(verb, &err);
-	if (walk(verb, &v, &what, &result, &err) != 0)
+	if (walk(verb, v, &what, &result, &err) != 0)
 		return cli_failed(verb, &err);
 	summarize(&result);
 	return finish_output(&err) == 0 ? EXIT_OK : cli_failed(verb, &err);

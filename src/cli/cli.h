@@ -10,6 +10,8 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
+struct cli_values;
+
 struct verb {
 	const char *name; /* as typed after "gsq", with the group's name first */
 	const char *summary;
@@ -18,13 +20,14 @@ struct verb {
 	/* NULL ends; a group of verbs has these in place of run, or beside it for when none is
 	 * named */
 	const struct verb *const *verbs;
-	int (*run)(const struct verb *verb, int argc, char **argv);
+	int (*run)(const struct verb *verb, const struct cli_values *v);
 };
 
 extern const struct verb verb_serve, verb_fsck, verb_rebuild, verb_adopt, verb_repartition,
 	verb_audit, verb_freeze, verb_thaw, verb_registry, verb_token, verb_version;
 
-/* Runs the verb, or that one of its group that argv[0] names. Returns the exit status. */
+/* Reads the options and runs the verb, or that one of its group that argv[0] names; or prints its
+ * help. Returns the exit status. */
 int cli_run(const struct verb *verb, int argc, char **argv);
 
 /* ---- options: each a flag, most an environment variable too ---- */
@@ -47,14 +50,10 @@ struct cli_values {
 	const char *argument;
 	bool help; /* asked for: the rest is not complete */
 };
-int cli_parse(struct cli_values *ret, const struct verb *verb, int argc, char **argv,
-	struct error *err) MUST_CHECK;
 
 /* The value of an option that is a duration, in seconds; the error names the flag. */
 int cli_duration(
 	const char *flag, const char *value, uint64_t *ret_s, struct error *err) MUST_CHECK;
-
-void cli_help(const struct verb *verb);
 
 /* Prints "gsq VERB: text" and returns the exit status. */
 int cli_failed(const struct verb *verb, const struct error *err);

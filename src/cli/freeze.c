@@ -54,29 +54,22 @@ static int open_server(struct remote_server **ret, const struct cli_values *v, s
 	return remote_server_new(ret, &options, err);
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	CLEANUP(remote_server_freep) struct remote_server *server = NULL;
 	bool freezes = verb == &verb_freeze;
 	struct error err = ERROR_INIT;
 	const char *reason = NULL;
-	struct cli_values v;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
 	if (freezes)
-		reason = v.at[OPT_REASON];
+		reason = v->at[OPT_REASON];
 	if (freezes && reason == NULL) {
 		error_set(&err, ERROR_INVALID,
 			"--reason is missing: everybody who is refused reads it");
 		return cli_usage(verb, &err);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (open_server(&server, &v, &err) != 0)
+	if (open_server(&server, v, &err) != 0)
 		return cli_usage(verb, &err);
 	if (change(server, reason, &err) != 0)
 		return cli_failed(verb, &err);

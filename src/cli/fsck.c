@@ -41,24 +41,17 @@ static void summarize(const struct fsck_result *r)
 		r->catalogs, r->resources, r->unfinished, r->differences, r->repaired);
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct error err = ERROR_INIT;
-	struct cli_values v;
 	struct fsck_options what = {.say = say, .settle = settle};
 	struct fsck_result result;
 	struct backend backend;
 	int rc;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	what.repair = v.at[OPT_REPAIR] != NULL;
+	what.repair = v->at[OPT_REPAIR] != NULL;
 	digest_setup();
-	if (backend_open_existing(&backend, v.at[OPT_REGISTRY], v.at[OPT_DATA_DIR], v.at[OPT_CA],
+	if (backend_open_existing(&backend, v->at[OPT_REGISTRY], v->at[OPT_DATA_DIR], v->at[OPT_CA],
 		    "fsck", &err) != 0)
 		return cli_failed(verb, &err);
 	rc = fsck_run(backend.registry, &what, &result, &err);

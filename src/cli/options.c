@@ -80,7 +80,7 @@ static int take_argument(
 	return 0;
 }
 
-int cli_parse(
+static int parse(
 	struct cli_values *ret, const struct verb *verb, int argc, char **argv, struct error *err)
 {
 	const struct cli_option *options = options_of(verb);
@@ -169,7 +169,7 @@ static void help_group(const struct verb *group, FILE *out)
 	fprintf(out, "\nSee gsq%s%s VERB --help.\n", space, group->name);
 }
 
-void cli_help(const struct verb *verb)
+static void help(const struct verb *verb)
 {
 	bool has_options = options_of(verb)->flag != NULL;
 
@@ -216,6 +216,9 @@ static bool runs_itself(const struct verb *group, int argc, char **argv)
 
 int cli_run(const struct verb *verb, int argc, char **argv)
 {
+	struct error err = ERROR_INIT;
+	struct cli_values v;
+
 	while (verb->verbs != NULL && !runs_itself(verb, argc, argv)) {
 		const char *word = argc > 0 ? argv[0] : "";
 		const struct verb *one = find_verb(verb, word);
@@ -226,7 +229,12 @@ int cli_run(const struct verb *verb, int argc, char **argv)
 		argc--;
 		argv++;
 	}
-	return verb->run(verb, argc, argv);
+	if (parse(&v, verb, argc, argv, &err) != 0)
+		return cli_usage(verb, &err);
+	if (!v.help)
+		return verb->run(verb, &v);
+	help(verb);
+	return EXIT_OK;
 }
 
 int cli_failed(const struct verb *verb, const struct error *err)

@@ -83,29 +83,22 @@ static int rebuild(struct rebuild_options *o, const struct signing_options *sign
 	return rc;
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct error err = ERROR_INIT;
-	struct cli_values v;
 	struct layout_options layout;
 	struct signing_options signing;
 	struct rebuild_options what;
 	size_t count;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (v.at[OPT_REGISTRY] == NULL && access(v.at[OPT_DATA_DIR], F_OK) != 0) {
-		error_set_errno(&err, errno, "cannot open the data folder %s", v.at[OPT_DATA_DIR]);
+	if (v->at[OPT_REGISTRY] == NULL && access(v->at[OPT_DATA_DIR], F_OK) != 0) {
+		error_set_errno(&err, errno, "cannot open the data folder %s", v->at[OPT_DATA_DIR]);
 		return cli_failed(verb, &err);
 	}
-	if (read_options(&what, &layout, &signing, &v, &err) != 0)
+	if (read_options(&what, &layout, &signing, v, &err) != 0)
 		return cli_usage(verb, &err);
 	digest_setup();
-	if (rebuild(&what, &signing, &v, &count, &err) != 0)
+	if (rebuild(&what, &signing, v, &count, &err) != 0)
 		return cli_failed(verb, &err);
 	printf("rebuilt the commit record: %zu resources\n", count);
 	return EXIT_OK;

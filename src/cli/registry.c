@@ -163,26 +163,19 @@ static int read_args(const struct cli_values *v, const struct verb *verb, struct
 	return read_grace(v, verb, ret, err);
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	const char *job = verb->name + strlen("registry ");
 	AUTO_FREE char *path = NULL;
 	struct error err = ERROR_INIT;
 	struct job_args args = {0};
 	const char *data_dir;
-	struct cli_values v;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (read_args(&v, verb, &args, &err) != 0 ||
-		(v.argument != NULL && absolute(v.argument, &path, &err) != 0))
+	if (read_args(v, verb, &args, &err) != 0 ||
+		(v->argument != NULL && absolute(v->argument, &path, &err) != 0))
 		return cli_usage(verb, &err);
 	args.path = path;
-	data_dir = value_of(&v, verb, "data-dir");
+	data_dir = value_of(v, verb, "data-dir");
 	signal(SIGPIPE, SIG_IGN);
 	digest_setup();
 	if ((verb != &verb_import && check_there_is_one(data_dir, &err) != 0) ||

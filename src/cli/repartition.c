@@ -221,21 +221,14 @@ static int read_options(struct asking *a, const struct cli_values *v, struct err
 	return remote_server_new(&a->server, &server, err);
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct asking a = {.verb = verb};
 	struct error err = ERROR_INIT;
-	struct cli_values v;
 	int status = EXIT_OK;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
 	signal(SIGPIPE, SIG_IGN);
-	if (read_options(&a, &v, &err) != 0)
+	if (read_options(&a, v, &err) != 0)
 		status = cli_usage(verb, &err);
 	else if (repartition(&a, &err) != 0)
 		status = cli_failed(verb, &err);

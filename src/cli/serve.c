@@ -213,22 +213,15 @@ static void block_signals(sigset_t *ret)
 	AZ(pthread_sigmask(SIG_BLOCK, ret, NULL));
 }
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct error err = ERROR_INIT;
 	struct serve_options options;
 	struct serving serving = {0};
-	struct cli_values v;
 	sigset_t signals;
 	int number, rc;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (serve_options_read(&options, &v, &err) != 0)
+	if (serve_options_read(&options, v, &err) != 0)
 		return cli_usage(verb, &err);
 	log_set_format(options.log_format);
 	http_access_set_log(options.log_requests);

@@ -282,39 +282,32 @@ static int run_revoke(const struct verb *verb, const char *file, const struct cl
 
 /* ---- the verbs ---- */
 
-static int run(const struct verb *verb, int argc, char **argv,
+static int run(const struct verb *verb, const struct cli_values *v,
 	int (*with)(const struct verb *verb, const char *file, const struct cli_values *v))
 {
 	char file[TOKEN_FILE_SIZE];
 	struct error err = ERROR_INIT;
-	struct cli_values v;
 
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help) {
-		cli_help(verb);
-		return EXIT_OK;
-	}
-	if (token_file_path(file, v.at[OPT_FILE], v.at[OPT_DATA_DIR], &err) != 0)
+	if (token_file_path(file, v->at[OPT_FILE], v->at[OPT_DATA_DIR], &err) != 0)
 		return cli_usage(verb, &err);
 	signal(SIGPIPE, SIG_IGN);
 	digest_setup();
-	return with(verb, file, &v);
+	return with(verb, file, v);
 }
 
-static int create_verb(const struct verb *verb, int argc, char **argv)
+static int create_verb(const struct verb *verb, const struct cli_values *v)
 {
-	return run(verb, argc, argv, run_create);
+	return run(verb, v, run_create);
 }
 
-static int list_verb(const struct verb *verb, int argc, char **argv)
+static int list_verb(const struct verb *verb, const struct cli_values *v)
 {
-	return run(verb, argc, argv, run_list);
+	return run(verb, v, run_list);
 }
 
-static int revoke_verb(const struct verb *verb, int argc, char **argv)
+static int revoke_verb(const struct verb *verb, const struct cli_values *v)
 {
-	return run(verb, argc, argv, run_revoke);
+	return run(verb, v, run_revoke);
 }
 
 static const struct verb verb_create = {

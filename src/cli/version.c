@@ -3,17 +3,9 @@
 
 #include <stdio.h>
 
-static int run(const struct verb *verb, int argc, char **argv)
+static int run(const struct verb *verb UNUSED, const struct cli_values *v UNUSED)
 {
-	struct error err = ERROR_INIT;
-	struct cli_values v;
-
-	if (cli_parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (v.help)
-		cli_help(verb);
-	else
-		printf("gsq %s\n", GSQ_VERSION);
+	printf("gsq %s\n", GSQ_VERSION);
 	return EXIT_OK;
 }
 
