@@ -160,12 +160,13 @@ static void a_full_line_of_changes_keeps_no_freeze_out(void **state UNUSED)
 
 static void freezes_wait_in_a_line_of_their_own_that_ends(void **state UNUSED)
 {
-	CLEANUP(intent_unrefp) struct intent *intent = make_intent("web", 1);
 	struct fake *f = fake_new(true);
 	struct publisher *p = start(f);
 	struct waiter first, line, late;
 
-	for (unsigned round = 0; round < 2; round++) { /* those that were answered count no more */
+	for (unsigned round = 1; round <= 2; round++) { /* those that were answered count no more */
+		CLEANUP(intent_unrefp) struct intent *intent = make_intent("web", round);
+
 		waiter_init(&first, 1);
 		waiter_init(&line, LIMIT_STEPS);
 		waiter_init(&late, 1);
