@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/answer.h"
 
+#include "api/preconditions.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "intent/document.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 void answer_json_init(struct http_reply *reply, int status)
 {
@@ -11,17 +16,28 @@ void answer_json_init(struct http_reply *reply, int status)
 	http_reply_header(reply, "Content-Type", "application/json");
 }
 
-void answer_error_body(const struct error *err, struct buf *ret)
+static void add_error(const struct error *err, struct buf *ret)
 {
 	json_begin_object(ret);
 	json_member_cstr(ret, "error", err->text);
 	json_member_cstr(ret, "code", error_name(err->code));
 	if (err->field[0] != '\0')
 		json_member_cstr(ret, "field", err->field);
+}
+
+void answer_error_body(const struct error *err, struct buf *ret)
+{
+	add_error(err, ret);
 	json_end_object(ret);
 }
 
 void answer_error_init(struct http_reply *reply, const struct error *err)
+{
+	answer_error_begin(reply, err);
+	json_end_object(&reply->body);
+}
+
+void answer_error_begin(struct http_reply *reply, const struct error *err)
 {
 	unsigned retry_after_s = error_retry_after_s(err);
 
@@ -30,7 +46,7 @@ void answer_error_init(struct http_reply *reply, const struct error *err)
 		http_reply_header(reply, "Retry-After", "%u", retry_after_s);
 	if (err->code == ERROR_UNAUTHORIZED)
 		http_reply_header(reply, "WWW-Authenticate", "Bearer realm=\"gitops-squared\"");
-	answer_error_body(err, &reply->body);
+	add_error(err, &reply->body);
 }
 
 void answer_error(struct http_exchange *x, const struct error *err)
@@ -39,6 +55,15 @@ void answer_error(struct http_exchange *x, const struct error *err)
 
 	answer_error_init(&reply, err);
 	http_exchange_reply(x, &reply);
+}
+
+void answer_no_resource(struct http_exchange *x, const char *namespace, const char *name)
+{
+	struct error err = ERROR_INIT;
+
+	error_set(
+		&err, ERROR_NOT_FOUND, "there is no resource %s in namespace %s", name, namespace);
+	answer_error(x, &err);
 }
 
 void answer_ok(struct http_exchange *x)
@@ -66,11 +91,15 @@ void answer_ok_but(struct http_exchange *x, const char *writes)
 
 #define ADD(b, literal) buf_add(b, SLICE(literal))
 
-/* ,"version":"v1","digest":"sha256:..." */
+/* ,"version":"v1","digest":"sha256:..."; 0: of a version that is not made */
 static void add_version(struct buf *b, uint64_t version, const struct digest *digest)
 {
 	char text[DIGEST_TEXT_SIZE];
 
+	if (version == 0) {
+		ADD(b, ",\"version\":null,\"digest\":null");
+		return;
+	}
 	ADD(b, ",\"version\":\"v");
 	buf_add_u64(b, version);
 	ADD(b, "\",\"digest\":\"");
@@ -102,13 +131,26 @@ static void add_spec(struct buf *b, const struct intent *intent)
 	buf_putc(b, '}');
 }
 
+static void add_updated(struct buf *b, uint64_t version)
+{
+	char updated[CLOCK_RFC3339_SIZE];
+
+	if (version == 0) {
+		ADD(b, ",\"updatedAt\":null");
+		return;
+	}
+	clock_rfc3339(version, updated);
+	ADD(b, ",\"updatedAt\":\"");
+	buf_puts(b, updated);
+	buf_putc(b, '"');
+}
+
 /* A list is made of these, so the keys are ready-made, and what can have no character to escape,
  * names above all, is not searched for one. */
-void answer_add_resource(struct buf *b, const struct resource *r)
+static void add_intent(
+	struct buf *b, const struct intent *intent, uint64_t version, const struct digest *digest)
 {
-	const struct intent *intent = r->intent;
 	struct slice namespace = slice_of(intent->namespace), name = slice_of(intent->name);
-	char updated[CLOCK_RFC3339_SIZE];
 
 	ADD(b, "{\"name\":\"");
 	buf_add(b, name);
@@ -116,17 +158,35 @@ void answer_add_resource(struct buf *b, const struct resource *r)
 	buf_add(b, namespace);
 	buf_putc(b, '"');
 	add_labels(b, intent);
-	add_version(b, r->version, &r->digest);
+	add_version(b, version, digest);
 	ADD(b, ",\"repository\":\"" RESOURCE_REPOSITORY_PREFIX);
 	buf_add(b, namespace);
 	buf_putc(b, '/');
 	buf_add(b, name);
 	buf_putc(b, '"');
 	add_spec(b, intent);
-	clock_rfc3339(r->version, updated);
-	ADD(b, ",\"updatedAt\":\"");
-	buf_puts(b, updated);
-	buf_putc(b, '"');
+	add_updated(b, version);
+}
+
+void answer_add_resource(struct buf *b, const struct resource *r)
+{
+	add_intent(b, r->intent, r->version, &r->digest);
+}
+
+void answer_add_intent(struct buf *b, const struct intent *intent)
+{
+	add_labels(b, intent);
+	add_spec(b, intent);
+}
+
+void answer_add_text(struct buf *b, const char *key, const char *text)
+{
+	if (text != NULL) {
+		json_member_cstr(b, key, text);
+		return;
+	}
+	json_key(b, key);
+	buf_puts(b, "null");
 }
 
 void answer_add_status(struct buf *b, const struct tracker_status *status)
@@ -142,6 +202,26 @@ void answer_add_phase(struct buf *b, enum phase phase)
 	ADD(b, "\"}");
 }
 
+#define NOTHING "/dev/null" /* as diff -N calls a file that is not there */
+
+void answer_add_diff(struct buf *b, const struct resource *old, const struct intent *wanted)
+{
+	CLEANUP(buf_done) struct buf diff = BUF_INIT(LIMIT_DIFF);
+	const struct intent *any = wanted != NULL ? wanted : old->intent;
+	char from[2 * LIMIT_NAME + 40] = NOTHING, to[2 * LIMIT_NAME + 40] = NOTHING;
+
+	if (old != NULL)
+		snprintf(from, sizeof(from), "%s/%s@v%" PRIu64, any->namespace, any->name,
+			old->version);
+	if (wanted != NULL)
+		snprintf(to, sizeof(to), "%s/%s", any->namespace, any->name);
+	intent_diff(old == NULL ? NULL : old->intent, wanted, from, to, &diff);
+	if (diff.failed != ERROR_NONE)
+		b->failed = diff.failed;
+	json_member_string(b, "diff", buf_slice(&diff));
+}
+
+/* Not conditional (If-None-Match): an equal version may have another status. */
 void answer_resource(struct http_exchange *x, const struct resource *r, struct tracker *tracker)
 {
 	struct tracker_status status;
@@ -149,6 +229,7 @@ void answer_resource(struct http_exchange *x, const struct resource *r, struct t
 
 	buf_init(&status.object, LIMIT_STATUS_OBJECT);
 	answer_json_init(&reply, 200);
+	preconditions_add_etag(&reply, r->version);
 	answer_add_resource(&reply.body, r);
 	if (tracker_status(tracker, r->intent->namespace, r->intent->name, r, true, &status))
 		answer_add_status(&reply.body, &status);
@@ -175,6 +256,16 @@ static void add_location(struct http_reply *reply, const struct intent *intent)
 			intent->namespace, intent->name);
 }
 
+/* name is for a deletion. */
+static void add_deleted(
+	struct buf *b, const char *name, uint64_t version, const struct digest *digest)
+{
+	json_begin_object(b);
+	json_member_cstr(b, "name", name);
+	add_version(b, version, digest);
+	json_member_bool(b, "deleted", true);
+}
+
 void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome, const char *name)
 {
 	if (outcome->err.code != ERROR_NONE) {
@@ -184,12 +275,39 @@ void answer_outcome_init(struct http_reply *reply, const struct outcome *outcome
 	answer_json_init(reply, outcome->op == OUTCOME_CREATED ? 201 : 200);
 	if (outcome->op == OUTCOME_CREATED)
 		add_location(reply, outcome->resource->intent);
-	if (outcome->op != OUTCOME_DELETED) {
-		answer_add_resource(&reply->body, outcome->resource);
+	if (outcome->op == OUTCOME_DELETED) {
+		add_deleted(&reply->body, name, outcome->version, &outcome->digest);
 		return;
 	}
-	json_begin_object(&reply->body);
-	json_member_cstr(&reply->body, "name", name);
-	add_version(&reply->body, outcome->version, &outcome->digest);
-	json_member_bool(&reply->body, "deleted", true);
+	preconditions_add_etag(reply, outcome->resource->version);
+	answer_add_resource(&reply->body, outcome->resource);
+}
+
+/* ETags are of versions that are there. */
+static void add_dry_outcome(struct http_reply *reply, const struct outcome *outcome,
+	const struct intent *wanted, const char *name)
+{
+	if (outcome->op == OUTCOME_CREATED)
+		add_location(reply, wanted);
+	if (outcome->op == OUTCOME_DELETED) {
+		add_deleted(&reply->body, name, 0, NULL);
+	} else if (outcome->op == OUTCOME_UNCHANGED) {
+		preconditions_add_etag(reply, outcome->old->version);
+		answer_add_resource(&reply->body, outcome->old);
+	} else {
+		add_intent(&reply->body, wanted, 0, NULL);
+	}
+}
+
+void answer_dry_run_init(struct http_reply *reply, const struct outcome *outcome,
+	const struct intent *wanted, const char *name)
+{
+	if (outcome->err.code != ERROR_NONE) {
+		answer_error_init(reply, &outcome->err);
+		return;
+	}
+	answer_json_init(reply, outcome->op == OUTCOME_CREATED ? 201 : 200);
+	add_dry_outcome(reply, outcome, wanted, name);
+	json_member_bool(&reply->body, "dryRun", true);
+	answer_add_diff(&reply->body, outcome->old, wanted);
 }

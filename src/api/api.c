@@ -3,6 +3,7 @@
 
 #include "api/answer.h"
 #include "api/change.h"
+#include "api/description.h"
 #include "api/list.h"
 #include "api/routes.h"
 #include "api/watch.h"
@@ -26,6 +27,16 @@ static bool read_name(struct slice segment, char ret[LIMIT_NAME + 1])
 	return true;
 }
 
+/* "c123..c456" */
+static bool read_range(struct slice segment, uint64_t ret[2])
+{
+	const char *dots = memmem(segment.p, segment.n, "..", 2);
+	size_t n = dots == NULL ? segment.n : (size_t)(dots - segment.p);
+
+	return dots != NULL && record_tag_parse((struct slice){segment.p, n}, &ret[0]) &&
+	       record_tag_parse((struct slice){dots + 2, segment.n - n - 2}, &ret[1]);
+}
+
 /* A segment that is no name is -1: the path matches, but nothing can be there. */
 static int match_segment(struct slice pattern, struct slice segment, struct call *call)
 {
@@ -33,6 +44,10 @@ static int match_segment(struct slice pattern, struct slice segment, struct call
 		return read_name(segment, call->namespace) ? 1 : -1;
 	if (slice_eq(pattern, SLICE("{name}")))
 		return read_name(segment, call->name) ? 1 : -1;
+	if (slice_eq(pattern, SLICE("{revision}")))
+		return record_tag_parse(segment, &call->revisions[0]) ? 1 : -1;
+	if (slice_eq(pattern, SLICE("{range}")))
+		return read_range(segment, call->revisions) ? 1 : -1;
 	return slice_eq(pattern, segment);
 }
 
@@ -80,8 +95,8 @@ static void answer_no_route(struct http_exchange *x, bool bad_name)
 	if (bad_name)
 		error_set(&err, ERROR_NOT_FOUND,
 			"nothing can be at this path: names are 1 to %d lower-case letters, digits "
-			"and "
-			"dashes, with a letter or digit at both ends",
+			"and dashes, with a letter or digit at both ends, and revisions are like "
+			"c1795893153160483",
 			LIMIT_NAME);
 	else
 		error_set(&err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/resources",
@@ -138,6 +153,9 @@ static void dispatch(struct http_exchange *x, const struct route *route, struct 
 		answer_method(x, route);
 	else if (m->scope == SCOPE_OPEN)
 		m->handle(x, call);
+	else if (m->scope == SCOPE_BODY)
+		gate_identify(x, call->api->auth,
+			http_head_get(http_exchange_head(x), "authorization"), passed, call);
 	else
 		gate_ask(x, call->api->auth, m->action, scope_of(m, x, call), passed, call);
 }
@@ -234,10 +252,12 @@ int api_new(struct api **ret, const struct api_options *options, struct error *e
 	api->cluster = options->cluster;
 	api->tracker = cluster_tracker(api->cluster);
 	api->embedded = options->embedded;
+	api->readers = options->readers;
 	metrics_setup(options->version);
 	if (api->embedded != NULL)
 		embedded_measure(api->embedded);
 	if (add_namespaces(api, slice_of(options->namespaces), err) != 0 ||
+		description_new(&api->description, options->version, err) != 0 ||
 		wait_room_new(&api->waits, err) != 0 ||
 		watch_room_new(&api->watches, cluster_feed(api->cluster), api->auth, err) != 0) {
 		api_free(api);
@@ -259,6 +279,7 @@ void api_free(struct api *api)
 		return;
 	wait_room_free(api->waits);
 	watch_room_free(api->watches);
+	description_free(api->description);
 	free(api->namespaces);
 	free(api);
 }

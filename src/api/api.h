@@ -7,6 +7,7 @@
 #include "cluster/cluster.h"
 #include "http/server.h"
 #include "publish/publisher.h"
+#include "publish/readers.h"
 #include "registry/embedded.h"
 
 struct api;
@@ -17,6 +18,7 @@ struct api_options {
 	struct cluster *cluster;     /* borrowed; with or without a cluster to watch */
 	const char *namespaces;      /* comma-separated; those known to exist in the cluster */
 	struct embedded *embedded;   /* borrowed, for its metrics; NULL with a remote registry */
+	struct readers *readers;     /* borrowed; for history */
 	const char *version;         /* of the program; a constant */
 };
 

@@ -11,15 +11,24 @@
 
 #include "api/call.h"
 
-int wait_query_parse(struct wait_query *ret, struct slice query, struct error *err) MUST_CHECK;
+/* wait=applied, timeout=30s, dryRun=true: to call->wait and call->dry_run. */
+int change_query_parse(struct call *call, struct slice query, struct error *err) MUST_CHECK;
+
+/* On the loop: what is current is not what the change was made from; x is not NULL. */
+typedef void change_again(struct http_exchange *x, struct call *call);
+
+/*
+ * Makes the intent current, or the resource that the path names gone, and answers x; a dry run only
+ * answers. On the loop; x may be gone by the time of the answer.
+ *
+ * again: called in place of answering that the precondition does not hold; NULL: it is answered, as
+ * that of call->when.
+ */
+void change_put(struct http_exchange *x, struct call *call, struct intent *intent,
+	struct precondition when, change_again *again);
+void change_delete(struct http_exchange *x, struct call *call, struct precondition when);
 
 struct change;
-
-/* For publisher_put() and publisher_delete(), with change_decided(); NULL after answering that
- * memory is gone. */
-struct change *change_new(struct http_exchange *x, struct call *call, const char *name,
-	const struct wait_query *query) MUST_CHECK;
-publisher_done change_decided;
 
 /* The exchange of a change that waits is gone. */
 void change_left(struct change *c);

@@ -25,7 +25,8 @@ static bool matches(const struct list_query *q, const struct intent *intent)
 	return (!q->by_type || intent->type == q->type) &&
 	       (!q->by_size || intent->size == q->size) &&
 	       (q->region == NULL ||
-		       (intent->region != NULL && strcmp(intent->region, q->region) == 0));
+		       (intent->region != NULL && strcmp(intent->region, q->region) == 0)) &&
+	       selector_holds(q->labels, intent);
 }
 
 static bool is_full(const struct list *list)
@@ -108,8 +109,8 @@ static int new_cursor(struct state_cursor **ret, struct state *state, const stru
 	return state_cursor_new(ret, state, q->namespace, q->after, err);
 }
 
-void list_answer(struct http_exchange *x, struct state *state, struct tracker *tracker,
-	struct list_query *query)
+void list_answer(struct http_exchange *x, struct state *state, uint64_t version,
+	struct tracker *tracker, struct list_query *query)
 {
 	struct list *list = calloc(1, sizeof(*list));
 	struct error err = ERROR_INIT;
@@ -124,8 +125,10 @@ void list_answer(struct http_exchange *x, struct state *state, struct tracker *t
 	list->tracker = tracker;
 	list->query = *query;
 	query->region = NULL;
+	query->labels = NULL;
 	http_reply_init(&reply, 200);
 	http_reply_header(&reply, "Content-Type", "application/json");
+	http_reply_header(&reply, "ETag", "\"c%" PRIu64 "\"", version);
 	reply.source = (struct http_source){next, list_free, list};
 	http_exchange_reply(x, &reply);
 }

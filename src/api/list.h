@@ -10,6 +10,7 @@
 #ifndef API_LIST_H
 #define API_LIST_H
 
+#include "api/selector.h"
 #include "auth/action.h"
 #include "catalog/state.h"
 #include "cluster/tracker.h"
@@ -24,6 +25,7 @@ struct list_query {
 	enum intent_size size;
 	enum phase phase;
 	char *region;                         /* NULL: any or none */
+	struct selector *labels;              /* NULL: any */
 	uint64_t limit;                       /* 0: all */
 	char after_namespace[LIMIT_NAME + 1]; /* "", with after "": from the first */
 	char after[LIMIT_NAME + 1];
@@ -44,8 +46,9 @@ void list_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, st
 void list_query_add_token(const struct list_query *q, const struct resource *last, struct buf *ret);
 
 /* Answers {"resources":[...],"count":N,"continue"?}, streamed, each resource with the phase that it
- * has when it is sent. Takes over what the query holds. */
-void list_answer(struct http_exchange *x, struct state *state, struct tracker *tracker,
-	struct list_query *query);
+ * has when it is sent. version: of the commit that made the state; the ETag names it. Takes over
+ * what the query holds. */
+void list_answer(struct http_exchange *x, struct state *state, uint64_t version,
+	struct tracker *tracker, struct list_query *query);
 
 #endif

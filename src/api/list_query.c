@@ -60,6 +60,13 @@ static int read_region(void *arg, struct slice value, struct error *err)
 	return q->region == NULL ? error_no_memory(err) : 0;
 }
 
+static int read_labels(void *arg, struct slice value, struct error *err)
+{
+	struct list_query *q = arg;
+
+	return selector_parse(&q->labels, value, "labelSelector", err);
+}
+
 static int read_limit(void *arg, struct slice value, struct error *err)
 {
 	struct list_query *q = arg;
@@ -135,13 +142,14 @@ static const struct param parameters[] = {
 	{"size", read_size},
 	{"region", read_region},
 	{"phase", read_phase},
+	{"labelSelector", read_labels},
 };
 
 static int read_all(struct list_query *q, struct slice query, struct error *err)
 {
 	return params_read(query, parameters, ARRAY_SIZE(parameters),
-		"a list takes the parameters limit, continue, namespace, type, size, region and "
-		"phase",
+		"a list takes the parameters limit, continue, namespace, type, size, region, "
+		"phase and labelSelector",
 		q, err);
 }
 
@@ -156,6 +164,7 @@ int list_query_parse(
 		return -1;
 	*ret = q;
 	q.region = NULL; /* the caller's now */
+	q.labels = NULL;
 	return 0;
 }
 
@@ -171,4 +180,5 @@ void list_query_scope(char scope[LIMIT_NAME + 1], const char *path_namespace, st
 void list_query_done(struct list_query *q)
 {
 	free(q->region);
+	selector_free(q->labels);
 }

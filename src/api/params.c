@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/params.h"
 
+#include "base/nearest.h"
 #include "http/uri.h"
 #include "intent/draft.h"
 #include "intent/text.h"
@@ -15,12 +16,19 @@ int params_refuse(const char *parameter, const char *allowed, struct slice value
 		intent_excerpt(value, excerpt));
 }
 
-static int refuse_unknown(const char *takes, struct slice name, struct error *err)
+int params_dry_run(bool *ret, struct slice value, struct error *err)
 {
 	char excerpt[INTENT_EXCERPT_SIZE];
+	bool yes = slice_eq(value, SLICE("true"));
 
-	intent_excerpt(name, excerpt);
-	return error_set_field(err, excerpt, "%s, not \"%s\"", takes, excerpt);
+	if (!yes && !slice_eq(value, SLICE("false")))
+		return error_set_field(err, "dryRun",
+			"dryRun must be true or false, not \"%s\": dryRun=true answers as the "
+			"change "
+			"would, and makes none",
+			intent_excerpt(value, excerpt));
+	*ret = yes;
+	return 0;
 }
 
 struct reading {
@@ -30,6 +38,27 @@ struct reading {
 	void *arg;
 	unsigned seen; /* a bit for each of the parameters */
 };
+
+/* The one that is nearest to the word, or NULL. */
+static const char *meant(const struct reading *reading, const char *word)
+{
+	const char *words[8 * sizeof(reading->seen) + 1] = {NULL};
+
+	for (size_t i = 0; i < reading->n; i++)
+		words[i] = reading->params[i].name;
+	return nearest_word(word, words);
+}
+
+static int refuse_unknown(const struct reading *reading, struct slice name, struct error *err)
+{
+	char excerpt[INTENT_EXCERPT_SIZE];
+	const char *near = meant(reading, intent_excerpt(name, excerpt));
+
+	if (near == NULL)
+		return error_set_field(err, excerpt, "%s, not \"%s\"", reading->takes, excerpt);
+	return error_set_field(
+		err, excerpt, "%s, not \"%s\": did you mean %s?", reading->takes, excerpt, near);
+}
 
 static int read_one(
 	struct reading *reading, struct slice name, struct slice value, struct error *err)
@@ -45,7 +74,7 @@ static int read_one(
 		reading->seen |= 1u << i;
 		return param->read(reading->arg, value, err);
 	}
-	return refuse_unknown(reading->takes, name, err);
+	return refuse_unknown(reading, name, err);
 }
 
 int params_read(struct slice query, const struct param *params, size_t n, const char *takes,

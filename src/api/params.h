@@ -28,6 +28,9 @@ int params_none(struct slice query, struct error *err) MUST_CHECK;
 int params_namespace(char ret[LIMIT_NAME + 1], struct slice value, const char *path,
 	const char *whole, struct error *err) MUST_CHECK;
 
+/* The parameter dryRun: true or false. */
+int params_dry_run(bool *ret, struct slice value, struct error *err) MUST_CHECK;
+
 /* "limit must be a whole number, not "ten"" */
 int params_refuse(
 	const char *parameter, const char *allowed, struct slice value, struct error *err);

@@ -4,6 +4,7 @@
 #include "api/change.h"
 #include "api/list.h"
 #include "api/params.h"
+#include "api/preconditions.h"
 
 #include <stdio.h>
 
@@ -11,7 +12,12 @@
 
 struct state *call_state(struct http_exchange *x, struct call *call)
 {
-	struct state *state = publisher_state(call->api->publisher);
+	return call_state_at(x, call, NULL);
+}
+
+struct state *call_state_at(struct http_exchange *x, struct call *call, uint64_t *ret_version)
+{
+	struct state *state = publisher_state(call->api->publisher, ret_version);
 	struct error err = ERROR_INIT;
 
 	if (state != NULL)
@@ -52,6 +58,7 @@ void resources_list(struct http_exchange *x, struct call *call)
 	CLEANUP(list_query_done) struct list_query query = {0};
 	CLEANUP(state_unrefp) struct state *state = NULL;
 	struct error err = ERROR_INIT;
+	uint64_t version;
 
 	if (list_query_parse(&query, call_path_namespace(x, call), http_exchange_query(x), &err) !=
 			0 ||
@@ -59,18 +66,9 @@ void resources_list(struct http_exchange *x, struct call *call)
 		answer_error(x, &err);
 		return;
 	}
-	state = call_state(x, call);
+	state = call_state_at(x, call, &version);
 	if (state != NULL)
-		list_answer(x, state, call->api->tracker, &query);
-}
-
-static void answer_not_found(struct http_exchange *x, const struct call *call)
-{
-	struct error err = ERROR_INIT;
-
-	error_set(&err, ERROR_NOT_FOUND, "there is no resource %s in namespace %s", call->name,
-		call->namespace);
-	answer_error(x, &err);
+		list_answer(x, state, version, call->api->tracker, &query);
 }
 
 void resource_get(struct http_exchange *x, struct call *call)
@@ -84,7 +82,7 @@ void resource_get(struct http_exchange *x, struct call *call)
 	if (r != NULL)
 		answer_resource(x, r, call->api->tracker);
 	else
-		answer_not_found(x, call);
+		answer_no_resource(x, call->namespace, call->name);
 }
 
 /* Also of a resource that is deleted here, as long as the cluster has it. */
@@ -100,7 +98,7 @@ void resource_get_status(struct http_exchange *x, struct call *call)
 		    state_find(state, call->namespace, call->name), true, &status))
 		answer_status(x, &status);
 	else
-		answer_not_found(x, call);
+		answer_no_resource(x, call->namespace, call->name);
 	buf_done(&status.object);
 }
 
@@ -117,25 +115,25 @@ int call_check_json(const struct http_exchange *x, struct error *err)
 		"send it as JSON, with the header Content-Type: application/json");
 }
 
-static int check_listed(const struct call *call, struct error *err)
+static int check_listed(const struct api *api, const char *namespace, struct error *err)
 {
-	for (size_t i = 0; i < call->api->n_namespaces; i++)
-		if (strcmp(call->api->namespaces[i], call->namespace) == 0)
+	for (size_t i = 0; i < api->n_namespaces; i++)
+		if (strcmp(api->namespaces[i], namespace) == 0)
 			return 0;
 	return error_set(err, ERROR_UNPROCESSABLE,
 		"namespace %s is not known to exist in the cluster: an operator can add it to "
 		"--namespaces once it does",
-		call->namespace);
+		namespace);
 }
 
 /* One object in a namespace that does not exist would stop Flux from applying the whole catalog.
  * Where the cluster does not say which there are, the operator's list does. */
-static int check_namespace(const struct call *call, struct error *err)
+int call_check_namespace(const struct call *call, const char *namespace, struct error *err)
 {
-	int known = cluster_namespace(call->api->cluster, call->namespace, err);
+	int known = cluster_namespace(call->api->cluster, namespace, err);
 
 	if (known < 0)
-		known = check_listed(call, err) == 0;
+		known = check_listed(call->api, namespace, err) == 0;
 	if (known)
 		return 0;
 	snprintf(err->field, sizeof(err->field), "namespace");
@@ -152,19 +150,24 @@ int call_author(struct author **ret, const struct http_exchange *x, const struct
 	return error_wrap(err, "X-Change-Reason");
 }
 
+/* What the request says of the version that it changes, to call->when. */
+static int read_preconditions(
+	const struct http_exchange *x, struct call *call, const char *name, struct error *err)
+{
+	CLEANUP(state_unrefp) struct state *state = publisher_state(call->api->publisher, NULL);
+
+	return preconditions_read(&call->when, http_exchange_head(x),
+		state == NULL ? NULL : state_find(state, call->namespace, name), err);
+}
+
 static void put(struct http_exchange *x, struct call *call, struct intent *intent)
 {
-	CLEANUP(author_unrefp) struct author *author = NULL;
 	struct error err = ERROR_INIT;
-	struct change *change;
 
-	if (call_author(&author, x, call, &err) != 0) {
+	if (read_preconditions(x, call, intent->name, &err) == 0)
+		change_put(x, call, intent, call->when, NULL);
+	else
 		answer_error(x, &err);
-		return;
-	}
-	change = change_new(x, call, intent->name, &call->wait);
-	if (change != NULL)
-		publisher_put(call->api->publisher, intent, author, change_decided, change);
 }
 
 static void post_body(struct http_exchange *x, struct slice body, void *arg)
@@ -196,8 +199,9 @@ static void collect(struct http_exchange *x, struct call *call,
 {
 	struct error err = ERROR_INIT;
 
-	if (wait_query_parse(&call->wait, http_exchange_query(x), &err) != 0 ||
-		call_check_json(x, &err) != 0 || check_namespace(call, &err) != 0)
+	if (change_query_parse(call, http_exchange_query(x), &err) != 0 ||
+		call_check_json(x, &err) != 0 ||
+		call_check_namespace(call, call->namespace, &err) != 0)
 		answer_error(x, &err);
 	else
 		http_exchange_collect(x, LIMIT_API_BODY, done, call);
@@ -215,17 +219,11 @@ void resource_put(struct http_exchange *x, struct call *call)
 
 void resource_delete(struct http_exchange *x, struct call *call)
 {
-	CLEANUP(author_unrefp) struct author *author = NULL;
 	struct error err = ERROR_INIT;
-	struct change *change;
 
-	if (wait_query_parse(&call->wait, http_exchange_query(x), &err) != 0 ||
-		call_author(&author, x, call, &err) != 0) {
+	if (change_query_parse(call, http_exchange_query(x), &err) == 0 &&
+		read_preconditions(x, call, call->name, &err) == 0)
+		change_delete(x, call, call->when);
+	else
 		answer_error(x, &err);
-		return;
-	}
-	change = change_new(x, call, call->name, &call->wait);
-	if (change != NULL)
-		publisher_delete(call->api->publisher, call->namespace, call->name, author,
-			change_decided, change);
 }

@@ -15,6 +15,7 @@ enum route_scope {
 	SCOPE_LIST,       /* that of the list which the query asks for */
 	SCOPE_WATCH,      /* that of the stream which the query asks for */
 	SCOPE_EVERYWHERE, /* all of them */
+	SCOPE_BODY,       /* those that the body names, once it is read: api/permit.h */
 };
 
 struct route_method {
@@ -24,10 +25,12 @@ struct route_method {
 	void (*handle)(struct http_exchange *x, struct call *call);
 };
 
-#define ROUTE_METHODS 3 /* of one path, at most */
+#define ROUTE_METHODS 4 /* of one path, at most */
 
 struct route {
-	const char *path; /* {namespace} and {name} stand for one segment; NULL ends */
+	/* {namespace}, {name}, {revision} ("c123") and {range} ("c123..c456") stand for one segment;
+	 * NULL ends */
+	const char *path;
 	bool probe;       /* asked over and over */
 	struct route_method methods[ROUTE_METHODS + 1];
 };

@@ -19,6 +19,8 @@ static const struct {
 	[ERROR_METHOD] = {405, "method_not_allowed"},
 	[ERROR_TIMEOUT] = {408, "request_timeout"},
 	[ERROR_CONFLICT] = {409, "conflict"},
+	[ERROR_GONE] = {410, "gone"},
+	[ERROR_PRECONDITION] = {412, "precondition_failed"},
 	[ERROR_TOO_LARGE] = {413, "too_large"},
 	[ERROR_URI_TOO_LONG] = {414, "uri_too_long"},
 	[ERROR_MEDIA_TYPE] = {415, "unsupported_media_type"},

@@ -21,6 +21,8 @@ enum error_code {
 	ERROR_METHOD,            /* 405 */
 	ERROR_TIMEOUT,           /* 408: the client was too slow */
 	ERROR_CONFLICT,          /* 409: something different is there already */
+	ERROR_GONE,              /* 410: it was there, and is not kept any more */
+	ERROR_PRECONDITION,      /* 412: it is not as the caller says they found it */
 	ERROR_TOO_LARGE,         /* 413 */
 	ERROR_URI_TOO_LONG,      /* 414 */
 	ERROR_MEDIA_TYPE,        /* 415 */

@@ -39,6 +39,19 @@
 #define LIMIT_JSON_DEPTH 64
 #define LIMIT_ERROR_TEXT 512
 #define LIMIT_API_ANSWER (256 * KIB) /* one resource, or an error */
+#define LIMIT_API_DESCRIPTION (1 * MIB) /* /openapi.json, and /docs */
+#define LIMIT_CHANGES 10000 /* in one change set: its record fits LIMIT_RECORD */
+#define LIMIT_CHANGES_BODY (16 * MIB)
+#define LIMIT_CHANGES_ANSWER (64 * MIB) /* with the differences that they make */
+#define LIMIT_CHANGES_ANSWERS (256 * MIB) /* all that are sent at a time; more dry runs must wait */
+#define LIMIT_IDEMPOTENCY_KEY 255       /* characters */
+#define LIMIT_IDEMPOTENCY_KEYS 1000     /* change sets whose key is remembered, */
+#define LIMIT_IDEMPOTENCY_S 86400       /* and for how long */
+#define LIMIT_SETS 64                   /* change sets that wait for the writer */
+#define LIMIT_PERMITS 1000              /* namespaces and actions asked about for one change */
+#define LIMIT_SELECTOR_TERMS 64         /* of a label selector, */
+#define LIMIT_SELECTOR_VALUES 256       /* and the values in them */
+#define LIMIT_PATCH_TRIES 4 /* a patch that finds another version each time is refused */
 
 /* Intent: what Kubernetes accepts (API conventions, apimachinery/pkg/util/validation) */
 #define LIMIT_NAME 63
@@ -48,6 +61,7 @@
 #define LIMIT_LABEL_PREFIX 253
 #define LIMIT_LABEL_VALUE 63 /* or the name in a key, after the prefix and a slash */
 #define LIMIT_LABEL_KEY (LIMIT_LABEL_PREFIX + 1 + LIMIT_LABEL_VALUE)
+#define LIMIT_REPLICAS_MIN 1
 #define LIMIT_REPLICAS 10
 #define LIMIT_NAMESPACES 1000
 #define LIMIT_INTENT_YAML (64 * KIB) /* one rendered PlatformResource */
@@ -134,6 +148,13 @@
 #define LIMIT_RETENTION_REQUEST_MS 5000 /* to a remote registry: a stop waits for it */
 #define LIMIT_PULLS 256            /* catalogs or artifacts held in memory as they were pulled */
 #define LIMIT_CHAIN_PULLS 64       /* likewise, commit records */
+#define LIMIT_HISTORY_PAGE 500     /* versions or records in one page of history, */
+#define LIMIT_HISTORY_LOOKS 5000   /* and records that are read for one, */
+#define LIMIT_HISTORY_CHANGES 20000 /* which has no more records once they name so many changes */
+#define LIMIT_DIFF (512 * KIB)     /* text of one difference, */
+#define LIMIT_DIFF_LINES 1000      /* lines of a text that is compared */
+#define LIMIT_READERS 2            /* threads that read history from the registry */
+#define LIMIT_READER_QUEUE 256     /* requests that wait for one of them */
 #define LIMIT_TRACE 100000         /* records read back to find what a catalog's tag should name */
 #define LIMIT_FINDING (2 * KIB)    /* text of one difference */
 #define LIMIT_FSCK_ROUNDS 5        /* how often a difference is looked at again */
@@ -186,6 +207,7 @@
 #define LIMIT_LISTING \
 	(16 * MIB) /* one page: some registries send a listing whole, however long \
 		    */
+#define LIMIT_ORDERED_TAGS (64 * MIB) /* text of a listing that has to be sorted here */
 
 /* Embedded registry */
 #define LIMIT_FILE_CHUNK (256 * KIB)   /* a blob file is read in */
@@ -226,5 +248,17 @@
 
 /* Files read whole */
 #define LIMIT_CONFIG_FILE (1 * MIB)
+
+/* Command line */
+#define LIMIT_CLIENT_ANSWER (256 * MIB) /* one answer, as a client takes it */
+#define LIMIT_CLIENT_PAGE 500           /* of a list that it reads to its end */
+#define LIMIT_CLIENT_EVENT (1 * MIB)    /* one event of a watch, as a client takes it, */
+#define LIMIT_CLIENT_SILENCE_MS 45000   /* and the longest silence there */
+#define LIMIT_CLIENT_AGAIN_MS 2000      /* until it connects again */
+#define LIMIT_CLIENT_TICK_MS 100        /* it looks so often whether Ctrl-C was typed */
+#define LIMIT_CONTEXTS 1000             /* servers that it knows */
+#define LIMIT_CONTEXT_NAME 253
+#define LIMIT_HELP (1 * MIB) /* a page of the manual */
+#define LIMIT_INPUT_FILE (256 * MIB) /* one with resources, for the command line */
 
 #endif

@@ -77,7 +77,20 @@ static void add_author(struct buf *b, const char *who, const char *from, const c
 		json_member_cstr(b, "why", why);
 }
 
-static void add_change(struct buf *b, const struct record_change *change)
+static bool same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Does the record itself say who made the change? */
+static bool is_records(const struct author *a, const struct record *r)
+{
+	return same_text(a->who, r->who) && same_text(a->from, r->from) &&
+	       same_text(a->why, r->why);
+}
+
+static void add_change(
+	struct buf *b, const struct record_change *change, const struct record *record)
 {
 	char tag[RESOURCE_TAG_SIZE];
 
@@ -88,7 +101,7 @@ static void add_change(struct buf *b, const struct record_change *change)
 	json_member_cstr(b, "name", change->name);
 	json_member_cstr(b, "version", tag);
 	member_digest(b, "digest", &change->digest);
-	if (change->author != NULL)
+	if (change->author != NULL && !is_records(change->author, record))
 		add_author(b, change->author->who, change->author->from, change->author->why);
 	json_end_object(b);
 }
@@ -102,6 +115,19 @@ static void add_freeze(struct buf *b, const struct record_freeze *frozen)
 	add_author(b, frozen->by->who, frozen->by->from, frozen->by->why);
 	json_member_u64(b, "since", frozen->since);
 	json_end_object(b);
+}
+
+static void add_key(struct buf *b, const struct record_key *key, const struct record_keyed *keyed)
+{
+	if (key->is_set) {
+		json_key(b, "idempotency");
+		json_begin_object(b);
+		member_digest(b, "key", &key->key);
+		member_digest(b, "request", &key->request);
+		json_end_object(b);
+	}
+	if (keyed->is_set)
+		member_digest(b, "keyed", &keyed->record);
 }
 
 static void add_layout(struct buf *b, const struct layout *layout)
@@ -161,10 +187,11 @@ void record_write(const struct record *r, struct buf *ret)
 		add_root(ret, &r->root);
 	add_repartition(ret, &r->repartition);
 	add_freeze(ret, &r->frozen);
+	add_key(ret, &r->key, &r->keyed);
 	json_key(ret, "changes");
 	json_begin_array(ret);
 	for (size_t i = 0; i < r->n_changes; i++)
-		add_change(ret, &r->changes[i]);
+		add_change(ret, &r->changes[i], r);
 	json_end_array(ret);
 	json_key(ret, "catalogs");
 	json_begin_array(ret);
@@ -426,6 +453,20 @@ static int read_freeze(struct record_freeze *ret, const json_t *root, struct err
 	return 0;
 }
 
+static int read_key(struct record *r, const json_t *root, struct error *err)
+{
+	const json_t *object = json_object_get(root, "idempotency");
+
+	r->key.is_set = object != NULL;
+	if (object != NULL && (!get_digest(object, "key", &r->key.key) ||
+				      !get_digest(object, "request", &r->key.request)))
+		return malformed("the idempotency key", err);
+	r->keyed.is_set = json_object_get(root, "keyed") != NULL;
+	if (r->keyed.is_set && !get_digest(root, "keyed", &r->keyed.record))
+		return malformed("the commit with a key before", err);
+	return 0;
+}
+
 /* Who is in every record; the others may be left out. */
 static int read_own_author(struct record *r, const json_t *root, struct error *err)
 {
@@ -441,6 +482,22 @@ static int read_own_author(struct record *r, const json_t *root, struct error *e
 	r->why = why.n > 0 ? slice_dup(why) : NULL;
 	if (r->who == NULL || (from.n > 0 && r->from == NULL) || (why.n > 0 && r->why == NULL))
 		return error_no_memory(err);
+	return 0;
+}
+
+/* Whoever the changes do not name is the record's own. */
+static int share_author(struct record *r, struct error *err)
+{
+	CLEANUP(author_unrefp) struct author *own = NULL;
+
+	if (strcmp(r->who, RECORD_SEVERAL) == 0)
+		return 0;
+	if (author_new(&own, r->who, r->from != NULL ? r->from : "",
+		    r->why != NULL ? slice_of(r->why) : SLICE_NONE, err) != 0)
+		return -1;
+	for (size_t i = 0; i < r->n_changes; i++)
+		if (r->changes[i].author == NULL)
+			r->changes[i].author = author_ref(own);
 	return 0;
 }
 
@@ -466,14 +523,17 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 		return -1;
 	if (read_repartition(&r->repartition, root, err) != 0)
 		return -1;
-	if (read_own_author(r, root, err) != 0 || read_freeze(&r->frozen, root, err) != 0)
+	if (read_own_author(r, root, err) != 0 || read_freeze(&r->frozen, root, err) != 0 ||
+		read_key(r, root, err) != 0)
 		return -1;
 	r->has_parent = json_object_get(root, "parent") != NULL;
 	if (r->has_parent && !get_digest(root, "parent", &r->parent))
 		return malformed("the parent", err);
 	if (!get_digest(root, "state", &r->state))
 		return malformed("the state", err);
-	return read_lists(r, root, err);
+	if (read_lists(r, root, err) != 0)
+		return -1;
+	return share_author(r, err);
 }
 
 int record_parse(struct record *ret, struct slice json, struct error *err)

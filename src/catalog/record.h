@@ -46,14 +46,26 @@ struct record_freeze {
 
 struct record_freeze record_freeze_copy(const struct record_freeze *f); /* with a reference */
 
+/* Of a change set that came with an Idempotency-Key. */
+struct record_key {
+	bool is_set;
+	struct digest key, request;
+};
+
+/* The last commit that has one. */
+struct record_keyed {
+	bool is_set;          /* false: there is none */
+	struct digest record; /* manifest of its record */
+};
+
 struct record_change {
 	enum record_op op;
 	char namespace[LIMIT_NAME + 1];
 	char name[LIMIT_NAME + 1];
 	uint64_t version;
-	struct digest digest; /* of the artifact's manifest */
-	struct author
-		*author; /* a reference; NULL: the record is of a time before there were any */
+	struct digest digest;  /* of the artifact's manifest */
+	struct author *author; /* a reference; NULL: nobody says. Written where the record's own is
+				* another */
 };
 
 struct record_catalog {
@@ -70,6 +82,8 @@ struct record {
 	struct record_repartition repartition;
 	struct digest state;         /* over all catalogs' names and digests: state_digest() */
 	struct record_freeze frozen; /* from this commit on */
+	struct record_key key;
+	struct record_keyed keyed; /* before this commit */
 	/* Of the commit: of all its changes, or RECORD_SEVERAL where they have different ones. */
 	char *who;
 	char *from; /* NULL: not said, or not from outside */

@@ -91,7 +91,8 @@ static int read_options(struct adopt_options *ret, struct layout_options *layout
 		.password_file = v->at[OPT_SIGN_PASSWORD],
 		.verify_file = v->at[OPT_VERIFY]};
 	if (layout_options_read(layout, options, v, err) != 0 ||
-		prune_options(&o.guard, v->at[OPT_MAX_PRUNE], v->at[OPT_CONFIRM], err) != 0 ||
+		prune_options(&o.guard, v->at[OPT_MAX_PRUNE], v->at[OPT_CONFIRM],
+			"give --confirm prune", err) != 0 ||
 		signing_options_check(signing, !o.dry_run, err) != 0)
 		return -1;
 	o.layout = layout->given ? &layout->layout : NULL;

@@ -1,62 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Has a running server take no changes, or take them again. */
-#include "base/buf.h"
 #include "base/json.h"
-#include "cli/cli.h"
-#include "cli/remote_server.h"
+#include "cli/client.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #define ROUTE "/api/v1/freeze"
 
-enum { OPT_SERVER, OPT_TOKEN, OPT_CA, OPT_INSECURE, OPT_REASON };
+enum { OPT_REASON = CLIENT_OPTIONS_ };
 
-static const struct cli_option thaw_options[] = {
-	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
-	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
-	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
-	[OPT_INSECURE] = REMOTE_SERVER_OPTION_INSECURE,
-	{NULL},
-};
+static const struct cli_option thaw_options[] = {CLIENT_OPTION_ROWS, {NULL}};
 
 static const struct cli_option freeze_options[] = {
-	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
-	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
-	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
-	[OPT_INSECURE] = REMOTE_SERVER_OPTION_INSECURE,
+	CLIENT_OPTION_ROWS,
 	[OPT_REASON] = {"reason", NULL, "TEXT", NULL,
 		"why, and perhaps until when: everybody who is refused reads it"},
 	{NULL},
 };
 
 /* reason NULL: thaws. */
-static int change(struct remote_server *server, const char *reason, struct error *err)
+static int change(struct client *client, const char *reason, struct error *err)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_API_BODY);
-	CLEANUP(json_decrefp) json_t *answer = NULL;
+	CLEANUP(client_call_done) struct client_call call = {.method = "DELETE", .route = ROUTE};
 
-	if (reason == NULL)
-		return remote_server_call(server, "DELETE", ROUTE, SLICE_NONE, &answer, err);
-	json_begin_object(&body);
-	json_member_cstr(&body, "reason", reason);
-	json_end_object(&body);
-	if (buf_check(&body, err) != 0)
-		return -1;
-	return remote_server_call(server, "PUT", ROUTE, buf_slice(&body), &answer, err);
-}
-
-static int open_server(struct remote_server **ret, const struct cli_values *v, struct error *err)
-{
-	struct remote_server_options options = {
-		v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA], v->at[OPT_INSECURE] != NULL};
-
-	return remote_server_new(ret, &options, err);
+	if (reason != NULL) {
+		json_begin_object(&body);
+		json_member_cstr(&body, "reason", reason);
+		json_end_object(&body);
+		if (buf_check(&body, err) != 0)
+			return -1;
+		call.method = "PUT";
+		call.body = buf_slice(&body);
+	}
+	return client_run(client, &call, err);
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)
 {
-	CLEANUP(remote_server_freep) struct remote_server *server = NULL;
+	CLEANUP(client_freep) struct client *client = NULL;
 	bool freezes = verb == &verb_freeze;
 	struct error err = ERROR_INIT;
 	const char *reason = NULL;
@@ -68,10 +50,9 @@ static int run(const struct verb *verb, const struct cli_values *v)
 			"--reason is missing: everybody who is refused reads it");
 		return cli_usage(verb, &err);
 	}
-	signal(SIGPIPE, SIG_IGN);
-	if (open_server(&server, v, &err) != 0)
+	if (client_open(&client, v, &err) != 0)
 		return cli_usage(verb, &err);
-	if (change(server, reason, &err) != 0)
+	if (change(client, reason, &err) != 0)
 		return cli_failed(verb, &err);
 	puts(freezes ? "frozen: no changes are taken until gsq thaw" : "changes are taken");
 	return EXIT_OK;
@@ -83,6 +64,7 @@ const struct verb verb_freeze = {
 		   "It stays so over restarts, until gsq thaw; reading goes on, and so does Flux.",
 	.options = freeze_options,
 	.run = run,
+	.example = "gsq freeze --reason \"the registry moves, until 18:00\"",
 };
 
 const struct verb verb_thaw = {

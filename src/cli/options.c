@@ -1,24 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cli.h"
-
 #include "base/duration.h"
-#include "base/str.h"
+#include "base/nearest.h"
+#include "cli/client.h"
+#include "cli/verbs.h"
 
 #include <stdio.h>
 
-static const struct cli_option none[] = {{NULL}};
+const struct cli_option cli_client_options[] = {CLIENT_OPTION_ROWS, {NULL}};
 
-static const struct cli_option *options_of(const struct verb *verb)
+/* ---- what the verb takes ---- */
+
+/* The words of verb->argument. */
+struct takes {
+	size_t at_least, at_most;
+};
+
+static struct takes takes_of(const struct verb *verb)
 {
-	return verb->options != NULL ? verb->options : none;
+	struct slice rest = slice_of(verb->argument != NULL ? verb->argument : "");
+	struct takes takes = {0};
+
+	while (rest.n > 0) {
+		struct slice word = slice_cut(&rest, ' ');
+
+		if (word.n > 0 && word.p[0] != '[')
+			takes.at_least++;
+		if (slice_ends(word, SLICE("...")) || slice_ends(word, SLICE("...]")))
+			takes.at_most = SIZE_MAX;
+		else if (takes.at_most != SIZE_MAX)
+			takes.at_most++;
+	}
+	return takes;
 }
 
-static const struct cli_option *find(const struct cli_option *options, struct slice name)
+/* The i-th word, as the help has it. */
+static struct slice takes_word(const struct verb *verb, size_t i)
 {
-	for (const struct cli_option *o = options; o->flag != NULL; o++)
-		if (slice_eq(name, slice_of(o->flag)))
-			return o;
-	return NULL;
+	struct slice rest = slice_of(verb->argument), word = SLICE_NONE;
+
+	for (size_t at = 0; at <= i && rest.n > 0; at++)
+		word = slice_cut(&rest, ' ');
+	return word;
+}
+
+static int take_argument(
+	struct cli_values *v, const struct verb *verb, char *value, struct error *err)
+{
+	if (v->n_arguments >= takes_of(verb).at_most)
+		return error_set(err, ERROR_INVALID, "unexpected argument %s", value);
+	v->arguments[v->n_arguments++] = value;
+	v->argument = v->arguments[0];
+	return 0;
+}
+
+static int check_arguments(const struct cli_values *v, const struct verb *verb, struct error *err)
+{
+	struct slice missing;
+
+	if (v->n_arguments >= takes_of(verb).at_least)
+		return 0;
+	missing = takes_word(verb, v->n_arguments);
+	return error_set(err, ERROR_INVALID, "%.*s is missing", SLICE_ARG(missing));
+}
+
+/* ---- values ---- */
+
+static int set_value(struct cli_values *v, const struct cli_option *o, size_t i, const char *value,
+	struct error *err)
+{
+	size_t n = 0;
+	const char **more;
+
+	v->at[i] = value;
+	if (!o->repeats || value == NULL)
+		return 0;
+	while (v->all[i] != NULL && v->all[i][n] != NULL)
+		n++;
+	more = reallocarray(v->all[i], n + 2, sizeof(*more));
+	if (more == NULL)
+		return error_no_memory(err);
+	more[n] = value;
+	more[n + 1] = NULL;
+	v->all[i] = more;
+	return 0;
 }
 
 /* Switches in the environment are on with anything but these. */
@@ -27,85 +91,258 @@ static bool is_off(const char *value)
 	return *value == '\0' || strcmp(value, "0") == 0 || strcmp(value, "false") == 0;
 }
 
-static void from_environment(struct cli_values *v, const struct cli_option *options)
+/* What was not given: of the environment, else the initial one. */
+static int set_others(struct cli_values *v, const struct cli_option *options, struct error *err)
 {
 	for (size_t i = 0; options[i].flag != NULL; i++) {
-		const char *value = options[i].env != NULL ? getenv(options[i].env) : NULL;
+		const struct cli_option *o = &options[i];
+		const char *value = o->env != NULL ? getenv(o->env) : NULL;
 
-		ASSERT(i < CLI_OPTIONS_MAX);
-		v->at[i] = options[i].initial;
-		if (value == NULL || *value == '\0')
+		if (v->given[i])
 			continue;
-		if (options[i].argument != NULL)
-			v->at[i] = value;
-		else if (!is_off(value))
-			v->at[i] = "1";
+		if (value == NULL || *value == '\0')
+			value = o->initial;
+		else if (o->argument == NULL)
+			value = is_off(value) ? o->initial : "1";
+		if (set_value(v, o, i, value, err) != 0)
+			return -1;
 	}
+	return 0;
+}
+
+#define CHOICES_MAX 32
+
+/* "a, b and c" */
+static void add_choices(struct buf *text, const char *const *words)
+{
+	for (size_t i = 0; words[i] != NULL; i++)
+		buf_printf(text, "%s%s",
+			i == 0                 ? ""
+			: words[i + 1] == NULL ? " and "
+					       : ", ",
+			words[i]);
+}
+
+static int no_choice(
+	const char *name, const char *value, const char *const *words, struct error *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_ERROR_TEXT);
+	const char *meant = nearest_word(value, words);
+
+	add_choices(&text, words);
+	if (buf_check(&text, err) != 0)
+		return -1;
+	return error_set(err, ERROR_INVALID, "%s: \"%s\" is not one of %s%s%s%s", name, value,
+		text.data, meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "",
+		meant != NULL ? "?" : "");
+}
+
+/* One of "a|b|c", or an error that says which there are and which was meant. */
+static int check_choice(
+	const struct cli_option *o, const char *name, const char *value, struct error *err)
+{
+	AUTO_FREE char *text = slice_dup(slice_of(o->values));
+	const char *words[CHOICES_MAX + 1] = {NULL};
+	char *rest = text;
+	size_t n = 0;
+
+	if (text == NULL)
+		return error_no_memory(err);
+	while (rest != NULL) {
+		ASSERT(n < CHOICES_MAX);
+		words[n] = strsep(&rest, "|");
+		if (strcmp(words[n++], value) == 0)
+			return 0;
+	}
+	return no_choice(name, value, words, err);
+}
+
+static int check_option(
+	const struct cli_values *v, const struct cli_option *o, size_t i, struct error *err)
+{
+	char name[64];
+
+	if (o->values == NULL || v->at[i] == NULL)
+		return 0;
+	snprintf(name, sizeof(name), "%s%s", v->given[i] || o->env == NULL ? "--" : "",
+		v->given[i] || o->env == NULL ? o->flag : o->env);
+	if (!o->repeats)
+		return check_choice(o, name, v->at[i], err);
+	for (const char **value = v->all[i]; *value != NULL; value++)
+		if (check_choice(o, name, *value, err) != 0)
+			return -1;
+	return 0;
+}
+
+/* ---- options ---- */
+
+struct parser {
+	const struct verb *verb;
+	const struct cli_option *options;
+	struct cli_values v;
+	int left; /* arguments, the current one included */
+	char **argv;
+};
+
+static const struct cli_option *find_flag(const struct cli_option *options, struct slice name)
+{
+	for (const struct cli_option *o = options; o->flag != NULL; o++)
+		if (slice_eq(name, slice_of(o->flag)))
+			return o;
+	return NULL;
+}
+
+static const struct cli_option *find_letter(const struct cli_option *options, char letter)
+{
+	for (const struct cli_option *o = options; o->flag != NULL; o++)
+		if (o->letter == letter)
+			return o;
+	return NULL;
+}
+
+static int unknown_flag(const struct parser *p, struct slice name, struct error *err)
+{
+	const char *flags[CLI_OPTIONS_MAX + 2] = {NULL}, *meant;
+	char word[NEAREST_WORD + 2];
+	size_t n = 0;
+
+	for (const struct cli_option *o = p->options; o->flag != NULL; o++)
+		flags[n++] = o->flag;
+	flags[n] = "help";
+	snprintf(word, sizeof(word), "%.*s", SLICE_ARG(name));
+	meant = nearest_word(word, flags);
+	return error_set(err, ERROR_INVALID, "unknown option --%.*s%s%s%s", SLICE_ARG(name),
+		meant != NULL ? "; did you mean --" : "", meant != NULL ? meant : "",
+		meant != NULL ? "?" : "");
+}
+
+static int take(struct parser *p, const struct cli_option *o, const char *value, struct error *err)
+{
+	size_t i = (size_t)(o - p->options);
+
+	p->v.given[i] = true;
+	return set_value(&p->v, o, i, value, err);
+}
+
+/* Its value is the next argument. Returns how many were taken, or -1. */
+static int take_next(
+	struct parser *p, const struct cli_option *o, const char *as_given, struct error *err)
+{
+	if (p->left < 2)
+		return error_set(err, ERROR_INVALID, "%s needs a value: %s", as_given, o->argument);
+	return take(p, o, p->argv[1], err) == 0 ? 2 : -1;
 }
 
 /* "--flag value", "--flag=value" or a switch; returns how many arguments it took, or -1. */
-static int parse_one(struct cli_values *v, const struct cli_option *options, int left, char **argv,
-	struct error *err)
+static int parse_flag(struct parser *p, struct error *err)
 {
-	struct slice rest = slice_of(argv[0] + strlen("--"));
+	struct slice rest = slice_of(p->argv[0] + strlen("--"));
 	struct slice name = slice_cut(&rest, '=');
-	const struct cli_option *o = find(options, name);
+	const struct cli_option *o = find_flag(p->options, name);
+	char as_given[64];
 
 	if (o == NULL)
-		return error_set(err, ERROR_INVALID, "unknown option %s", argv[0]);
-	v->given[o - options] = true;
-	if (o->argument == NULL) {
-		if (rest.p != NULL)
-			return error_set(err, ERROR_INVALID, "--%s takes no value", o->flag);
-		v->at[o - options] = "1";
-		return 1;
-	}
-	if (rest.p != NULL) {
-		v->at[o - options] = rest.p;
-		return 1;
-	}
-	if (left < 2)
-		return error_set(
-			err, ERROR_INVALID, "--%s needs a value: %s", o->flag, o->argument);
-	v->at[o - options] = argv[1];
-	return 2;
+		return unknown_flag(p, name, err);
+	snprintf(as_given, sizeof(as_given), "--%s", o->flag);
+	if (o->argument == NULL && rest.p != NULL)
+		return error_set(err, ERROR_INVALID, "%s takes no value", as_given);
+	if (o->argument == NULL || rest.p != NULL)
+		return take(p, o, o->argument == NULL ? "1" : rest.p, err) == 0 ? 1 : -1;
+	return take_next(p, o, as_given, err);
 }
 
-static int take_argument(
-	struct cli_values *v, const struct verb *verb, const char *value, struct error *err)
+/* "-n value", "-nvalue", "-n=value", and switches before it, as in "-wn value". */
+static int parse_letters(struct parser *p, struct error *err)
 {
-	if (verb->argument == NULL || v->argument != NULL || value[0] == '-')
-		return error_set(err, ERROR_INVALID, "unexpected argument %s", value);
-	v->argument = value;
-	return 0;
-}
+	for (const char *at = p->argv[0] + 1; *at != '\0'; at++) {
+		const struct cli_option *o = find_letter(p->options, *at);
+		char as_given[] = {'-', *at, '\0'};
 
-static int parse(
-	struct cli_values *ret, const struct verb *verb, int argc, char **argv, struct error *err)
-{
-	const struct cli_option *options = options_of(verb);
-	struct cli_values v = {0};
-
-	from_environment(&v, options);
-	for (int i = 0; i < argc;) {
-		int taken = 1;
-
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			v.help = true;
-			break;
+		if (*at == 'h') {
+			p->v.help = true;
+			return 1;
 		}
-		if (strncmp(argv[i], "--", 2) == 0)
-			taken = parse_one(&v, options, argc - i, &argv[i], err);
-		else if (take_argument(&v, verb, argv[i], err) != 0)
+		if (o == NULL)
+			return error_set(err, ERROR_INVALID, "unknown option %s%s%s", as_given,
+				p->argv[0][2] != '\0' ? " in " : "",
+				p->argv[0][2] != '\0' ? p->argv[0] : "");
+		if (o->argument != NULL && at[1] == '\0')
+			return take_next(p, o, as_given, err);
+		if (o->argument != NULL)
+			return take(p, o, at + (at[1] == '=' ? 2 : 1), err) == 0 ? 1 : -1;
+		if (at[1] == '=')
+			return error_set(err, ERROR_INVALID, "%s takes no value", as_given);
+		if (take(p, o, "1", err) != 0)
 			return -1;
+	}
+	return 1;
+}
+
+/* Returns how many arguments it took, or -1. */
+static int parse_one(struct parser *p, bool *are_over, struct error *err)
+{
+	char *word = p->argv[0];
+
+	if (*are_over || word[0] != '-' || word[1] == '\0')
+		return take_argument(&p->v, p->verb, word, err) == 0 ? 1 : -1;
+	if (strcmp(word, "--") == 0) {
+		*are_over = true;
+		return 1;
+	}
+	if (strcmp(word, "--help") == 0) {
+		p->v.help = true;
+		return 1;
+	}
+	return word[1] == '-' ? parse_flag(p, err) : parse_letters(p, err);
+}
+
+static int parse_all(struct parser *p, struct error *err)
+{
+	bool are_over = false;
+
+	while (p->left > 0 && !p->v.help) {
+		int taken = parse_one(p, &are_over, err);
+
 		if (taken < 0)
 			return -1;
-		i += taken;
+		p->left -= taken;
+		p->argv += taken;
 	}
-	if (verb->argument != NULL && v.argument == NULL && !v.help)
-		return error_set(err, ERROR_INVALID, "%s is missing", verb->argument);
-	*ret = v;
+	if (p->v.help)
+		return 0;
+	if (set_others(&p->v, p->options, err) != 0)
+		return -1;
+	for (size_t i = 0; p->options[i].flag != NULL; i++)
+		if (check_option(&p->v, &p->options[i], i, err) != 0)
+			return -1;
+	return check_arguments(&p->v, p->verb, err);
+}
+
+int cli_parse(
+	struct cli_values *ret, const struct verb *verb, int argc, char **argv, struct error *err)
+{
+	struct parser p = {.verb = verb, .options = verb_options(verb), .left = argc, .argv = argv};
+	size_t n = 0;
+
+	while (p.options[n].flag != NULL)
+		n++;
+	ASSERT(n <= CLI_OPTIONS_MAX);
+	p.v.arguments = calloc((size_t)argc + 1, sizeof(*p.v.arguments));
+	if (p.v.arguments == NULL)
+		return error_no_memory(err);
+	if (parse_all(&p, err) != 0) {
+		cli_values_done(&p.v);
+		return -1;
+	}
+	*ret = p.v;
 	return 0;
+}
+
+void cli_values_done(struct cli_values *v)
+{
+	for (size_t i = 0; i < CLI_OPTIONS_MAX; i++)
+		free(v->all[i]);
+	free(v->arguments);
 }
 
 int cli_duration(const char *flag, const char *value, uint64_t *ret_s, struct error *err)
@@ -113,138 +350,4 @@ int cli_duration(const char *flag, const char *value, uint64_t *ret_s, struct er
 	if (duration_parse(value, ret_s, err) == 0)
 		return 0;
 	return error_wrap(err, "--%s", flag);
-}
-
-/* ---- help ---- */
-
-static void help_options(const struct cli_option *options)
-{
-	if (options->flag == NULL)
-		return;
-	printf("\nOptions (and environment variables):\n");
-	for (const struct cli_option *o = options; o->flag != NULL; o++) {
-		printf("  --%s%s%s", o->flag, o->argument != NULL ? " " : "",
-			o->argument != NULL ? o->argument : "");
-		if (o->env != NULL)
-			printf(" (%s)", o->env);
-		printf("\n      %s", o->help);
-		if (o->initial != NULL)
-			printf("; default %s", o->initial);
-		printf("\n");
-	}
-}
-
-/* What is typed after the name of its group. */
-static const char *last_word(const char *name)
-{
-	const char *space = strrchr(name, ' ');
-
-	return space == NULL ? name : space + 1;
-}
-
-/* Its first sentence. */
-static struct slice in_short(const char *summary)
-{
-	const char *end = strstr(summary, ". ");
-
-	return end == NULL ? slice_of(summary)
-			   : (struct slice){summary, (size_t)(end + 1 - summary)};
-}
-
-/* The name of the program itself is empty. */
-static const char *space_before(const struct verb *group)
-{
-	return group->name[0] == '\0' ? "" : " ";
-}
-
-static void help_group(const struct verb *group, FILE *out)
-{
-	const char *space = space_before(group);
-
-	fprintf(out, "Usage: gsq%s%s VERB [OPTION]...\n\n%s\n\nVerbs:\n", space, group->name,
-		group->summary);
-	for (const struct verb *const *v = group->verbs; *v != NULL; v++)
-		fprintf(out, "  %-11s  %.*s\n", last_word((*v)->name),
-			SLICE_ARG(in_short((*v)->summary)));
-	fprintf(out, "\nSee gsq%s%s VERB --help.\n", space, group->name);
-}
-
-static void help(const struct verb *verb)
-{
-	bool has_options = options_of(verb)->flag != NULL;
-
-	printf("Usage: gsq %s%s%s%s\n\n%s\n", verb->name, verb->argument != NULL ? " " : "",
-		verb->argument != NULL ? verb->argument : "", has_options ? " [OPTION]..." : "",
-		verb->summary);
-	help_options(options_of(verb));
-}
-
-/* ---- verbs ---- */
-
-static bool is_help(const char *word)
-{
-	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
-}
-
-static const struct verb *find_verb(const struct verb *group, const char *word)
-{
-	for (const struct verb *const *v = group->verbs; *v != NULL; v++)
-		if (strcmp(word, last_word((*v)->name)) == 0)
-			return *v;
-	return NULL;
-}
-
-/* The word is none of the group's verbs. */
-static int run_group(const struct verb *group, const char *word)
-{
-	if (is_help(word)) {
-		help_group(group, stdout);
-		return EXIT_OK;
-	}
-	if (*word != '\0')
-		fprintf(stderr, "gsq%s%s: unknown verb %s\n\n", space_before(group), group->name,
-			word);
-	help_group(group, stderr);
-	return EXIT_USAGE;
-}
-
-/* Options, or nothing at all, are not of one of its verbs. */
-static bool runs_itself(const struct verb *group, int argc, char **argv)
-{
-	return group->run != NULL && (argc == 0 || argv[0][0] == '-');
-}
-
-int cli_run(const struct verb *verb, int argc, char **argv)
-{
-	struct error err = ERROR_INIT;
-	struct cli_values v;
-
-	while (verb->verbs != NULL && !runs_itself(verb, argc, argv)) {
-		const char *word = argc > 0 ? argv[0] : "";
-		const struct verb *one = find_verb(verb, word);
-
-		if (one == NULL)
-			return run_group(verb, word);
-		verb = one;
-		argc--;
-		argv++;
-	}
-	if (parse(&v, verb, argc, argv, &err) != 0)
-		return cli_usage(verb, &err);
-	if (!v.help)
-		return verb->run(verb, &v);
-	help(verb);
-	return EXIT_OK;
-}
-
-int cli_failed(const struct verb *verb, const struct error *err)
-{
-	fprintf(stderr, "gsq %s: %s\n", verb->name, err->text);
-	return EXIT_FAILED;
-}
-
-int cli_usage(const struct verb *verb, const struct error *err)
-{
-	fprintf(stderr, "gsq %s: %s\nSee gsq %s --help.\n", verb->name, err->text, verb->name);
-	return EXIT_USAGE;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/prune.h"
 
-int prune_options(
-	struct prune_guard *ret, const char *max_percent, const char *confirm, struct error *err)
+int prune_options(struct prune_guard *ret, const char *max_percent, const char *confirm,
+	const char *how, struct error *err)
 {
 	struct prune_guard guard = {
 		.confirmed = confirm != NULL,
-		.confirm = "give --confirm prune",
+		.confirm = how,
 	};
 
 	if (!prune_guard_percent(slice_of(max_percent), &guard.max_percent))

@@ -5,9 +5,10 @@
 
 #include "publish/prune_guard.h"
 
-/* Of the values of the options below. ERROR_INVALID names the flag. */
+/* Of the values of the options below; confirm NULL: not given. how: what to do where it is meant.
+ * ERROR_INVALID names the flag. */
 int prune_options(struct prune_guard *ret, const char *max_percent, const char *confirm,
-	struct error *err) MUST_CHECK;
+	const char *how, struct error *err) MUST_CHECK;
 
 /* Rows for a verb's table of options. */
 #define PRUNE_OPTION_MAX \

@@ -17,7 +17,7 @@
 		"repository", NULL, "NAME", NULL, help_ \
 	}
 
-static const struct verb verb_import; /* the one that may make its folder */
+static const struct verb verb_import_layout; /* the one that may make its folder */
 
 static const struct cli_option plain_options[] = {BACKEND_OPTION_DATA_DIR, {NULL}};
 
@@ -178,7 +178,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	data_dir = value_of(v, verb, "data-dir");
 	signal(SIGPIPE, SIG_IGN);
 	digest_setup();
-	if ((verb != &verb_import && check_there_is_one(data_dir, &err) != 0) ||
+	if ((verb != &verb_import_layout && check_there_is_one(data_dir, &err) != 0) ||
 		report_job(verb, data_dir, job, &args, &err) != 0)
 		return cli_failed(verb, &err);
 	return EXIT_OK;
@@ -208,7 +208,7 @@ static const struct verb verb_backup = {
 	.run = run,
 };
 
-static const struct verb verb_export = {
+static const struct verb verb_export_layout = {
 	.name = "registry export",
 	.summary =
 		"Write an OCI image layout, which oras, skopeo and crane read, into a new folder.",
@@ -217,7 +217,7 @@ static const struct verb verb_export = {
 	.run = run,
 };
 
-static const struct verb verb_import = {
+static const struct verb verb_import_layout = {
 	.name = "registry import",
 	.summary = "Read an OCI image layout, from export or another program. "
 		   "Makes the data folder where there is none. Under a running server nothing goes "
@@ -228,7 +228,7 @@ static const struct verb verb_import = {
 };
 
 static const struct verb *const verbs[] = {
-	&verb_gc, &verb_verify, &verb_backup, &verb_export, &verb_import, NULL};
+	&verb_gc, &verb_verify, &verb_backup, &verb_export_layout, &verb_import_layout, NULL};
 
 const struct verb verb_registry = {
 	.name = "registry",

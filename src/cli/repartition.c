@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Asks a running server to change the layout of its store, and follows how it goes on. */
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/interrupt.h"
 #include "cli/layout.h"
-#include "cli/remote_server.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define ROUTE "/api/v1/layout"
 
-enum {
-	OPT_SERVER,
-	OPT_TOKEN,
-	OPT_CA,
-	OPT_INSECURE,
-	OPT_LAYOUT,
-	OPT_CATALOGS,
-	OPT_NO_WAIT,
-	OPT_TIMEOUT
-};
+enum { OPT_LAYOUT = CLIENT_OPTIONS_, OPT_CATALOGS, OPT_NO_WAIT, OPT_TIMEOUT };
 
 static const struct cli_option options[] = {
-	[OPT_SERVER] = REMOTE_SERVER_OPTION_URL,
-	[OPT_TOKEN] = REMOTE_SERVER_OPTION_TOKEN,
-	[OPT_CA] = REMOTE_SERVER_OPTION_CA,
-	[OPT_INSECURE] = REMOTE_SERVER_OPTION_INSECURE,
-	[OPT_LAYOUT] = {"layout", NULL, "single|split", NULL, "the layout to go to"},
+	CLIENT_OPTION_ROWS,
+	[OPT_LAYOUT] = {"layout", NULL, "single|split", NULL, "the layout to go to",
+		.values = "single|split"},
 	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
 	[OPT_NO_WAIT] = {"no-wait", NULL, NULL, NULL, "begin, and let the server go on by itself"},
 	[OPT_TIMEOUT] = {"timeout", NULL, "DURATION", "1h",
@@ -37,12 +25,13 @@ static const struct cli_option options[] = {
 
 struct asking {
 	const struct verb *verb;
-	struct remote_server *server;
+	struct client *client;
 	struct layout to;
 	uint64_t timeout_s;
 	bool waits;
 	char said[32];                    /* the step that was printed last */
 	char complaint[LIMIT_ERROR_TEXT]; /* likewise, of a server that does not answer */
+	bool interrupted;
 };
 
 /* What the server says. */
@@ -63,7 +52,8 @@ static const struct {
 
 /* ---- the server's answer ---- */
 
-static int read_progress(struct progress *ret, json_t *root, struct error *err)
+static int read_progress(
+	const struct asking *a, struct progress *ret, json_t *root, struct error *err)
 {
 	const char *layout, *step = "none", *waits_for = "";
 	struct progress p = {.layout = {.catalogs = 1}};
@@ -72,7 +62,7 @@ static int read_progress(struct progress *ret, json_t *root, struct error *err)
 	if (json_unpack(root, "{s:s, s?i, s?{s?s, s?s}}", "layout", &layout, "catalogs", &catalogs,
 		    "repartition", "step", &step, "waitsFor", &waits_for) != 0 ||
 		!layout_kind_parse(slice_of(layout), &p.layout.kind) || catalogs < 1) {
-		remote_server_not_understood(err);
+		client_not_understood(a->client, err);
 		return -1;
 	}
 	p.layout.catalogs = (unsigned)catalogs;
@@ -85,11 +75,12 @@ static int read_progress(struct progress *ret, json_t *root, struct error *err)
 static int ask(struct asking *a, const char *method, struct slice body, struct progress *ret,
 	struct error *err)
 {
-	CLEANUP(json_decrefp) json_t *root = NULL;
+	CLEANUP(client_call_done)
+	struct client_call call = {.method = method, .route = ROUTE, .body = body};
 
-	if (remote_server_call(a->server, method, ROUTE, body, &root, err) != 0)
+	if (client_run(a->client, &call, err) != 0)
 		return -1;
-	return read_progress(ret, root, err);
+	return read_progress(a, ret, call.json, err);
 }
 
 static int ask_to_begin(struct asking *a, struct progress *ret, struct error *err)
@@ -154,6 +145,13 @@ static int too_long(const struct asking *a, const struct progress *p, struct err
 		(unsigned long long)a->timeout_s, *why != '\0' ? "; it waits: " : "", why);
 }
 
+/* It is started again, or has too much to do. */
+static bool may_pass(const struct error *err)
+{
+	return error_status(err->code) == 503 || error_status(err->code) == 429;
+}
+
+/* Until it is done, or Ctrl-C. */
 static int follow(struct asking *a, struct progress *p, struct error *err)
 {
 	uint64_t deadline = clock_monotonic_ms() + a->timeout_s * 1000;
@@ -170,9 +168,12 @@ static int follow(struct asking *a, struct progress *p, struct error *err)
 		if (clock_monotonic_ms() >= deadline)
 			return too_long(a, p, err);
 		usleep(LIMIT_LAYOUT_POLL_MS * 1000);
+		a->interrupted = interrupt_came();
+		if (a->interrupted)
+			return 0;
 		if (ask_how_far(a, p, err) == 0)
 			a->complaint[0] = '\0';
-		else if (err->code == ERROR_UNAVAILABLE)
+		else if (may_pass(err))
 			say_complaint(a, err);
 		else
 			return -1;
@@ -181,7 +182,9 @@ static int follow(struct asking *a, struct progress *p, struct error *err)
 
 static int repartition(struct asking *a, struct error *err)
 {
+	struct interrupt interrupt;
 	struct progress p;
+	int result;
 
 	if (ask_to_begin(a, &p, err) != 0)
 		return -1;
@@ -189,8 +192,11 @@ static int repartition(struct asking *a, struct error *err)
 		say_step(a, &p);
 		return 0;
 	}
-	if (follow(a, &p, err) != 0)
-		return -1;
+	interrupt_begin(&interrupt);
+	result = follow(a, &p, err);
+	interrupt_end(&interrupt);
+	if (result != 0 || a->interrupted)
+		return result;
 	printf("done: the layout is %s with %u catalogs for a namespace\n",
 		layout_kind_name(a->to.kind), a->to.catalogs);
 	return 0;
@@ -202,8 +208,6 @@ static int read_options(struct asking *a, const struct cli_values *v, struct err
 {
 	struct layout_values values = {
 		.layout = v->at[OPT_LAYOUT], .catalogs = v->at[OPT_CATALOGS]};
-	struct remote_server_options server = {
-		v->at[OPT_SERVER], v->at[OPT_TOKEN], v->at[OPT_CA], v->at[OPT_INSECURE] != NULL};
 	struct layout_options layout;
 
 	if (values.layout == NULL)
@@ -218,7 +222,7 @@ static int read_options(struct asking *a, const struct cli_values *v, struct err
 		return -1;
 	a->to = layout.layout;
 	a->waits = v->at[OPT_NO_WAIT] == NULL;
-	return remote_server_new(&a->server, &server, err);
+	return client_open(&a->client, v, err);
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)
@@ -227,12 +231,15 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	struct error err = ERROR_INIT;
 	int status = EXIT_OK;
 
-	signal(SIGPIPE, SIG_IGN);
 	if (read_options(&a, v, &err) != 0)
 		status = cli_usage(verb, &err);
 	else if (repartition(&a, &err) != 0)
 		status = cli_failed(verb, &err);
-	remote_server_free(a.server);
+	else if (a.interrupted)
+		status = cli_interrupted(verb,
+			"the server goes on by itself, also after a restart: GET " ROUTE
+			" says how far it is");
+	client_free(a.client);
 	return status;
 }
 

@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "cli/backend.h"
 #include "oci/digest.h"
+#include "publish/readers.h"
 #include "registry/admin.h"
 
 #include <signal.h>
@@ -20,6 +21,7 @@ struct serving {
 	struct publisher *publisher;
 	struct registry *retention_registry;
 	struct retention *retention;
+	struct readers *readers;
 	struct api *api;
 	struct http_loops *loops;
 	struct http_server *registry_server; /* NULL with a remote registry, */
@@ -99,6 +101,7 @@ static int start_publisher(
 		.quota_arg = s->trust.auth,
 		.lacks = {lacks_namespace, s->cluster},
 		.signing = s->signing.signing,
+		.guard = options->guard,
 	};
 
 	if (publisher_new(&s->publisher, &publisher, err) != 0)
@@ -118,6 +121,12 @@ static int start_retention(
 	return retention_new(&s->retention, &retention, err);
 }
 
+/* Of the readers of history. */
+static int connect_reader(struct registry **ret, void *arg, struct error *err)
+{
+	return backend_another_registry(ret, arg, err);
+}
+
 static int start_api(struct serving *s, const struct serve_options *options, struct error *err)
 {
 	struct api_options api = {
@@ -131,6 +140,9 @@ static int start_api(struct serving *s, const struct serve_options *options, str
 	const struct http_server_options server = {.address = options->listen, .tls = s->trust.tls};
 	struct http_service service;
 
+	if (readers_new(&s->readers, connect_reader, &s->backend, err) != 0)
+		return -1;
+	api.readers = s->readers;
 	if (api_new(&s->api, &api, err) != 0)
 		return -1;
 	service = api_service(s->api);
@@ -167,12 +179,15 @@ static void stop(struct serving *s)
 		retention_stop(s->retention);
 	if (s->api != NULL)
 		api_stop(s->api);
+	if (s->readers != NULL)
+		readers_stop(s->readers);
 	if (s->api_server != NULL)
 		http_server_drain(s->api_server, LIMIT_DRAIN_MS);
 	retention_free(s->retention);
 	registry_free(s->retention_registry);
 	if (s->cluster != NULL)
 		cluster_stop(s->cluster);
+	readers_free(s->readers); /* what they read may lead to a change */
 	publisher_free(s->publisher);
 	signing_files_done(&s->signing);
 	http_server_free(s->api_server);

@@ -11,6 +11,7 @@
 #include "cli/token_file.h"
 #include "cluster/cluster.h"
 #include "http/access.h"
+#include "publish/prune_guard.h"
 #include "publish/retention.h"
 #include "registry/embedded.h"
 
@@ -30,6 +31,7 @@ struct serve_options {
 	struct layout_options layout;
 	struct upkeep_options upkeep;       /* of the embedded registry */
 	struct retention_options retention; /* registry and publisher are unset */
+	struct prune_guard guard;
 	enum log_format log_format;
 	enum http_access_log log_requests;
 

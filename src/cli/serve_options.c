@@ -2,6 +2,7 @@
 #include "cli/serve.h"
 
 #include "cli/backend.h"
+#include "cli/prune.h"
 #include "http/uri.h"
 
 #include <stdio.h>
@@ -22,6 +23,7 @@ enum {
 	OPT_CATALOG_CA,
 	OPT_NAMESPACES,
 	OPT_CATALOG_GRACE,
+	OPT_MAX_PRUNE,
 	OPT_KEEP_VERSIONS,
 	OPT_KEEP_DAYS,
 	OPT_GC_INTERVAL,
@@ -81,6 +83,7 @@ const struct cli_option serve_options[] = {
 		"watched, it says itself which there are"},
 	[OPT_CATALOG_GRACE] = {"catalog-grace", "CATALOG_GRACE", "DURATION", "15m",
 		"how long a superseded catalog is kept at least; the last 10 are kept anyway"},
+	[OPT_MAX_PRUNE] = PRUNE_OPTION_MAX,
 	[OPT_KEEP_VERSIONS] = {"keep-versions", "KEEP_VERSIONS", "NUMBER", "0",
 		"how many versions of a resource are kept; 0: any number"},
 	[OPT_KEEP_DAYS] = {"keep-days", "KEEP_DAYS", "NUMBER", "0",
@@ -365,6 +368,8 @@ int serve_options_read(struct serve_options *ret, const struct cli_values *v, st
 	if (read_log(&o, v, err) != 0 || read_listeners(&o, v, err) != 0 ||
 		layout_options_read(&o.layout, serve_options, v, err) != 0 ||
 		read_upkeep(&o.upkeep, v, err) != 0 || read_retention(&o.retention, v, err) != 0 ||
+		prune_options(&o.guard, v->at[OPT_MAX_PRUNE], NULL, "send it with ?confirm=prune",
+			err) != 0 ||
 		read_cluster(&o, v, err) != 0)
 		return -1;
 	if (check_cluster(&o, v, err) != 0 || read_auth(&o, v, err) != 0 ||

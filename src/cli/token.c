@@ -7,10 +7,10 @@
 #include "base/timestamp.h"
 #include "cli/backend.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "cli/token_file.h"
 #include "oci/digest.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +25,8 @@ static const struct cli_option create_options[] = {
 	[OPT_DATA_DIR] = BACKEND_OPTION_DATA_DIR,
 	[OPT_ROLE] = {"role", NULL, "viewer|editor|admin|puller", NULL,
 		"what it may do: viewer reads and pulls; editor changes and pushes too; admin may "
-		"do everything; puller may only pull from the registry, for Flux"},
+		"do everything; puller may only pull from the registry, for Flux",
+		.values = "viewer|editor|admin|puller"},
 	[OPT_NAMESPACE] = {"namespace", NULL, "NAME[,NAME]...", NULL,
 		"the namespaces it is for, or '*' for all; not set: all for admin and puller, "
 		"and an error for the others"},
@@ -163,23 +164,20 @@ static int run_create(const struct verb *verb, const char *file, const struct cl
 
 enum { COL_NAME, COL_ROLE, COL_NAMESPACES, COL_CREATED, COL_EXPIRES, COL_USED, COLUMNS_ };
 
-struct line {
-	char *cells[COLUMNS_];
+static const struct table_column columns[] = {
+	[COL_NAME] = {"NAME"},
+	[COL_ROLE] = {"ROLE"},
+	[COL_NAMESPACES] = {"NAMESPACES", .shrinks = true},
+	[COL_CREATED] = {"CREATED"},
+	[COL_EXPIRES] = {"EXPIRES"},
+	[COL_USED] = {"LAST USED"},
+	{NULL},
 };
 
-struct table {
-	size_t n;
-	struct line *lines;
+struct listing {
+	struct table *table;
 	struct error *err;
 };
-
-static void table_done(struct table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		for (size_t column = 0; column < COLUMNS_; column++)
-			free(t->lines[i].cells[column]);
-	free(t->lines);
-}
 
 static char *join(size_t n, const char *const *words)
 {
@@ -193,80 +191,58 @@ static char *join(size_t n, const char *const *words)
 	return text.failed == ERROR_NONE ? buf_take(&text) : NULL;
 }
 
-static char *when(uint64_t s, const char *after)
+#define WHEN_SIZE (TIMESTAMP_SIZE + 16)
+
+static const char *when(uint64_t s, const char *after, char ret[WHEN_SIZE])
 {
 	char text[TIMESTAMP_SIZE];
 
-	return str_printf("%s%s", s != 0 ? timestamp_format(s, text) : "never", after);
+	snprintf(ret, WHEN_SIZE, "%s%s", s != 0 ? timestamp_format(s, text) : "never", after);
+	return ret;
 }
 
-static int add_line(const struct token_row *row, void *arg)
+static int add_row(const struct token_row *row, void *arg)
 {
 	bool expired = row->expires_s != 0 && row->expires_s <= clock_realtime_us() / US_PER_S;
-	struct table *t = arg;
-	struct line *more = reallocarray(t->lines, t->n + 1, sizeof(*more)), *line;
+	AUTO_FREE char *namespaces = join(row->n_namespaces, row->namespaces);
+	char created[WHEN_SIZE], expires[WHEN_SIZE], used[WHEN_SIZE];
+	struct listing *l = arg;
+	const char *cells[COLUMNS_] = {
+		[COL_NAME] = row->name,
+		[COL_ROLE] = role_name(row->role),
+		[COL_NAMESPACES] = namespaces,
+		[COL_CREATED] = when(row->created_s, "", created),
+		[COL_EXPIRES] = when(row->expires_s, expired ? " (expired)" : "", expires),
+		[COL_USED] = when(row->used_s, "", used),
+	};
 
-	if (more == NULL)
-		return error_no_memory(t->err);
-	t->lines = more;
-	line = &t->lines[t->n++];
-	*line = (struct line){
-		.cells = {
-			[COL_NAME] = slice_dup(slice_of(row->name)),
-			[COL_ROLE] = slice_dup(slice_of(role_name(row->role))),
-			[COL_NAMESPACES] = join(row->n_namespaces, row->namespaces),
-			[COL_CREATED] = when(row->created_s, ""),
-			[COL_EXPIRES] = when(row->expires_s, expired ? " (expired)" : ""),
-			[COL_USED] = when(row->used_s, ""),
-		}};
-	for (size_t column = 0; column < COLUMNS_; column++)
-		if (line->cells[column] == NULL)
-			return error_no_memory(t->err);
+	if (namespaces == NULL || table_add(l->table, cells) != 0)
+		return error_no_memory(l->err);
 	return 0;
 }
 
-static void print_line(const char *const cells[COLUMNS_], const int widths[COLUMNS_])
+static int list(struct table *table, const struct verb *verb, const char *file, struct error *err)
 {
-	for (size_t column = 0; column + 1 < COLUMNS_; column++)
-		printf("%-*s  ", widths[column], cells[column]);
-	printf("%s\n", cells[COLUMNS_ - 1]);
-}
+	struct listing l = {table, err};
 
-static void print_table(const struct table *t)
-{
-	static const char *const head[COLUMNS_] = {
-		"NAME", "ROLE", "NAMESPACES", "CREATED", "EXPIRES", "LAST USED"};
-	int widths[COLUMNS_];
-
-	for (size_t column = 0; column < COLUMNS_; column++) {
-		widths[column] = (int)strlen(head[column]);
-		for (size_t i = 0; i < t->n; i++) {
-			int len = (int)strlen(t->lines[i].cells[column]);
-
-			widths[column] = len > widths[column] ? len : widths[column];
-		}
-	}
-	print_line(head, widths);
-	for (size_t i = 0; i < t->n; i++)
-		print_line((const char *const *)t->lines[i].cells, widths);
+	if (table == NULL)
+		return error_no_memory(err);
+	if (token_list(file, add_row, &l, err) != 0)
+		return -1;
+	if (table_rows(table) == 0)
+		fprintf(stderr, "gsq %s: there are no tokens in %s\n", verb->name, file);
+	else
+		table_print(table, stdout);
+	return 0;
 }
 
 static int run_list(const struct verb *verb, const char *file, const struct cli_values *v UNUSED)
 {
+	CLEANUP(table_freep) struct table *table = table_new(columns, false, true);
 	struct error err = ERROR_INIT;
-	CLEANUP(table_done) struct table t = {.err = &err};
 
-	if (token_list(file, add_line, &t, &err) != 0)
-		return cli_failed(verb, &err);
-	if (t.n == 0)
-		fprintf(stderr, "gsq %s: there are no tokens in %s\n", verb->name, file);
-	else
-		print_table(&t);
-	if (fflush(stdout) != 0) {
-		error_set_errno(&err, errno, "cannot write the list");
-		return cli_failed(verb, &err);
-	}
-	return EXIT_OK;
+	signal(SIGPIPE, SIG_DFL); /* a list that nobody reads any more is over */
+	return list(table, verb, file, &err) == 0 ? EXIT_OK : cli_failed(verb, &err);
 }
 
 /* ---- revoke ---- */

@@ -492,7 +492,7 @@ static bool has_fetched(struct cluster *c, const struct state *state)
 static void tick(void *arg)
 {
 	struct cluster *c = arg;
-	CLEANUP(state_unrefp) struct state *state = publisher_state(c->publisher);
+	CLEANUP(state_unrefp) struct state *state = publisher_state(c->publisher, NULL);
 
 	tracker_expire(c->tracker);
 	repartition_tick(c->repartition, c->publisher);
@@ -623,7 +623,7 @@ int cluster_repartition(
 
 void cluster_repartition_progress(struct cluster *c, struct repartition_progress *ret)
 {
-	CLEANUP(state_unrefp) struct state *state = publisher_state(c->publisher);
+	CLEANUP(state_unrefp) struct state *state = publisher_state(c->publisher, NULL);
 
 	repartition_progress(c->repartition, ret);
 	if (ret->step != REPARTITION_NONE || state == NULL)

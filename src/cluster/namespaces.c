@@ -424,7 +424,7 @@ void namespaces_tick(struct namespaces *n, struct publisher *publisher, bool is_
 
 	if (atomic_load(&n->under_way) > 0 || publisher_open(publisher, &ignored) != 0)
 		return;
-	state = publisher_state(publisher);
+	state = publisher_state(publisher, NULL);
 	if (state == NULL)
 		return;
 	if (take_look_at_all(n)) {

@@ -183,7 +183,7 @@ void quarantine_look(struct quarantine *q, struct flux_catalog *c)
 		!flux_message_object(failure->message, namespace, name, &rest) ||
 		!quarantine_is_refusal(rest))
 		return;
-	state = publisher_state(q->publisher);
+	state = publisher_state(q->publisher, NULL);
 	r = state == NULL ? NULL : state_find(state, namespace, name);
 	if (r != NULL)
 		look_at(q, c, r);

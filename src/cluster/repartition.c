@@ -143,7 +143,7 @@ static void set_author(struct repartition *r, struct author *author)
 int repartition_begin(struct repartition *r, struct publisher *publisher, const struct layout *to,
 	struct author *author, struct error *err)
 {
-	CLEANUP(state_unrefp) struct state *state = publisher_state(publisher);
+	CLEANUP(state_unrefp) struct state *state = publisher_state(publisher, NULL);
 	struct root_options root;
 	int rc = 0;
 
@@ -594,7 +594,7 @@ void repartition_tick(struct repartition *r, struct publisher *publisher)
 	struct at at;
 	bool is_due;
 
-	state = publisher_state(publisher);
+	state = publisher_state(publisher, NULL);
 	if (state == NULL)
 		return;
 	look_back(r, state);

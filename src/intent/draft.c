@@ -6,40 +6,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define NAME_ALLOWED \
-	"1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or " \
-	"digit"
-
-static const struct {
-	const char *path, *allowed;
-} fields[FIELDS_] = {
-	[FIELD_NAMESPACE] = {"namespace", NAME_ALLOWED},
-	[FIELD_NAME] = {"name", NAME_ALLOWED},
-	[FIELD_LABELS] = {"labels", "an object whose values are strings"},
-	[FIELD_PROTECT] = {"labels." INTENT_PROTECT_LABEL, "the string \"true\" or \"false\""},
-	[FIELD_SPEC] = {"spec", "an object with type and size"},
-	[FIELD_TYPE] = {"spec.type", "vm, database or bucket"},
-	[FIELD_SIZE] = {"spec.size", "small, medium or large"},
-	[FIELD_REGION] = {"spec.region",
-		"a string of at most 256 bytes without control characters"},
-	[FIELD_REPLICAS] = {"spec.replicas", "a whole number from 1 to 10, in digits only"},
-};
-
-const char *intent_field_path(enum intent_field field)
-{
-	return fields[field].path;
-}
-
-const char *intent_field_allowed(enum intent_field field)
-{
-	return fields[field].allowed;
-}
-
 int intent_refuse(enum intent_field field, const char *instead, struct error *err)
 {
-	return error_set_field(err, fields[field].path, "%s must be %s%s%s", fields[field].path,
-		fields[field].allowed, instead != NULL ? ", not " : "",
-		instead != NULL ? instead : "");
+	const struct schema_field *schema = intent_field_schema(field);
+
+	return error_set_field(err, schema->path, "%s must be %s%s%s", schema->path,
+		schema->allowed, instead != NULL ? ", not " : "", instead != NULL ? instead : "");
 }
 
 int intent_refuse_text(enum intent_field field, struct slice instead, struct error *err)
@@ -54,7 +26,7 @@ int intent_draft_add_label(
 	struct intent_draft *draft, struct slice key, struct slice value, struct error *err)
 {
 	if (draft->n_labels == LIMIT_LABELS)
-		return error_set_field(err, fields[FIELD_LABELS].path,
+		return error_set_field(err, intent_field_path(FIELD_LABELS),
 			"labels has more than the %d entries allowed", LIMIT_LABELS);
 	draft->labels[draft->n_labels++] = (struct draft_label){key, value};
 	return 0;
@@ -77,7 +49,7 @@ static int check_labels(const struct intent_draft *draft, struct error *err)
 		text += draft->labels[i].key.n + draft->labels[i].value.n;
 	}
 	if (text > LIMIT_LABELS_TEXT)
-		return error_set_field(err, fields[FIELD_LABELS].path,
+		return error_set_field(err, intent_field_path(FIELD_LABELS),
 			"labels must have at most %zu bytes of keys and values, not %zu",
 			LIMIT_LABELS_TEXT, text);
 	return 0;
@@ -91,16 +63,16 @@ static int check_region(struct slice region, struct error *err)
 	if (region.p == NULL)
 		return 0;
 	if (region.n > LIMIT_REGION)
-		return error_set_field(err, fields[FIELD_REGION].path,
+		return error_set_field(err, intent_field_path(FIELD_REGION),
 			"spec.region must have at most %d bytes, not %zu", LIMIT_REGION, region.n);
 	while (utf8_next(&rest, &c)) {
 		if (!intent_char_ok(c))
-			return error_set_field(err, fields[FIELD_REGION].path,
+			return error_set_field(err, intent_field_path(FIELD_REGION),
 				"spec.region must not contain the character U+%04" PRIX32, c);
 	}
 	if (rest.n > 0)
 		return error_set_field(
-			err, fields[FIELD_REGION].path, "spec.region must be valid UTF-8");
+			err, intent_field_path(FIELD_REGION), "spec.region must be valid UTF-8");
 	return 0;
 }
 
@@ -108,7 +80,7 @@ static int check_replicas(int64_t replicas, struct error *err)
 {
 	char text[24];
 
-	if (replicas >= 1 && replicas <= LIMIT_REPLICAS)
+	if (replicas >= LIMIT_REPLICAS_MIN && replicas <= LIMIT_REPLICAS)
 		return 0;
 	snprintf(text, sizeof(text), "%" PRId64, replicas);
 	return intent_refuse(FIELD_REPLICAS, text, err);
@@ -197,7 +169,7 @@ static int check_duplicates(const struct intent *i, struct error *err)
 {
 	for (size_t n = 1; n < i->n_labels; n++) {
 		if (strcmp(i->labels[n - 1].key, i->labels[n].key) == 0)
-			return error_set_field(err, fields[FIELD_LABELS].path,
+			return error_set_field(err, intent_field_path(FIELD_LABELS),
 				"the label %s is given twice", i->labels[n].key);
 	}
 	return 0;

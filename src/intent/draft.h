@@ -7,6 +7,7 @@
 #define INTENT_DRAFT_H
 
 #include "intent/intent.h"
+#include "intent/schema.h"
 
 struct draft_label {
 	struct slice key, value;
@@ -20,9 +21,10 @@ struct intent_draft {
 	struct draft_label labels[LIMIT_LABELS];
 };
 
+#define INTENT_REPLICAS_INITIAL 1
 #define INTENT_DRAFT_INIT \
 	{ \
-		.replicas = 1 \
+		.replicas = INTENT_REPLICAS_INITIAL \
 	}
 
 enum intent_field {
@@ -35,8 +37,14 @@ enum intent_field {
 	FIELD_SIZE,
 	FIELD_REGION,
 	FIELD_REPLICAS,
+	FIELDS_SHORT_, /* the others are in Kubernetes objects only */
+	FIELD_API_VERSION = FIELDS_SHORT_,
+	FIELD_KIND,
+	FIELD_METADATA,
+	FIELD_ANNOTATIONS,
 	FIELDS_
 };
+const struct schema_field *intent_field_schema(enum intent_field field);
 const char *intent_field_path(enum intent_field field);    /* "spec.type" */
 const char *intent_field_allowed(enum intent_field field); /* "vm, database or bucket" */
 

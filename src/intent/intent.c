@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intent/intent.h"
 
+const char *const intent_type_names[INTENT_TYPES_ + 1] = {
+	[INTENT_VM] = "vm",
+	[INTENT_DATABASE] = "database",
+	[INTENT_BUCKET] = "bucket",
+};
+
+const char *const intent_size_names[INTENT_SIZES_ + 1] = {
+	[INTENT_SMALL] = "small",
+	[INTENT_MEDIUM] = "medium",
+	[INTENT_LARGE] = "large",
+};
+
 const char *intent_type_name(enum intent_type type)
 {
-	static const char *const names[INTENT_TYPES_] = {
-		[INTENT_VM] = "vm",
-		[INTENT_DATABASE] = "database",
-		[INTENT_BUCKET] = "bucket",
-	};
-
 	ASSERT(type < INTENT_TYPES_);
-	return names[type];
+	return intent_type_names[type];
 }
 
 const char *intent_size_name(enum intent_size size)
 {
-	static const char *const names[INTENT_SIZES_] = {
-		[INTENT_SMALL] = "small",
-		[INTENT_MEDIUM] = "medium",
-		[INTENT_LARGE] = "large",
-	};
-
 	ASSERT(size < INTENT_SIZES_);
-	return names[size];
+	return intent_size_names[size];
 }
 
 struct intent *intent_ref(struct intent *i)

@@ -29,8 +29,10 @@ struct intent {
 	struct intent_label labels[];
 };
 
-const char *intent_type_name(enum intent_type type); /* "vm" */
-const char *intent_size_name(enum intent_size size); /* "small" */
+const char *intent_type_name(enum intent_type type);           /* "vm" */
+const char *intent_size_name(enum intent_size size);           /* "small" */
+extern const char *const intent_type_names[INTENT_TYPES_ + 1]; /* NULL ends */
+extern const char *const intent_size_names[INTENT_SIZES_ + 1];
 
 /* RFC 1123 label: [a-z0-9]([-a-z0-9]*[a-z0-9])?, at most 63. */
 bool intent_name_ok(struct slice s);

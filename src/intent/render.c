@@ -2,6 +2,9 @@
 #include "intent/manifest.h"
 
 #include "base/clock.h"
+#include "base/line_diff.h"
+#include "intent/document.h"
+#include "intent/schema.h"
 #include "intent/text.h"
 
 #define MANAGED_BY "app.kubernetes.io/managed-by"
@@ -103,26 +106,65 @@ static void add_version(struct buf *b, uint64_t version)
 	buf_putc(b, '\n');
 }
 
+static void add_name_and_spec(struct buf *b, const struct intent *intent)
+{
+	add_line(b, SLICE("  name: "), intent->name);
+	add_line(b, SLICE("  namespace: "), intent->namespace);
+	buf_add(b, SLICE("spec:\n"));
+	if (intent->region != NULL)
+		add_line(b, SLICE("  region: "), intent->region);
+	buf_add(b, SLICE("  replicas: "));
+	buf_add_u64(b, intent->replicas);
+	buf_add(b, SLICE("\n  size: "));
+	buf_puts(b, intent_size_name(intent->size));
+	buf_add(b, SLICE("\n  type: "));
+	buf_puts(b, intent_type_name(intent->type));
+	buf_putc(b, '\n');
+}
+
 void intent_render(const struct intent *intent, uint64_t version, struct buf *ret)
 {
-	buf_add(ret, SLICE("apiVersion: gitops-squared.io/v1alpha1\n"
-			   "kind: PlatformResource\n"
+	buf_add(ret, SLICE("apiVersion: " INTENT_API_VERSION "\n"
+			   "kind: " INTENT_KIND "\n"
 			   "metadata:\n"
 			   "  annotations:\n"));
 	add_version(ret, version);
 	buf_add(ret, SLICE("    kustomize.toolkit.fluxcd.io/substitute: disabled\n"
 			   "  labels:\n"));
 	add_labels(ret, intent);
-	add_line(ret, SLICE("  name: "), intent->name);
-	add_line(ret, SLICE("  namespace: "), intent->namespace);
-	buf_add(ret, SLICE("spec:\n"));
-	if (intent->region != NULL)
-		add_line(ret, SLICE("  region: "), intent->region);
-	buf_add(ret, SLICE("  replicas: "));
-	buf_add_u64(ret, intent->replicas);
-	buf_add(ret, SLICE("\n  size: "));
-	buf_puts(ret, intent_size_name(intent->size));
-	buf_add(ret, SLICE("\n  type: "));
-	buf_puts(ret, intent_type_name(intent->type));
-	buf_putc(ret, '\n');
+	add_name_and_spec(ret, intent);
+}
+
+/* ---- without what the server adds ---- */
+
+void intent_write_yaml(const struct intent *intent, struct buf *ret)
+{
+	buf_add(ret, SLICE("apiVersion: " INTENT_API_VERSION "\n"
+			   "kind: " INTENT_KIND "\n"
+			   "metadata:\n"));
+	if (intent->n_labels > 0)
+		buf_add(ret, SLICE("  labels:\n"));
+	for (size_t i = 0; i < intent->n_labels; i++)
+		add_label(ret, &intent->labels[i]);
+	add_name_and_spec(ret, intent);
+}
+
+/* Its maximum is enough for any intent, so only memory can be missing. */
+static void write_or_nothing(const struct intent *intent, struct buf *ret)
+{
+	if (intent != NULL)
+		intent_write_yaml(intent, ret);
+}
+
+void intent_diff(const struct intent *old, const struct intent *new, const char *from,
+	const char *to, struct buf *ret)
+{
+	CLEANUP(buf_done) struct buf a = BUF_INIT(LIMIT_INTENT_YAML);
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_INTENT_YAML);
+
+	write_or_nothing(old, &a);
+	write_or_nothing(new, &b);
+	if (ret->failed == ERROR_NONE)
+		ret->failed = a.failed != ERROR_NONE ? a.failed : b.failed;
+	line_diff(buf_slice(&a), buf_slice(&b), from, to, ret);
 }

@@ -27,19 +27,20 @@ static void advance(struct position *at, char c)
 }
 
 /* What jansson would do worse: it recurses to greater depths, and takes a NUL for the end. Brackets
- * that do not match are left to it. */
-static int check_bytes(struct slice text, struct error *err)
+ * that do not match are left to it. one: stops behind the first value. ret_n: how far it came; at
+ * is moved on. */
+static int check_value(
+	struct slice text, bool one, struct position *at, size_t *ret_n, struct error *err)
 {
-	struct position at = {1, 0};
 	bool in_string = false, escaped = false;
-	size_t depth = 0;
+	size_t depth = 0, i = 0;
 
-	for (size_t i = 0; i < text.n; i++) {
-		char c = text.p[i];
+	while (i < text.n) {
+		char c = text.p[i++];
 
-		advance(&at, c);
+		advance(at, c);
 		if (c == '\0')
-			return refuse(err, no_nul, at);
+			return refuse(err, no_nul, *at);
 		if (in_string) {
 			in_string = escaped || c != '"';
 			escaped = !escaped && c == '\\';
@@ -47,12 +48,21 @@ static int check_bytes(struct slice text, struct error *err)
 			in_string = true;
 		} else if (c == '{' || c == '[') {
 			if (++depth > LIMIT_JSON_DEPTH)
-				return refuse(err, "objects and lists are nested too deep", at);
-		} else if ((c == '}' || c == ']') && depth > 0) {
-			depth--;
+				return refuse(err, "objects and lists are nested too deep", *at);
+		} else if ((c == '}' || c == ']') && depth > 0 && --depth == 0 && one) {
+			break;
 		}
 	}
+	*ret_n = i;
 	return 0;
+}
+
+static int check_bytes(struct slice text, struct error *err)
+{
+	struct position at = {1, 0};
+	size_t n;
+
+	return check_value(text, false, &at, &n, err);
 }
 
 /* The first byte that counts opens an object. */
@@ -71,7 +81,8 @@ static int check_object(struct slice text, struct error *err)
 	return refuse(err, "empty: expected a JSON object, {", at);
 }
 
-static int syntax_error(const json_error_t *e, struct error *err)
+/* from: where the text begins that was read. */
+static int syntax_error(const json_error_t *e, struct position from, struct error *err)
 {
 	static const char *const texts[] = {
 		[json_error_premature_end_of_input] = "the JSON ends too early",
@@ -93,24 +104,33 @@ static int syntax_error(const json_error_t *e, struct error *err)
 		at.line = (size_t)e->line;
 	if (e->column > 0)
 		at.column = (size_t)e->column;
+	if (at.line == 1)
+		at.column += from.column;
+	at.line += from.line - 1;
 	return refuse(err, text != NULL ? text : "not valid JSON", at);
 }
 
-static int read_object(json_t **ret, struct slice text, bool wide, struct error *err)
+static int load(json_t **ret, struct slice text, bool wide, struct position from, struct error *err)
 {
 	json_error_t e = {.line = -1};
-	json_t *root;
+	json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
 
-	if (check_object(text, err) != 0 || check_bytes(text, err) != 0)
-		return -1;
-	root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
 	if (root == NULL && wide && json_error_code(&e) == json_error_numeric_overflow)
 		root = json_loadb(
 			text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &e);
 	if (root == NULL)
-		return syntax_error(&e, err);
+		return syntax_error(&e, from, err);
 	*ret = root;
 	return 0;
+}
+
+static int read_object(json_t **ret, struct slice text, bool wide, struct error *err)
+{
+	static const struct position start = {1, 0};
+
+	if (check_object(text, err) != 0 || check_bytes(text, err) != 0)
+		return -1;
+	return load(ret, text, wide, start, err);
 }
 
 int json_read_object(json_t **ret, struct slice text, struct error *err)
@@ -121,4 +141,31 @@ int json_read_object(json_t **ret, struct slice text, struct error *err)
 int json_read_object_wide(json_t **ret, struct slice text, struct error *err)
 {
 	return read_object(ret, text, true, err);
+}
+
+int json_read_next(json_t **ret, struct json_reader *reader, struct error *err)
+{
+	struct position at = {reader->line, reader->column}, from;
+	struct slice rest = reader->rest, value;
+
+	while (rest.n > 0 && memchr(" \t\r\n", rest.p[0], 4) != NULL) {
+		advance(&at, rest.p[0]);
+		rest = (struct slice){rest.p + 1, rest.n - 1};
+	}
+	if (rest.n == 0) {
+		*ret = NULL;
+		return 0;
+	}
+	from = at;
+	if (rest.p[0] != '{' && rest.p[0] != '[') {
+		advance(&at, rest.p[0]);
+		return refuse(err, "not a JSON object or list: expected { or [", at);
+	}
+	value = rest;
+	if (check_value(rest, true, &at, &value.n, err) != 0 ||
+		load(ret, value, true, from, err) != 0)
+		return -1;
+	rest = (struct slice){rest.p + value.n, rest.n - value.n};
+	*reader = (struct json_reader){rest, at.line, at.column, from.line};
+	return 0;
 }

@@ -22,4 +22,19 @@ int json_read_object(json_t **ret, struct slice text, struct error *err) MUST_CH
  * whoever looks for an integer there can refuse it by the name of its field. */
 int json_read_object_wide(json_t **ret, struct slice text, struct error *err) MUST_CHECK;
 
+/* Several objects and lists, one after the other, with or without white space between. */
+struct json_reader {
+	struct slice rest;
+	size_t line, column; /* of what is behind: where rest begins */
+	size_t begins;       /* the line of the last value */
+};
+#define JSON_READER_INIT(text) \
+	{ \
+		.rest = (text), .line = 1 \
+	}
+
+/* The next one, with numbers as above; NULL: there are no more. Errors say the line in the whole
+ * text. */
+int json_read_next(json_t **ret, struct json_reader *reader, struct error *err) MUST_CHECK;
+
 #endif

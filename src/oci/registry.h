@@ -79,7 +79,7 @@ struct registry_ops {
 		struct buf *ret, struct digest *ret_digest, struct error *err);
 	int (*blob)(struct registry *r, const char *repository, const struct digest *digest,
 		struct buf *ret, struct error *err);
-	int (*tags)(struct registry *r, const char *repository,
+	int (*tags)(struct registry *r, const char *repository, const char *after,
 		int (*each)(struct slice tag, void *arg, struct error *err), void *arg,
 		struct error *err);
 	int (*repositories)(struct registry *r,
@@ -163,11 +163,17 @@ static inline int registry_blob(struct registry *r, const char *repository,
 }
 
 /* Every tag of a repository, or every repository under the prefix; each() ends it by returning -1
- * with an error. An unknown repository has no tags. Hosted registries may refuse the second. */
-static inline int registry_tags(struct registry *r, const char *repository,
+ * with an error, and no page is read after that. An unknown repository has no tags. Hosted
+ * registries may refuse the second.
+ *
+ * after: only tags that sort after it, by bytes and in that order; be it a tag or not, the
+ * embedded registry finds the first of them at once, as do others that know "last". NULL: all, in
+ * whatever order a remote registry has. ERROR_UNAVAILABLE also where a registry turns out to list
+ * in another order when some were given already; the next listing copes. */
+static inline int registry_tags(struct registry *r, const char *repository, const char *after,
 	int (*each)(struct slice tag, void *arg, struct error *err), void *arg, struct error *err)
 {
-	return r->ops->tags(r, repository, each, arg, err);
+	return r->ops->tags(r, repository, after, each, arg, err);
 }
 static inline int registry_repositories(struct registry *r,
 	int (*each)(struct slice repository, void *arg, struct error *err), void *arg,

@@ -51,7 +51,7 @@ static int compare_objects(const void *a, const void *b)
 static int take_objects(
 	struct adoption *ad, struct adopt_object *objects, size_t n, struct error *err)
 {
-	if (n == 0)
+	if (n == 0 && ad->options->source == ADOPT_CLUSTER)
 		return error_set(err, ERROR_UNPROCESSABLE,
 			"the cluster has no resource of this program: is this the right cluster?");
 	qsort(objects, n, sizeof(objects[0]), compare_objects);
@@ -93,7 +93,7 @@ static int list(struct adoption *ad, struct error *err)
 		err->code != ERROR_NOT_IMPLEMENTED && err->code != ERROR_DENIED &&
 		err->code != ERROR_UNAUTHORIZED && err->code != ERROR_NOT_FOUND)
 		return -1;
-	if (r->record.version == 0 && r->resources.n > 0)
+	if (r->record.version == 0 && r->resources.n > 0 && ad->options->source == ADOPT_CLUSTER)
 		log_warn("there are repositories of resources: gsq rebuild may know more than the "
 			 "cluster",
 			LOG_STR("repository", r->resources.list[0]));
@@ -258,11 +258,20 @@ static int leave_rest(struct adoption *ad, struct error *err)
 	return 0;
 }
 
+static void bury(struct adoption *ad)
+{
+	for (size_t i = 0; i < ad->options->n_gone; i++) {
+		const struct adopt_gone *g = &ad->options->gone[i];
+
+		ad->items[ad->n_items++] = (struct item){g->namespace, g->name, ad->next++, NULL};
+	}
+}
+
 /* Tombstones get the numbers below the record's own. */
 static int decide(struct adoption *ad, struct error *err)
 {
 	size_t before = ad->remains.state == NULL ? 0 : state_count(ad->remains.state);
-	size_t max = ad->n_objects + before + 1;
+	size_t max = ad->n_objects + before + ad->options->n_gone + 1;
 	uint64_t highest = ad->remains.highest, now = clock_realtime_us();
 
 	if (highest < ad->result.highest)
@@ -274,8 +283,11 @@ static int decide(struct adoption *ad, struct error *err)
 		return error_no_memory(err);
 	if (take_all(ad, err) != 0 || leave_rest(ad, err) != 0)
 		return -1;
+	bury(ad);
 	qsort(ad->resources, ad->n_resources, sizeof(ad->resources[0]), prune_guard_compare);
 	ad->result.version = ad->next;
+	if (ad->options->source == ADOPT_ORIGINAL)
+		return 0; /* it had no record to compare with, and all is taken */
 	return remains_guard(
 		&ad->remains, &ad->options->guard, ad->resources, ad->n_resources, err);
 }
@@ -428,7 +440,7 @@ static int commit(const struct adoption *ad, struct error *err)
 	struct whole whole = {
 		.layout = &ad->result.layout,
 		.root = &ad->options->root,
-		.why = "adopt",
+		.why = ad->options->source == ADOPT_CLUSTER ? "adopt" : "import-original",
 		.version = ad->result.version,
 		.n = ad->n_resources,
 		.resources = ad->resources,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes a store say what the cluster has, on an operator's word: for a registry that was lost, and
- * for one that was restored from a backup older than what Flux has applied since (DESIGN invariant
- * 6). Intent and version become the cluster's, so Flux has nothing to change.
+ * Makes a store say what another source has, on an operator's word: the cluster, for a registry
+ * that was lost and for one that was restored from a backup older than what Flux has applied since
+ * (DESIGN invariant 6); or the original proof of concept (publish/original.h). Intent and version
+ * become the source's: of the cluster's, Flux has nothing to change.
  */
 #ifndef PUBLISH_ADOPT_H
 #define PUBLISH_ADOPT_H
@@ -12,12 +13,20 @@
 #include "publish/prune_guard.h"
 #include "publish/signing.h"
 
-/* What the cluster has of one resource. */
+enum adopt_source { ADOPT_CLUSTER, ADOPT_ORIGINAL };
+
+/* What the source has of one resource. */
 struct adopt_object {
 	struct intent *intent;
 	uint64_t version;
 	/* The Kustomization that applied it, as Flux's label says; "" where it does not. */
 	char kustomization[ROOT_OBJECT_SIZE];
+};
+
+/* A resource that the source has deleted, whose tombstone is to be made again as ours are. */
+struct adopt_gone {
+	char namespace[LIMIT_NAME + 1];
+	char name[LIMIT_NAME + 1];
 };
 
 enum adopt_op {
@@ -29,6 +38,9 @@ enum adopt_op {
 };
 
 struct adopt_options {
+	enum adopt_source source;
+	size_t n_gone;
+	const struct adopt_gone *gone;
 	const struct layout *layout; /* NULL: the record's, or single */
 	struct root_request root;    /* for the split layout */
 	struct prune_guard guard;    /* what the record has and the cluster has not */

@@ -84,7 +84,7 @@ static int newest_first(const void *a, const void *b)
  * round. */
 static int begin(struct walk *w, struct error *err)
 {
-	if (registry_tags(w->registry, RECORD_REPOSITORY, add_tag, w, err) != 0)
+	if (registry_tags(w->registry, RECORD_REPOSITORY, NULL, add_tag, w, err) != 0)
 		return error_wrap(err, RECORD_REPOSITORY);
 	if (w->n_tags > 0)
 		qsort(w->tags, w->n_tags, sizeof(w->tags[0]), newest_first);

@@ -3,6 +3,7 @@
 
 #include "publish/hold.h"
 #include "publish/metrics.h"
+#include "publish/room.h"
 
 #include <inttypes.h>
 
@@ -32,8 +33,10 @@ static void decide_delete(
 	if (no_deletes->code != ERROR_NONE) {
 		item->err = *no_deletes;
 	} else if (item->old == NULL) {
-		error_set(&item->err, ERROR_NOT_FOUND, "there is no resource %s in namespace %s",
-			change->name, change->namespace);
+		if (!change->unnamed)
+			error_set(&item->err, ERROR_NOT_FOUND,
+				"there is no resource %s in namespace %s", change->name,
+				change->namespace);
 	} else if (intent_is_protected(item->old->intent)) {
 		error_set(&item->err, ERROR_CONFLICT,
 			"%s is protected: take the label " INTENT_PROTECT_LABEL " off first",
@@ -48,6 +51,50 @@ static void decide_delete(
 	}
 }
 
+static int refuse_precondition(const struct item *item, struct error *err)
+{
+	const struct change *change = item->change;
+	const struct resource *old = item->old;
+
+	if (old == NULL)
+		return error_set(err, ERROR_PRECONDITION,
+			"there is no resource %s in namespace %s, and the request is about one "
+			"that is there",
+			change->name, change->namespace);
+	if (change->when.kind == IF_NOT_THERE)
+		return error_set(err, ERROR_PRECONDITION,
+			"%s is there already, at v%" PRIu64 ", and was to be created", change->name,
+			old->version);
+	return error_set(err, ERROR_PRECONDITION,
+		"%s was changed since: it is at v%" PRIu64
+		" now, and the request is about v%" PRIu64 ": read it again first",
+		change->name, old->version, change->when.version);
+}
+
+/* RFC 9110 section 13.1; what would be refused without it is refused so (13.2.1). */
+static int check_precondition(struct item *item)
+{
+	const struct precondition *when = &item->change->when;
+	bool holds = true;
+
+	if (item->change->kind == CHANGE_DELETE && item->old == NULL)
+		return 0;
+	switch (when->kind) {
+	case IF_ANYTHING:
+		break;
+	case IF_THERE:
+		holds = item->old != NULL;
+		break;
+	case IF_NOT_THERE:
+		holds = item->old == NULL;
+		break;
+	case IF_VERSION:
+		holds = item->old != NULL && item->old->version == when->version;
+		break;
+	}
+	return holds ? 0 : refuse_precondition(item, &item->err);
+}
+
 static void decide(struct item *item, const struct head *head, const struct error *no_deletes)
 {
 	const struct change *change = item->change;
@@ -60,7 +107,7 @@ static void decide(struct item *item, const struct head *head, const struct erro
 		return;
 	}
 	item->err = head_why_frozen(&head->frozen);
-	if (item->err.code != ERROR_NONE)
+	if (item->err.code != ERROR_NONE || check_precondition(item) != 0)
 		return;
 	if (change->kind == CHANGE_PUT)
 		decide_put(item);
@@ -68,152 +115,10 @@ static void decide(struct item *item, const struct head *head, const struct erro
 		decide_delete(item, head, no_deletes);
 }
 
-static bool is_create(const struct item *item)
-{
-	return item->in_commit && item->op == RECORD_CREATE;
-}
-
 /* Others are about a version that is stored already. */
 static bool has_artifact(const struct item *item)
 {
 	return item->in_commit && item->op != RECORD_HOLD && item->op != RECORD_RELEASE;
-}
-
-/* Is it a create in the catalog of that place? */
-static bool comes_to(
-	const struct item *item, const struct layout *layout, const struct place *place)
-{
-	const struct change *change = item->change;
-	struct place own;
-
-	if (!is_create(item))
-		return false;
-	own = layout_place(layout, change->namespace, change->name);
-	return place_cmp(&own, place) == 0;
-}
-
-/* Resources in the catalog of item i, and those before it in the batch that come to it. */
-static size_t count_before(const struct batch *b, size_t i, const struct state *state)
-{
-	const struct change *change = b->items[i].change;
-	struct place place = layout_place(state_layout(state), change->namespace, change->name);
-	const struct partition *p = state_partition_at(state, &place);
-	size_t n = p == NULL ? 0 : catalog_count(p->catalog);
-
-	if (n + b->n <= LIMIT_CATALOG_RESOURCES)
-		return n; /* full by no means */
-	for (size_t j = 0; j < i; j++)
-		n += comes_to(&b->items[j], state_layout(state), &place);
-	return n;
-}
-
-/* Flux cannot hold more in one inventory. */
-static void refuse_overfull(struct batch *b, size_t i, const struct state *state)
-{
-	bool split = state_layout(state)->kind == LAYOUT_SPLIT;
-	struct item *item = &b->items[i];
-
-	if (count_before(b, i, state) < LIMIT_CATALOG_RESOURCES)
-		return;
-	item->in_commit = false;
-	error_set(&item->err, ERROR_UNPROCESSABLE,
-		"the catalog holds %d resources, the most that Flux can apply as one: "
-		"delete some first, or share them out with gsq repartition %s",
-		LIMIT_CATALOG_RESOURCES,
-		split ? "and more --catalogs" : "--layout split and enough --catalogs");
-}
-
-/* Resources in the namespace of item i, and those that come to it before that, which need not be
- * counted one by one where they fill no quota. */
-static size_t count_namespace_before(
-	const struct batch *b, size_t i, const struct state *state, uint64_t quota)
-{
-	const char *namespace = b->items[i].change->namespace;
-	size_t n = state_count_namespace(state, namespace);
-
-	if (n + b->n <= quota)
-		return n;
-	for (size_t j = 0; j < i; j++)
-		n += is_create(&b->items[j]) &&
-		     strcmp(b->items[j].change->namespace, namespace) == 0;
-	return n;
-}
-
-static void refuse_over_quota(struct batch *b, size_t i, const struct writer *w)
-{
-	struct item *item = &b->items[i];
-	const char *namespace = item->change->namespace;
-	uint64_t quota = w->quota == NULL ? UINT64_MAX : w->quota(namespace, w->quota_arg);
-	size_t n;
-
-	if (quota == UINT64_MAX)
-		return;
-	n = count_namespace_before(b, i, w->head.state, quota);
-	if (n < quota)
-		return;
-	item->in_commit = false;
-	error_set(&item->err, ERROR_DENIED,
-		"namespace %s has %zu resources, and its quota is %" PRIu64
-		": delete some, or ask an operator for more",
-		namespace, n, quota);
-}
-
-/* One create after the other, so that one that is refused takes up no room of those behind it. */
-static void refuse_without_room(struct batch *b, const struct writer *w)
-{
-	for (size_t i = 0; i < b->n; i++) {
-		if (is_create(&b->items[i]))
-			refuse_over_quota(b, i, w);
-		if (is_create(&b->items[i]))
-			refuse_overfull(b, i, w->head.state);
-	}
-}
-
-/* Is item i the first of the batch to come into a catalog that is not there? */
-static bool brings_catalog(const struct batch *b, size_t i, const struct state *state)
-{
-	const struct layout *layout = state_layout(state);
-	const struct change *change = b->items[i].change;
-	struct place place = layout_place(layout, change->namespace, change->name);
-
-	if (!is_create(&b->items[i]) || state_partition_at(state, &place) != NULL)
-		return false;
-	for (size_t j = 0; j < i; j++)
-		if (comes_to(&b->items[j], layout, &place))
-			return false;
-	return true;
-}
-
-/* The same of the root, which has objects for every catalog there is, and for every namespace that
- * has one. A catalog that comes is taken for the first of its namespace. */
-static void refuse_catalogs(
-	struct batch *b, const struct head *head, const struct root_options *root)
-{
-	const struct state *state = head->state;
-	size_t n = state_n_partitions(state) + head->leftovers.n;
-	size_t more = root_count_objects(root, 1, 1) - root_count_objects(root, 0, 0);
-	size_t objects;
-
-	if (root_count_objects(root, n + b->n, n + b->n) <= LIMIT_ROOT_OBJECTS)
-		return; /* full by no means */
-	objects = root_count_objects(root, n, state_count_namespaces(state));
-	for (size_t i = 0; i < b->n; i++) {
-		struct item *item = &b->items[i];
-
-		if (!brings_catalog(b, i, state))
-			continue;
-		if (objects + more <= LIMIT_ROOT_OBJECTS) {
-			objects += more;
-			n++;
-			continue;
-		}
-		item->in_commit = false;
-		error_set(&item->err, ERROR_UNPROCESSABLE,
-			"the store has %zu catalogs, the most that Flux can apply, and this "
-			"resource needs one more: put it into a namespace that has resources, "
-			"under another name, or run gsq repartition with fewer --catalogs",
-			n);
-	}
 }
 
 size_t commit_changes(const struct batch *b)
@@ -231,20 +136,33 @@ static bool has_commit(const struct batch *b)
 	return commit_changes(b) > 0 || (b->step != NULL && b->step->in_commit);
 }
 
-static void decide_all(struct batch *b, struct writer *w)
+static bool is_dry_run(const struct batch *b)
+{
+	return b->set != NULL && b->set->set->dry_run;
+}
+
+static int decide_all(struct batch *b, struct writer *w, struct error *err)
 {
 	struct root_options root;
 
 	root_choose(&root, w->root, &w->head.root);
 	if (b->step != NULL) {
 		step_decide(b->step, &w->head, &root);
-		return;
+		return 0;
+	}
+	if (b->set != NULL) {
+		if (set_request_begin(b, w, err) != 0)
+			return -1;
+		if (b->set->is_replayed || b->set->err.code != ERROR_NONE)
+			return 0;
 	}
 	for (size_t i = 0; i < b->n; i++)
 		decide(&b->items[i], &w->head, &b->no_deletes);
-	refuse_without_room(b, w);
-	refuse_catalogs(b, &w->head, &root);
+	room_check(b, w, &root);
 	hold_make(b, w->registry);
+	if (b->set != NULL)
+		set_request_settle(b, w);
+	return 0;
 }
 
 /* ---- artifacts ---- */
@@ -366,14 +284,26 @@ static size_t count_artifacts(const struct batch *b)
 	return n;
 }
 
+/* Of a change set, what one item failed at all of them do. */
+static int check_whole(const struct batch *b, struct error *err)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->items[i].err.code != ERROR_NONE) {
+			*err = b->items[i].err;
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 {
 	size_t again = count_artifacts(b);
 	AUTO_FREE struct push *pushes = calloc(again + 1, sizeof(*pushes));
 	AUTO_FREE struct item_push *items = calloc(again + 1, sizeof(*items));
-	bool waiting[LIMIT_BATCH] = {false};
+	AUTO_FREE bool *waiting = calloc(b->n + 1, sizeof(*waiting));
 
-	if (pushes == NULL || items == NULL)
+	if (pushes == NULL || items == NULL || waiting == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < b->n; i++)
 		waiting[i] = has_artifact(&b->items[i]);
@@ -384,7 +314,7 @@ static int push_artifacts(struct batch *b, struct writer *w, struct error *err)
 				LIMIT_VERSION_RETRIES);
 		again = push_round(b, waiting, w, pushes, items);
 	}
-	return 0;
+	return b->set == NULL ? 0 : check_whole(b, err);
 }
 
 /* ---- catalog and record ---- */
@@ -475,6 +405,7 @@ static int make_revision(struct batch *b, struct writer *w, struct error *err)
 		.version = w->versions.highest,
 		.parent = &w->head.record,
 		.frozen = w->head.frozen,
+		.keyed = w->head.keyed,
 		.lacks = w->lacks,
 		.gzips = &w->gzips,
 		.signing = &w->signing,
@@ -482,6 +413,9 @@ static int make_revision(struct batch *b, struct writer *w, struct error *err)
 	int rc;
 
 	root_choose(&root, w->root, &w->head.root);
+	if (b->set != NULL && b->set->set->key[0] != '\0' &&
+		keyed_key(&draft.key, b->set->set, err) != 0)
+		return -1;
 	rc = b->step != NULL ? make_of_step(b, &draft, &w->head, err)
 			     : make_of_changes(b, &draft, &w->head, err);
 	if (rc != 0)
@@ -553,6 +487,8 @@ static enum commit_result head_unknown(struct batch *b, enum commit_result resul
 		b->items[i].err = (struct error)ERROR_INIT;
 	if (b->step != NULL)
 		b->step->err = (struct error)ERROR_INIT;
+	if (b->set != NULL)
+		b->set->err = (struct error)ERROR_INIT;
 	return result;
 }
 
@@ -655,8 +591,14 @@ static enum commit_result write_all(struct batch *b, struct writer *w, struct er
 	return COMMIT_DONE;
 }
 
-static void move_head(struct batch *b, struct head *head)
+static void move_head(struct batch *b, struct writer *w)
 {
+	const struct revision *rev = &b->revision;
+	struct keyed_commit commit = {rev->key, rev->version, rev->record.digest};
+	struct head *head = &w->head;
+
+	if (rev->key.is_set)
+		keyed_add(&w->keyed, &commit);
 	head_done(head);
 	*head = (struct head){
 		.version = b->revision.version,
@@ -665,6 +607,8 @@ static void move_head(struct batch *b, struct head *head)
 		.root = b->revision.root,
 		.repartition = b->revision.repartition,
 		.frozen = record_freeze_copy(&b->revision.frozen),
+		.keyed = rev->key.is_set ? (struct record_keyed){true, rev->record.digest}
+					 : rev->keyed,
 		.leftovers = b->revision.leftovers,
 	};
 	b->revision.leftovers = (struct places){0};
@@ -689,7 +633,7 @@ static enum commit_result run_transaction(struct batch *b, struct writer *w, str
 	if (registry_commit(w->registry, err) != 0)
 		return COMMIT_FAILED;
 	stage_ends("sync", began);
-	move_head(b, &w->head);
+	move_head(b, w);
 	return COMMIT_DONE;
 }
 
@@ -698,8 +642,12 @@ enum commit_result commit_run(struct batch *b, struct writer *w, struct error *e
 	uint64_t began = clock_monotonic_us();
 	enum commit_result result;
 
-	decide_all(b, w);
-	result = run_transaction(b, w, err);
+	if (decide_all(b, w, err) != 0)
+		result = head_unknown(b, COMMIT_FAILED);
+	else if (is_dry_run(b))
+		return COMMIT_DONE;
+	else
+		result = run_transaction(b, w, err);
 	if (result != COMMIT_DONE)
 		blame_registry(err);
 	else if (b->has_revision)
@@ -718,12 +666,14 @@ static enum outcome_op outcome_op(const struct item *item)
 	return item->op == RECORD_CREATE ? OUTCOME_CREATED : OUTCOME_UPDATED;
 }
 
-static void outcome_of(struct outcome *ret, const struct item *item)
+void commit_outcome(struct outcome *ret, const struct item *item, bool dry_run)
 {
-	*ret = (struct outcome){.err = item->err};
+	*ret = (struct outcome){.err = item->err, .old = item->old};
 	if (item->err.code != ERROR_NONE)
 		return;
 	ret->op = outcome_op(item);
+	if (item->in_commit && dry_run)
+		return;
 	if (item->in_commit) {
 		ret->resource = item->resource;
 		ret->version = item->version;
@@ -754,15 +704,55 @@ void commit_answer(struct batch *b, const struct error *err)
 {
 	if (b->step != NULL)
 		answer_step(b, err);
+	if (b->set != NULL) {
+		set_request_answer(b, err);
+		return;
+	}
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 		struct outcome outcome;
 
 		if (err != NULL && item->err.code == ERROR_NONE)
 			item->err = *err;
-		outcome_of(&outcome, item);
+		commit_outcome(&outcome, item, false);
 		item->change->done(&outcome, item->change->arg);
 	}
+}
+
+int batch_reserve(struct batch *b, size_t n, struct error *err)
+{
+	struct item *items;
+
+	if (n <= b->cap)
+		return 0;
+	items = reallocarray(b->items, n, sizeof(*items));
+	if (items == NULL)
+		return error_no_memory(err);
+	b->items = items;
+	b->cap = n;
+	return 0;
+}
+
+void batch_free(struct batch *b)
+{
+	if (b == NULL)
+		return;
+	free(b->items);
+	free(b);
+}
+
+/* A large change set needs much memory, and seldom. */
+static void shrink(struct batch *b)
+{
+	struct item *items;
+
+	if (b->cap <= LIMIT_BATCH)
+		return;
+	items = reallocarray(b->items, LIMIT_BATCH, sizeof(*items));
+	if (items == NULL)
+		return;
+	b->items = items;
+	b->cap = LIMIT_BATCH;
 }
 
 void batch_reset(struct batch *b)
@@ -777,6 +767,8 @@ void batch_reset(struct batch *b)
 	}
 	drop_revision(b);
 	step_free(TAKE_PTR(b->step));
+	set_request_free(TAKE_PTR(b->set));
 	b->version_is_behind = false;
 	b->n = 0;
+	shrink(b);
 }

@@ -5,9 +5,11 @@
 #ifndef PUBLISH_COMMIT_H
 #define PUBLISH_COMMIT_H
 
+#include "publish/keyed.h"
 #include "publish/publisher.h"
 #include "publish/queue.h"
 #include "publish/revision.h"
+#include "publish/set_request.h"
 #include "publish/step.h"
 
 struct item {
@@ -23,10 +25,12 @@ struct item {
 	struct error err;
 };
 
-/* Changes of different resources, each key once; or a step, by itself. */
+/* Changes of different resources, each key once; those of one change set, all or none; or a step,
+ * by itself. */
 struct batch {
-	size_t n;
-	struct item items[LIMIT_BATCH];
+	size_t n, cap;
+	struct item *items;
+	struct set_request *set; /* that they are of; NULL: of none */
 	struct step *step;       /* NULL: none */
 	struct error no_deletes; /* why none is made; ERROR_NONE: they are */
 	bool version_is_behind;  /* likewise, where none was issued for a change */
@@ -56,6 +60,8 @@ struct writer {
 	const struct root_request *root;                     /* for the split layout */
 	uint64_t (*quota)(const char *namespace, void *arg); /* of struct publisher_options */
 	void *quota_arg;
+	struct prune_guard guard;
+	struct keyed keyed;      /* of the head */
 	struct root_lacks lacks; /* likewise */
 	struct signing signing;
 	struct gzips gzips;
@@ -73,7 +79,14 @@ size_t commit_changes(const struct batch *b);
  * its outcome. */
 void commit_answer(struct batch *b, const struct error *err);
 
-/* Frees what the batch holds; changes and the step too. */
+/* What became of an item, with its own error. dry_run: nothing was made. */
+void commit_outcome(struct outcome *ret, const struct item *item, bool dry_run);
+
+/* Room for n items in all. */
+int batch_reserve(struct batch *b, size_t n, struct error *err) MUST_CHECK;
+/* Frees what the batch holds; changes, the set and the step too. Keeps room for LIMIT_BATCH items.
+ */
 void batch_reset(struct batch *b);
+void batch_free(struct batch *b); /* that was reset */
 
 #endif

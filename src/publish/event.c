@@ -57,11 +57,14 @@ void event_repeated(
 	const struct publisher_listener *listener, const struct batch *b, const struct state *state)
 {
 	const struct layout *layout = state_layout(state);
-	struct place places[LIMIT_BATCH];
+	AUTO_FREE struct place *places = NULL;
 	size_t n = 0;
 
-	if (listener->repeated == NULL)
+	if (listener->repeated == NULL || b->n == 0)
 		return;
+	places = calloc(b->n, sizeof(*places));
+	if (places == NULL)
+		return; /* Flux comes by itself, later */
 	for (size_t i = 0; i < b->n; i++) {
 		const struct item *item = &b->items[i];
 		const struct change *change = item->change;

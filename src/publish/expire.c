@@ -180,7 +180,7 @@ static int list_tags(
 	buf_init(&l->others, LIMIT_EXPIRY_OTHERS * (LIMIT_TAG + 1));
 	if (l->list == NULL)
 		return error_no_memory(err);
-	if (registry_tags(registry, repository, list_tag, l, err) != 0 && !l->enough)
+	if (registry_tags(registry, repository, NULL, list_tag, l, err) != 0 && !l->enough)
 		return error_wrap(err, "%s", repository);
 	l->n = sort_versions(l->list, l->n);
 	return 0;

@@ -393,7 +393,7 @@ static int find_tombstone(struct subject *s, struct check *c, struct error *err)
 	char tags[LIMIT_FSCK_VERSIONS][RESOURCE_TAG_SIZE];
 	bool found = false;
 
-	if (registry_tags(c->registry, s->repository, note_version, &newest, err) != 0)
+	if (registry_tags(c->registry, s->repository, NULL, note_version, &newest, err) != 0)
 		return error_wrap(err, "%s", s->repository);
 	for (size_t i = 0; i < newest.n; i++) {
 		resource_tag(newest.versions[i], tags[i]);

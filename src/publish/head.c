@@ -127,6 +127,9 @@ int head_read(struct head *ret, struct unrolled *ret_unrolled, struct registry *
 	head.root = u.record.root;
 	head.repartition = u.record.repartition;
 	head.frozen = record_freeze_copy(&u.record.frozen);
+	head.keyed = u.record.keyed;
+	if (u.record.key.is_set)
+		head.keyed = (struct record_keyed){true, head.record};
 	*ret = head;
 	head = (struct head){0};
 	*ret_unrolled = u;

@@ -28,15 +28,21 @@ struct loss {
 	size_t before, removed;
 };
 
-static int judge(const struct prune_guard *guard, const struct loss *loss, struct error *err)
+int prune_guard_judge(const struct prune_guard *guard, const char *namespace, size_t before,
+	size_t removed, struct error *err)
 {
-	if (loss->removed <= LIMIT_PRUNE ||
-		loss->removed * 100 <= loss->before * (size_t)guard->max_percent)
+	if (guard->confirmed || removed <= LIMIT_PRUNE ||
+		removed * 100 <= before * (size_t)guard->max_percent)
 		return 0;
 	return error_set(err, ERROR_CONFLICT,
 		"%zu of the %zu resources in namespace %s would be removed, and Flux would delete "
 		"them: that is more than %u percent; if it is meant, %s",
-		loss->removed, loss->before, loss->namespace, guard->max_percent, guard->confirm);
+		removed, before, namespace, guard->max_percent, guard->confirm);
+}
+
+static int judge(const struct prune_guard *guard, const struct loss *loss, struct error *err)
+{
+	return prune_guard_judge(guard, loss->namespace, loss->before, loss->removed, err);
 }
 
 /* Both are in the same order, so one walk finds what is missing. */

@@ -24,6 +24,10 @@ bool prune_guard_percent(struct slice text, unsigned *ret);
 int prune_guard_check(const struct prune_guard *guard, struct state *before,
 	const struct catalog_change *after, size_t n, struct error *err) MUST_CHECK;
 
+/* The same of one namespace, where it is known how many of its resources would go. */
+int prune_guard_judge(const struct prune_guard *guard, const char *namespace, size_t before,
+	size_t removed, struct error *err) MUST_CHECK;
+
 /* Of what a guard is asked with: by namespace, then name. For qsort(). */
 int prune_guard_compare(const void *a, const void *b);
 

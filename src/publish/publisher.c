@@ -109,13 +109,19 @@ static void gather(struct publisher *p)
 		;
 }
 
-enum work { WORK_STOP, WORK_ADMIT, WORK_STEP, WORK_BATCH };
+enum work { WORK_STOP, WORK_ADMIT, WORK_STEP, WORK_SET, WORK_BATCH };
+
+static bool has_work(const struct publisher *p)
+{
+	return p->queue.in_line > 0 || p->sets != NULL || p->steps != NULL || p->admission ||
+	       p->stopping;
+}
 
 /* Under the lock. */
 static enum work find_work(struct publisher *p)
 {
 	p->wake_at = 1;
-	while (p->queue.in_line == 0 && p->steps == NULL && !p->admission && !p->stopping)
+	while (!has_work(p))
 		AZ(pthread_cond_wait(&p->wake, &p->lock));
 	if (p->stopping)
 		return WORK_STOP;
@@ -123,14 +129,28 @@ static enum work find_work(struct publisher *p)
 		return WORK_ADMIT;
 	if (p->steps != NULL)
 		return WORK_STEP;
+	if (p->sets != NULL && (p->set_is_next || p->queue.in_line == 0))
+		return WORK_SET;
 	gather(p);
 	return p->stopping ? WORK_STOP : WORK_BATCH;
+}
+
+/* What cannot be taken is refused here, and the batch is empty. */
+static void fill_from_set(struct publisher *p, struct set_request *set)
+{
+	struct error err = ERROR_INIT;
+
+	if (set_request_fill(p->batch, set, p->self, &err) == 0)
+		return;
+	batch_reset(p->batch);
+	set_request_refuse(set, &err);
 }
 
 /* Waits for something to do, and takes it into the batch. */
 static enum work take_work(struct publisher *p)
 {
 	struct change *changes[LIMIT_BATCH];
+	struct set_request *set = NULL;
 	enum work work;
 
 	AZ(pthread_mutex_lock(&p->lock));
@@ -139,8 +159,12 @@ static enum work take_work(struct publisher *p)
 	p->wake_at = 0;
 	if (work == WORK_STEP)
 		p->batch->step = publisher_take_step(p);
-	if (work == WORK_BATCH) {
+	if (work == WORK_SET)
+		set = publisher_take_set(p);
+	if (work == WORK_BATCH)
 		p->batch->n = queue_take(&p->queue, changes, LIMIT_BATCH);
+	if (work == WORK_SET || work == WORK_BATCH) {
+		p->set_is_next = work == WORK_BATCH;
 		p->batch->no_deletes = p->no_deletes;
 		p->batch_may_delete = p->no_deletes.code == ERROR_NONE;
 	}
@@ -148,6 +172,8 @@ static enum work take_work(struct publisher *p)
 	AZ(pthread_mutex_unlock(&p->lock));
 	for (size_t i = 0; i < p->batch->n; i++)
 		p->batch->items[i] = (struct item){.change = changes[i]};
+	if (set != NULL)
+		fill_from_set(p, set);
 	return work;
 }
 
@@ -162,10 +188,11 @@ static void become_ready(struct publisher *p)
 	p->phase = READY;
 	old = p->current;
 	p->current = state_ref(p->writer.head.state);
+	p->current_version = p->writer.head.version;
 	root_choose(&p->current_root, &p->root, &p->writer.head.root);
 	was_frozen = p->frozen;
 	p->frozen = record_freeze_copy(&p->writer.head.frozen);
-	p->expected = p->batch->n + p->queue.in_line;
+	p->expected = (p->batch->set == NULL ? p->batch->n : 0) + p->queue.in_line;
 	AZ(pthread_mutex_unlock(&p->lock));
 	state_unref(old);
 	author_unref(was_frozen.by);
@@ -320,6 +347,7 @@ static int read_head(struct publisher *p, struct error *err)
 	if (!rolls)
 		keep_unrolled(p, &unrolled);
 	head_done(&p->writer.head);
+	keyed_done(&p->writer.keyed);
 	p->writer.head = head;
 	if (p->writer.versions.highest < head.version)
 		p->writer.versions.highest = head.version;
@@ -413,7 +441,8 @@ static void tell(const struct publisher *p)
 		report_outcome(COMMIT_DONE, commit_changes(b));
 		event_committed(&p->listener, b, &p->writer.head);
 	}
-	event_repeated(&p->listener, b, p->writer.head.state);
+	if (b->set == NULL || !b->set->set->dry_run)
+		event_repeated(&p->listener, b, p->writer.head.state);
 }
 
 /* False: stop. */
@@ -547,12 +576,13 @@ static void free_publisher(struct publisher *p)
 	AZ(pthread_cond_destroy(&p->wake));
 	AZ(pthread_mutex_destroy(&p->lock));
 	head_done(&p->writer.head);
+	keyed_done(&p->writer.keyed);
 	unrolled_done(&p->unrolled);
 	gzips_done(&p->writer.gzips);
 	state_unref(p->current);
 	author_unref(p->frozen.by);
 	author_unref(p->self);
-	free(p->batch);
+	batch_free(p->batch);
 	free(p);
 }
 
@@ -572,11 +602,13 @@ int publisher_new(
 	p->listener = options->listener;
 	p->gate = options->gate;
 	p->last_step = &p->steps;
+	p->last_set = &p->sets;
 	p->writer.registry = options->registry;
 	p->writer.signing = options->signing;
 	p->writer.root = &p->root;
 	p->writer.quota = options->quota;
 	p->writer.quota_arg = options->quota_arg;
+	p->writer.guard = options->guard;
 	p->writer.lacks = options->lacks;
 	p->writer.versions.now_us = options->now_us != NULL ? options->now_us : clock_realtime_us;
 	queue_init(&p->queue);
@@ -584,7 +616,8 @@ int publisher_new(
 	error_set(&reason, ERROR_UNAVAILABLE, "reading the registry");
 	become_restoring(p, &reason);
 	p->batch = calloc(1, sizeof(*p->batch));
-	if (p->batch == NULL || author_new(&p->self, AUTHOR_SERVER, "", SLICE_NONE, err) != 0) {
+	if (p->batch == NULL || batch_reserve(p->batch, LIMIT_BATCH, err) != 0 ||
+		author_new(&p->self, AUTHOR_SERVER, "", SLICE_NONE, err) != 0) {
 		free_publisher(p);
 		return error_no_memory(err);
 	}
@@ -666,12 +699,14 @@ struct record_freeze publisher_frozen(struct publisher *p)
 	return frozen;
 }
 
-struct state *publisher_state(struct publisher *p)
+struct state *publisher_state(struct publisher *p, uint64_t *ret_version)
 {
 	struct state *s;
 
 	AZ(pthread_mutex_lock(&p->lock));
 	s = p->current == NULL ? NULL : state_ref(p->current);
+	if (ret_version != NULL)
+		*ret_version = p->current_version;
 	AZ(pthread_mutex_unlock(&p->lock));
 	return s;
 }

@@ -15,6 +15,7 @@
 #include "catalog/root.h"
 #include "catalog/state.h"
 #include "oci/registry.h"
+#include "publish/prune_guard.h"
 #include "publish/signing.h"
 
 struct publisher;
@@ -73,6 +74,7 @@ struct publisher_options {
 	enum publisher_gate gate;
 	struct publisher_listener listener;
 	struct signing signing;
+	struct prune_guard guard; /* of change sets; not confirmed */
 	/* NULL, or: the most resources that a namespace may have, UINT64_MAX for any number. On the
 	 * publisher's thread; must not block. */
 	uint64_t (*quota)(const char *namespace, void *arg);
@@ -100,8 +102,9 @@ int publisher_open(struct publisher *p, struct error *err);
 /* 0 when changes are taken: it is open, and not frozen. */
 int publisher_writable(struct publisher *p, struct error *err);
 
-/* What is current, with a reference for the caller; NULL before the first restore. */
-struct state *publisher_state(struct publisher *p);
+/* What is current, with a reference for the caller; NULL before the first restore. ret_version: of
+ * the commit that made it so; may be NULL. */
+struct state *publisher_state(struct publisher *p, uint64_t *ret_version);
 
 /* ---- writing ---- */
 
@@ -111,10 +114,24 @@ enum outcome_op { OUTCOME_CREATED, OUTCOME_UPDATED, OUTCOME_UNCHANGED, OUTCOME_D
 struct outcome {
 	enum outcome_op op;
 	const struct resource *resource; /* NULL after a deletion */
+	const struct resource *old;      /* what it takes the place of; NULL: nothing */
 	uint64_t version;
 	struct digest digest; /* of the artifact, a tombstone's after a deletion */
 	struct error err;     /* ERROR_NONE: it is durable; else the rest is unset */
 };
+
+/* What a change finds, or it is not made: ERROR_PRECONDITION. */
+enum precondition_kind {
+	IF_ANYTHING,
+	IF_THERE,     /* a resource of that name, whatever its version (If-Match: *) */
+	IF_NOT_THERE, /* none (If-None-Match: *) */
+	IF_VERSION,   /* this very version (If-Match: "v123") */
+};
+struct precondition {
+	enum precondition_kind kind;
+	uint64_t version; /* of IF_VERSION */
+};
+#define ALWAYS ((struct precondition){.kind = IF_ANYTHING})
 
 /* Called once per change, on the publisher's thread (or the caller's, when refused at once):
  * must not block. */
@@ -122,12 +139,24 @@ typedef void publisher_done(const struct outcome *outcome, void *arg);
 
 /* Wants the intent to be current. Takes references to it and to the author. ERROR_DENIED: it would
  * be one more than the namespace's quota. */
-void publisher_put(struct publisher *p, struct intent *intent, struct author *author,
-	publisher_done *done, void *arg);
+void publisher_put(struct publisher *p, struct intent *intent, struct precondition when,
+	struct author *author, publisher_done *done, void *arg);
 
 /* Wants the resource gone; ERROR_NOT_FOUND where there is none. */
 void publisher_delete(struct publisher *p, const char *namespace, const char *name,
-	struct author *author, publisher_done *done, void *arg);
+	struct precondition when, struct author *author, publisher_done *done, void *arg);
+
+/* ---- several changes, all or none: publish/change_set.h ---- */
+
+struct change_set;
+struct set_outcome;
+
+/* Called once, as publisher_done. */
+typedef void publisher_set_done(const struct set_outcome *outcome, void *arg);
+
+/* Makes all changes of the set in one commit, or none of them. Takes over the set. */
+void publisher_apply(
+	struct publisher *p, struct change_set *set, publisher_set_done *done, void *arg);
 
 /* ---- freezing ---- */
 

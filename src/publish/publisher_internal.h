@@ -39,6 +39,7 @@ struct publisher {
 	bool stopping;
 	struct error reason; /* why not READY */
 	struct state *current;
+	uint64_t current_version; /* of the commit that made it */
 	struct root_options current_root;
 	enum publisher_gate gate; /* opened by the thread only */
 	unsigned admissions;      /* calls of publisher_admit(), */
@@ -52,6 +53,10 @@ struct publisher {
 	struct step *steps;          /* first come, first served */
 	struct step **last_step;
 	size_t n_steps;
+	struct set_request *sets; /* likewise, */
+	struct set_request **last_set;
+	size_t n_sets;
+	bool set_is_next; /* and in turn with batches of other changes */
 	struct queue queue;
 	size_t expected; /* changes in the next batch: what the last had, and what it left in line
 			  */
@@ -69,6 +74,7 @@ struct error publisher_why_closed(const struct publisher *p);
 void publisher_tell_depth(const struct publisher *p);
 /* Under the lock; NULL: none. */
 struct step *publisher_take_step(struct publisher *p);
+struct set_request *publisher_take_set(struct publisher *p);
 /* Refuses everything that waits. */
 void publisher_refuse_waiting(struct publisher *p, const struct error *err);
 

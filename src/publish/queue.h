@@ -16,12 +16,14 @@ enum change_kind { CHANGE_PUT, CHANGE_DELETE, CHANGE_HOLD, CHANGE_RELEASE };
 /* A change that somebody waits for. */
 struct change {
 	enum change_kind kind;
-	struct author *author;   /* a reference */
-	struct intent *intent;   /* put: what is wanted */
-	enum hold_reason reason; /* hold and release */
-	uint64_t version;        /* hold: the accepted one, */
-	uint64_t instead;        /* what to apply in its place, or 0, */
-	char *message;           /* and why */
+	struct author *author;    /* a reference */
+	struct intent *intent;    /* put: what is wanted */
+	struct precondition when; /* put and delete */
+	bool unnamed;             /* a delete of a change set that nobody named */
+	enum hold_reason reason;  /* hold and release */
+	uint64_t version;         /* hold: the accepted one, */
+	uint64_t instead;         /* what to apply in its place, or 0, */
+	char *message;            /* and why */
 	char namespace[LIMIT_NAME + 1];
 	char name[LIMIT_NAME + 1];
 	publisher_done *done;

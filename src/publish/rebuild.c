@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "catalog/key.h"
-#include "intent/manifest.h"
+#include "publish/artifact_read.h"
 #include "publish/remains.h"
 
 #include <stdio.h>
@@ -26,53 +26,6 @@ static void rebuild_done(struct rebuild *rb)
 	remains_done(&rb->remains);
 }
 
-/* ---- checking artifacts ---- */
-
-static int altered(const char *why, struct error *err)
-{
-	return error_set(err, ERROR_INTERNAL, "the artifact is altered: %s", why);
-}
-
-#define WRONG_MANIFEST "its manifest is not the one that belongs to its content"
-
-static bool is_tombstone(const struct oci_manifest *m)
-{
-	const char *deleted = oci_manifest_annotation(m, "io.gitops-squared.resource.deleted");
-
-	return deleted != NULL && strcmp(deleted, "true") == 0;
-}
-
-static int check_tombstone(const struct oci_manifest *m, const struct digest *digest,
-	const char *namespace, const char *name, struct error *err)
-{
-	uint64_t version = artifact_version(m);
-	bool same;
-
-	if (version == 0)
-		return altered("it is a tombstone without a version", err);
-	if (artifact_is_tombstone(&same, digest, namespace, name, version, err) != 0)
-		return -1;
-	return same ? 0 : altered(WRONG_MANIFEST, err);
-}
-
-static int check_resource(struct resource **ret, struct slice yaml, const struct digest *digest,
-	const char *namespace, const char *name, struct error *err)
-{
-	CLEANUP(intent_unrefp) struct intent *intent = NULL;
-	struct digest expected;
-	uint64_t version;
-
-	if (intent_parse(&intent, &version, yaml, err) != 0)
-		return -1;
-	if (strcmp(intent->namespace, namespace) != 0 || strcmp(intent->name, name) != 0)
-		return altered("it holds a resource of another name", err);
-	if (artifact_digest(&expected, intent, version, yaml, err) != 0)
-		return -1;
-	if (!digest_eq(&expected, digest))
-		return altered(WRONG_MANIFEST, err);
-	return resource_new(ret, intent, version, digest, err);
-}
-
 /* ---- reading ---- */
 
 /* An artifact on its way; resource stays NULL for a tombstone. */
@@ -84,16 +37,11 @@ struct arrival {
 
 static int check_arrival(struct arrival *a, const struct pull *pull, struct error *err)
 {
-	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
+	uint64_t ignored;
 
 	if (a->name[0] == '\0')
 		return error_set(err, ERROR_INTERNAL, "this is no repository of a resource");
-	if (oci_manifest_parse(&m, buf_slice(&pull->manifest), err) != 0)
-		return -1;
-	if (is_tombstone(m))
-		return check_tombstone(m, &pull->digest, a->namespace, a->name, err);
-	return check_resource(
-		&a->resource, buf_slice(&pull->layer), &pull->digest, a->namespace, a->name, err);
+	return artifact_read(&a->resource, &ignored, pull, a->namespace, a->name, err);
 }
 
 /* The tag that is current: what the last record says, where it is readable and changed this
@@ -161,8 +109,8 @@ static int read_repositories(
 	if (arrivals == NULL || pulls == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
-		if (registry_tags(rb->registry, repositories[i], remains_note_version, &rb->remains,
-			    err) != 0)
+		if (registry_tags(rb->registry, repositories[i], NULL, remains_note_version,
+			    &rb->remains, err) != 0)
 			return error_wrap(err, "%s", repositories[i]);
 		arrival_init(&arrivals[i], repositories[i], rb);
 		pulls[i] = (struct pull){

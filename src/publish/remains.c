@@ -146,7 +146,7 @@ int remains_note_version(struct slice tag, void *arg, struct error *err UNUSED)
 
 int remains_list(struct remains *r, struct registry *registry, struct error *err)
 {
-	if (registry_tags(registry, RECORD_REPOSITORY, remains_note_version, r, err) != 0)
+	if (registry_tags(registry, RECORD_REPOSITORY, NULL, remains_note_version, r, err) != 0)
 		return error_wrap(err, RECORD_REPOSITORY);
 	if (registry_repositories(registry, collect_repository, r, err) != 0)
 		return error_wrap(err, "cannot list the repositories");
@@ -264,6 +264,7 @@ int remains_revision(
 		.why = whole->why,
 		.signing = whole->signing,
 		.frozen = r->record.frozen,
+		.keyed = r->record.keyed,
 		.gzips = &gzips,
 	};
 

@@ -187,7 +187,7 @@ static int renew_list(struct retention *r, const struct state *state, struct err
 
 static void sweep_catalogs(struct retention *r)
 {
-	CLEANUP(state_unrefp) struct state *state = publisher_state(r->publisher);
+	CLEANUP(state_unrefp) struct state *state = publisher_state(r->publisher, NULL);
 	uint64_t began_ms = clock_monotonic_ms();
 	struct error err = ERROR_INIT;
 	bool going_on = true;
@@ -250,7 +250,7 @@ static bool pace(struct versions_sweep *sweep)
 static bool sweep_resource(struct versions_sweep *sweep, const char *namespace, const char *name)
 {
 	struct retention *r = sweep->retention;
-	CLEANUP(state_unrefp) struct state *state = publisher_state(r->publisher);
+	CLEANUP(state_unrefp) struct state *state = publisher_state(r->publisher, NULL);
 	const struct resource *current = state_find(state, namespace, name);
 	struct error err = ERROR_INIT;
 
@@ -294,7 +294,7 @@ static int visit_repository(struct slice repository, void *arg, struct error *er
 static int visit_state(struct versions_sweep *sweep, struct error *err)
 {
 	CLEANUP(state_unrefp)
-	struct state *state = publisher_state(sweep->retention->publisher);
+	struct state *state = publisher_state(sweep->retention->publisher, NULL);
 	CLEANUP(state_cursor_freep) struct state_cursor *cursor = NULL;
 	const struct resource *resource;
 	bool going_on = true;

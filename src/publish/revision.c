@@ -215,6 +215,8 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 		.root = rev->root,
 		.repartition = rev->repartition,
 		.frozen = rev->frozen,
+		.key = rev->key,
+		.keyed = rev->keyed,
 		.n_changes = draft->n_changes,
 		.changes = (struct record_change *)draft->changes,
 		.n_catalogs = rev->n_catalogs,
@@ -259,6 +261,8 @@ static int make_all(struct revision *rev, const struct revision_draft *draft, st
 	rev->repartition = draft->repartition;
 	rev->signing = draft->signing;
 	rev->frozen = record_freeze_copy(&draft->frozen);
+	rev->key = draft->key;
+	rev->keyed = draft->keyed;
 	rev->catalogs = calloc(draft->n_partitions + n_leftovers + 1, sizeof(rev->catalogs[0]));
 	if (rev->catalogs == NULL)
 		return error_no_memory(err);

@@ -22,7 +22,9 @@ struct revision {
 	struct root_options root; /* how Flux gets it, */
 	struct record_repartition repartition;
 	struct record_freeze frozen;
-	struct places leftovers; /* and what of the layout before is in the root */
+	struct record_key key;
+	struct record_keyed keyed; /* before it */
+	struct places leftovers;   /* and what of the layout before is in the root */
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
 	struct artifact record;
@@ -49,6 +51,8 @@ struct revision_draft {
 	const struct author *author;
 	const char *why; /* NULL: none */
 	struct record_freeze frozen;
+	struct record_key key;
+	struct record_keyed keyed;
 	size_t n_changes; /* each with its author */
 	const struct record_change *changes;
 	struct gzips *gzips;

@@ -110,13 +110,14 @@ static void submit_new(struct publisher *p, const struct change *template, const
 	submit(p, change);
 }
 
-void publisher_put(struct publisher *p, struct intent *intent, struct author *author,
-	publisher_done *done, void *arg)
+void publisher_put(struct publisher *p, struct intent *intent, struct precondition when,
+	struct author *author, publisher_done *done, void *arg)
 {
 	struct change change = {
 		.kind = CHANGE_PUT,
 		.author = author,
 		.intent = intent,
+		.when = when,
 		.done = done,
 		.arg = arg,
 	};
@@ -125,9 +126,15 @@ void publisher_put(struct publisher *p, struct intent *intent, struct author *au
 }
 
 void publisher_delete(struct publisher *p, const char *namespace, const char *name,
-	struct author *author, publisher_done *done, void *arg)
+	struct precondition when, struct author *author, publisher_done *done, void *arg)
 {
-	struct change change = {.kind = CHANGE_DELETE, .author = author, .done = done, .arg = arg};
+	struct change change = {
+		.kind = CHANGE_DELETE,
+		.author = author,
+		.when = when,
+		.done = done,
+		.arg = arg,
+	};
 
 	submit_new(p, &change, namespace, name, NULL);
 }
@@ -187,6 +194,49 @@ static void submit_new_step(struct publisher *p, const struct step *template)
 	}
 	*step = *template;
 	submit_step(p, step);
+}
+
+static bool has_deletes(const struct change_set *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (set->items[i].intent == NULL)
+			return true;
+	return false;
+}
+
+static void submit_set(struct publisher *p, struct set_request *set)
+{
+	struct error err;
+
+	AZ(pthread_mutex_lock(&p->lock));
+	err = refusal(p, p->n_sets, LIMIT_SETS, "change sets");
+	if (err.code == ERROR_NONE)
+		err = head_why_frozen(&p->frozen);
+	if (err.code == ERROR_NONE && has_deletes(set->set))
+		err = p->no_deletes;
+	if (err.code == ERROR_NONE) {
+		*p->last_set = set;
+		p->last_set = &set->next;
+		p->n_sets++;
+		AZ(pthread_cond_signal(&p->wake));
+	}
+	AZ(pthread_mutex_unlock(&p->lock));
+	if (err.code != ERROR_NONE)
+		set_request_refuse(set, &err);
+}
+
+void publisher_apply(
+	struct publisher *p, struct change_set *set, publisher_set_done *done, void *arg)
+{
+	struct set_outcome outcome = {.failed = SIZE_MAX, .set = set};
+	struct set_request *request;
+
+	if (set_request_new(&request, set, done, arg, &outcome.err) == 0) {
+		submit_set(p, request);
+		return;
+	}
+	done(&outcome, arg);
+	change_set_free(set);
 }
 
 void publisher_repartition(struct publisher *p, enum record_repartition_step step,
@@ -252,8 +302,22 @@ struct step *publisher_take_step(struct publisher *p)
 	return step;
 }
 
+struct set_request *publisher_take_set(struct publisher *p)
+{
+	struct set_request *set = p->sets;
+
+	if (set == NULL)
+		return NULL;
+	p->n_sets--;
+	p->sets = set->next;
+	if (p->sets == NULL)
+		p->last_set = &p->sets;
+	return set;
+}
+
 void publisher_refuse_waiting(struct publisher *p, const struct error *err)
 {
+	struct set_request *set;
 	struct step *step;
 	struct change *change;
 	size_t n;
@@ -262,11 +326,14 @@ void publisher_refuse_waiting(struct publisher *p, const struct error *err)
 		AZ(pthread_mutex_lock(&p->lock));
 		n = queue_take(&p->queue, &change, 1);
 		step = publisher_take_step(p);
+		set = publisher_take_set(p);
 		publisher_tell_depth(p);
 		AZ(pthread_mutex_unlock(&p->lock));
 		if (n > 0)
 			refuse(change, err);
 		if (step != NULL)
 			refuse_step(step, err);
-	} while (n > 0 || step != NULL);
+		if (set != NULL)
+			set_request_refuse(set, err);
+	} while (n > 0 || step != NULL || set != NULL);
 }

@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 
+#include <stdio.h>
+
 struct embedded_registry {
 	struct registry base;
 	struct store *store;
@@ -169,8 +171,12 @@ static int blob(struct registry *r, const char *repository, const struct digest 
 struct list {
 	struct embedded_registry *registry;
 	const char *repository; /* NULL: of repositories */
+	size_t n;               /* of the next page */
 	char last[LIMIT_REPOSITORY + 1];
 };
+
+/* Who says where to begin wants a few, as a rule. */
+#define FIRST_AFTER 32
 
 static int next_page(struct list *l, struct store_names *ret, struct error *err)
 {
@@ -178,8 +184,8 @@ static int next_page(struct list *l, struct store_names *ret, struct error *err)
 	struct slice last = slice_of(l->last);
 
 	if (l->repository == NULL)
-		return store_repositories(v.conn, last, LIMIT_LIST_PAGE, ret, err);
-	if (store_tags(v.conn, slice_of(l->repository), last, LIMIT_LIST_PAGE, ret, err) == 0)
+		return store_repositories(v.conn, last, l->n, ret, err);
+	if (store_tags(v.conn, slice_of(l->repository), last, l->n, ret, err) == 0)
 		return 0;
 	return err->code == ERROR_NOT_FOUND ? 0 : -1; /* unknown: it has no tags */
 }
@@ -203,6 +209,7 @@ static int visit(struct list *l, int (*each)(struct slice name, void *arg, struc
 				return -1;
 		}
 		more = names.more;
+		l->n = LIMIT_LIST_PAGE;
 	}
 	return 0;
 }
@@ -211,16 +218,20 @@ static int repositories(struct registry *r,
 	int (*each)(struct slice repository, void *arg, struct error *err), void *arg,
 	struct error *err)
 {
-	struct list l = {.registry = self(r)};
+	struct list l = {.registry = self(r), .n = LIMIT_LIST_PAGE};
 
 	return visit(&l, each, arg, err);
 }
 
-static int tags(struct registry *r, const char *repository,
+static int tags(struct registry *r, const char *repository, const char *after,
 	int (*each)(struct slice tag, void *arg, struct error *err), void *arg, struct error *err)
 {
-	struct list l = {.registry = self(r), .repository = repository};
+	struct list l = {.registry = self(r), .repository = repository, .n = LIMIT_LIST_PAGE};
 
+	if (after != NULL) {
+		l.n = FIRST_AFTER;
+		snprintf(l.last, sizeof(l.last), "%s", after);
+	}
 	return visit(&l, each, arg, err);
 }
 

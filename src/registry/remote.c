@@ -104,8 +104,24 @@ static int next_page(struct request *req, bool *ret_more, struct error *err)
 	return request_url(req, err, "%s", url);
 }
 
-static int read_pages(struct request *req, const char *what, const char *name, struct slice prefix,
-	each_fn *each, void *arg, struct error *err)
+struct listing {
+	const char *what, *name;
+	struct slice prefix;
+	each_fn *each;
+	int (*page_end)(void *arg, struct error *err); /* NULL: nobody asks */
+	void *arg;
+};
+
+static int take_page(const struct listing *l, struct request *req, struct error *err)
+{
+	if (request_check(req, l->what, err) != 0 ||
+		read_page(buf_slice(&req->call.response_body), l->name, l->prefix, l->each, l->arg,
+			err) != 0)
+		return -1;
+	return l->page_end == NULL ? 0 : l->page_end(l->arg, err);
+}
+
+static int read_pages(const struct listing *l, struct request *req, struct error *err)
 {
 	bool more = true;
 
@@ -117,33 +133,178 @@ static int read_pages(struct request *req, const char *what, const char *name, s
 				"the registry's listing does not end after %d pages", LIMIT_PAGES);
 		request_renew(req);
 		request_run(req);
-		if (request_check(req, what, err) != 0 ||
-			read_page(buf_slice(&req->call.response_body), name, prefix, each, arg,
-				err) != 0 ||
-			next_page(req, &more, err) != 0)
+		if (take_page(l, req, err) != 0 || next_page(req, &more, err) != 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int remote_tags(struct registry *registry, const char *repository, each_fn *each, void *arg,
+/* ---- tags ---- */
+
+#define TAGS_AFTER "100" /* who says where to begin wants a few, as a rule */
+
+/* last: NULL: from the first. *ret_status: of the last answer. */
+static int list_tags(struct remote *r, const char *repository, const char *last, each_fn *each,
+	int (*page_end)(void *arg, struct error *err), void *arg, int *ret_status,
 	struct error *err)
 {
 	CLEANUP(request_done) struct request req;
+	const struct listing listing = {"listing tags", "tags", SLICE_NONE, each, page_end, arg};
 
-	request_init(&req, (struct remote *)registry);
-	if (request_repository(&req, repository, "pull,push", err) != 0 ||
-		request_path(&req, err, "tags/list") != 0)
+	request_init(&req, r);
+	*ret_status = 0;
+	if (request_repository(&req, repository, "pull,push", err) != 0)
 		return -1;
-	if (read_pages(&req, "listing tags", "tags", SLICE_NONE, each, arg, err) == 0)
+	if (last == NULL && request_path(&req, err, "tags/list") != 0)
+		return -1;
+	if (last != NULL &&
+		request_path(&req, err, "tags/list?n=" TAGS_AFTER "&last=%s", last) != 0)
+		return -1;
+	if (read_pages(&listing, &req, err) == 0)
 		return 0;
-	return req.call.status == 404 && err->code == ERROR_NOT_FOUND ? 0 : -1;
+	*ret_status = req.call.status;
+	return *ret_status == 404 && err->code == ERROR_NOT_FOUND ? 0 : -1;
+}
+
+/* A listing from somewhere on, whether the registry knows "last" or not. */
+struct ordered {
+	struct remote *remote;
+	const char *after;
+	each_fn *each;
+	void *arg;
+	bool any;                 /* was given to each() */
+	bool disorder;            /* this is not the order of bytes */
+	char last[LIMIT_TAG + 1]; /* that the registry listed */
+	struct buf tags;          /* those after it of a page, or of all; NUL-terminated */
+};
+
+static int give_tags(struct ordered *o, struct error *err)
+{
+	for (size_t at = 0; at < o->tags.len; at += strlen(o->tags.data + at) + 1) {
+		o->any = true;
+		if (o->each(slice_of(o->tags.data + at), o->arg, err) != 0)
+			return -1;
+	}
+	buf_reset(&o->tags);
+	return 0;
+}
+
+static int add_tag(struct slice tag, void *arg, struct error *err)
+{
+	struct ordered *o = arg;
+	char text[LIMIT_TAG + 1];
+
+	if (!oci_tag_ok(tag))
+		return error_set(err, ERROR_INTERNAL, "the registry lists a tag that is none");
+	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(tag));
+	o->disorder = o->disorder || strcmp(text, o->last) < 0;
+	memcpy(o->last, text, sizeof(text));
+	if (strcmp(text, o->after) > 0) {
+		buf_add(&o->tags, tag);
+		buf_putc(&o->tags, '\0');
+	}
+	return buf_check(&o->tags, err);
+}
+
+static int give_page(void *arg, struct error *err)
+{
+	struct ordered *o = arg;
+
+	if (!o->disorder)
+		return give_tags(o, err);
+	o->remote->tags_unordered = true;
+	return error_set(err, ERROR_UNAVAILABLE,
+		"the registry lists tags in an order that is not OCI's; try again");
+}
+
+static int compare_tags(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All of them were read. */
+static int give_sorted(struct ordered *o, struct error *err)
+{
+	AUTO_FREE const char **tags = NULL;
+	size_t n = 0;
+
+	for (size_t at = 0; at < o->tags.len; at += strlen(o->tags.data + at) + 1)
+		n++;
+	tags = calloc(n + 1, sizeof(*tags));
+	if (tags == NULL)
+		return error_no_memory(err);
+	n = 0;
+	for (size_t at = 0; at < o->tags.len; at += strlen(o->tags.data + at) + 1)
+		tags[n++] = o->tags.data + at;
+	qsort(tags, n, sizeof(*tags), compare_tags);
+	for (size_t i = 0; i < n; i++)
+		if (o->each(slice_of(tags[i]), o->arg, err) != 0)
+			return -1;
+	return 0;
+}
+
+/* Not for what it asks, but for how. */
+static bool refuses_last(int status)
+{
+	return status >= 400 && status < 500 && status != 401 && status != 403 && status != 404 &&
+	       status != 408 && status != 429;
+}
+
+static int list_ordered(struct ordered *o, const char *repository, struct error *err)
+{
+	const char *last = o->remote->refuses_last ? NULL : o->after;
+	int status, rc;
+
+	rc = list_tags(o->remote, repository, last, add_tag, give_page, o, &status, err);
+	if (rc == 0 || last == NULL || !refuses_last(status))
+		return rc;
+	o->remote->refuses_last = true;
+	return list_tags(o->remote, repository, NULL, add_tag, give_page, o, &status, err);
+}
+
+/* In two steps where the registry has an order of its own, which is found out once. */
+static int remote_tags_after(struct ordered *o, const char *repository, struct error *err)
+{
+	int status;
+
+	if (!o->remote->tags_unordered) {
+		if (list_ordered(o, repository, err) == 0)
+			return 0;
+		if (!o->disorder || o->any)
+			return -1;
+	}
+	buf_reset(&o->tags);
+	if (list_tags(o->remote, repository, NULL, add_tag, NULL, o, &status, err) != 0)
+		return -1;
+	return give_sorted(o, err);
+}
+
+static int remote_tags(struct registry *registry, const char *repository, const char *after,
+	each_fn *each, void *arg, struct error *err)
+{
+	struct ordered o = {
+		.remote = (struct remote *)registry,
+		.after = after,
+		.each = each,
+		.arg = arg,
+		.tags = BUF_INIT(LIMIT_ORDERED_TAGS),
+	};
+	int status, rc;
+
+	if (after == NULL)
+		return list_tags(o.remote, repository, NULL, each, NULL, arg, &status, err);
+	ASSERT(oci_tag_ok(slice_of(after)));
+	rc = remote_tags_after(&o, repository, err);
+	buf_done(&o.tags);
+	return rc;
 }
 
 static int remote_repositories(
 	struct registry *registry, each_fn *each, void *arg, struct error *err)
 {
 	struct remote *r = (struct remote *)registry;
+	const struct listing listing = {"listing repositories", "repositories",
+		slice_of(r->location.prefix), each, NULL, arg};
 	CLEANUP(request_done) struct request req;
 
 	request_init(&req, r);
@@ -152,8 +313,7 @@ static int remote_repositories(
 		return error_no_memory(err);
 	if (request_url(&req, err, "%s/v2/_catalog", r->location.base) != 0)
 		return -1;
-	return read_pages(&req, "listing repositories", "repositories",
-		slice_of(r->location.prefix), each, arg, err);
+	return read_pages(&listing, &req, err);
 }
 
 /* ---- the rest ---- */

@@ -39,6 +39,10 @@ struct remote {
 	bool mount_refused;
 	enum { POST_UNTRIED, POST_STORES, POST_ONLY_STARTS } post; /* a POST with the whole blob */
 
+	/* What listings have learnt. */
+	bool refuses_last;   /* "last", where a listing of tags begins */
+	bool tags_unordered; /* they are not in the order of bytes */
+
 	struct seen_tag seen[REMOTE_SEEN_TAGS]; /* latest first */
 };
 

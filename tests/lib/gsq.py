@@ -202,7 +202,9 @@ def variables():
     """Environment variables that stand for a flag of gsq: {"listen", "LISTEN_ADDR", ...}, of all verbs."""
     found = set()
     for path in (ROOT / "src" / "cli").glob("*.[ch]"):
-        found |= set(re.findall(r'\{[\s\\]*["\w-]+,[\s\\]*"([A-Z_]+)",', path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'\{[\s\\]*["\w-]+,[\s\\]*"([A-Z_]+)",', text))
+        found |= set(re.findall(r'\.env = "([A-Z_]+)"', text))
     assert {"DATA_DIR", "GC_GRACE", "GSQ_SERVER", "KUBECONFIG", "REGISTRY_HOST"} <= found, found
     return sorted(found)
 
@@ -211,6 +213,7 @@ def forget_variables():
     """What this process starts from now on has none of them: they are a developer's, for another server."""
     for name in variables():
         os.environ.pop(name, None)
+    os.environ["GSQ_CONFIG"] = "/nowhere/gsq.json"
 
 
 def parse_json(answer, content):

@@ -268,10 +268,38 @@ static int do_tags(struct registry *r, char **words, struct error *err)
 {
 	CLEANUP(buf_done) struct buf list = BUF_INIT(LIST_MAX);
 
-	if (registry_tags(r, words[1], collect, &list, err) != 0)
+	if (registry_tags(r, words[1], NULL, collect, &list, err) != 0)
 		return -1;
 	printf("ok%s\n", list.data == NULL ? "" : list.data);
 	return 0;
+}
+
+struct some {
+	struct buf list;
+	size_t left;
+};
+
+static int collect_some(struct slice item, void *arg, struct error *err)
+{
+	struct some *some = arg;
+
+	if (collect(item, &some->list, err) != 0)
+		return -1;
+	return --some->left > 0 ? 0 : error_set(err, ERROR_EXPECTATION, "that is enough");
+}
+
+/* tags-after REPOSITORY TAG NUMBER: so many of them, then it ends the listing */
+static int do_tags_after(struct registry *r, char **words, struct error *err)
+{
+	struct some some = {BUF_INIT(LIST_MAX), strtoul(words[3], NULL, 10)};
+	int rc = registry_tags(r, words[1], words[2], collect_some, &some, err);
+
+	if (rc == 0 || some.left == 0) {
+		printf("ok%s\n", some.list.data == NULL ? "" : some.list.data);
+		rc = 0;
+	}
+	buf_done(&some.list);
+	return rc;
 }
 
 static int do_repositories(struct registry *r, char **words UNUSED, struct error *err)
@@ -309,6 +337,7 @@ static const struct {
 	{"manifest", 2, do_manifest},
 	{"blob", 3, do_blob},
 	{"tags", 1, do_tags},
+	{"tags-after", 3, do_tags_after},
 	{"repositories", 0, do_repositories},
 	{"delete", 2, do_delete},
 };

@@ -25,7 +25,8 @@ from tests.system.resources import declare, intent, path
 ROLES = ("viewer", "editor", "admin", "puller")
 TEAMS = ("team-a", "team-b")
 ALL = "*"
-BODY = {"POST": intent("made"), "PUT": {"spec": {"type": "vm", "size": "small"}}}
+BODY = {"POST": intent("made"), "PUT": {"spec": {"type": "vm", "size": "small"}},
+        "PATCH": {"spec": {"size": "small"}}}
 
 Route = namedtuple("Route", "method path action scope roles")
 
@@ -53,8 +54,8 @@ def test_the_page_about_authorization_is_what_the_program_does():
     assert (ROOT / "docs/AUTHORIZATION.md").read_text(encoding="utf-8") == table()
 
 
-def test_only_probes_ask_nobody():
-    assert {route.path for route in ROUTES if not route.action} == {"/healthz", "/readyz"}
+def test_only_probes_and_the_documentation_ask_nobody():
+    assert {route.path for route in ROUTES if not route.action} == {"/healthz", "/readyz", "/openapi.json", "/docs"}
 
 
 class Tenants:
@@ -85,20 +86,32 @@ def tenants(tmp_path_factory):
 
 def target(route, namespace):
     """What the route is called by to be about a namespace, or about all."""
-    if "{namespace}" in route.path:
-        return None if namespace == ALL else route.path.replace("{namespace}", namespace).replace("{name}", "web")
+    if asks_each_item(route) and "{namespace}" not in route.path:
+        return None if namespace == ALL else route.path
+    where = route.path.replace("{name}", "web").replace("{revision}", "c1").replace("{range}", "c1..c2")
+    if "{namespace}" in where:
+        return None if namespace == ALL else where.replace("{namespace}", namespace)
     if "?namespace=" in route.scope:
-        return f"{route.path}?namespace={namespace}"
-    if route.scope == "all":
-        return route.path if namespace == ALL else None
-    return route.path.replace("{name}", "web") if namespace == "default" else None
+        return f"{where}?namespace={namespace}"
+    return where if namespace == (ALL if route.scope == "all" else "default") else None
 
 
-def refused(tenants, token, route, where):
+def asks_each_item(route):
+    return route.scope.startswith("each item's")
+
+
+def body(route, namespace):
+    if asks_each_item(route):
+        return {"changes": [{"resource": {**intent("made"), "namespace": namespace}}]}
+    return BODY.get(route.method)
+
+
+def refused(tenants, token, route, asked):
     """Whether it was; the answer to a stream is not waited for."""
+    where = target(route, asked)
     if route.path.endswith("/watch"):
         return stream_status(tenants.server, where, token) == 403
-    answer = tenants.send_token(token, route.method, where, BODY.get(route.method))
+    answer = tenants.send_token(token, route.method, where, body(route, asked))
     assert answer.status != 401, answer.body
     assert answer.status != 403 or answer.json["code"] == "denied"
     return answer.status == 403
@@ -122,7 +135,7 @@ def test_a_role_may_what_it_is_for_where_it_was_given(tenants, role, route):
             if where is None or (route.method == "DELETE" and (given, asked) not in (("team-a", "team-b"),)):
                 continue
             allowed = role in route.roles.split(", ") and given in (asked, ALL)
-            assert refused(tenants, tenants.tokens[role, given], route, where) is not allowed, (where, given)
+            assert refused(tenants, tenants.tokens[role, given], route, asked) is not allowed, (where, given)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -135,7 +148,7 @@ def test_who_may_delete_may_do_it_in_their_own_namespace(tenants, role):
 @each_route
 def test_without_a_token_the_answer_is_401_and_says_how(tenants, route):
     asked = next(found for found in ("default", "team-a", ALL) if target(route, found))
-    answer = tenants.send_token(None, route.method, target(route, asked), BODY.get(route.method))
+    answer = tenants.send_token(None, route.method, target(route, asked), body(route, asked))
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
     assert "Authorization: Bearer" in answer.json["error"]

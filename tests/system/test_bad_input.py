@@ -261,14 +261,14 @@ def test_a_resource_that_is_not_there_is_404(server, name):
     ("/healthz", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
     ("/api/v1/resources", "GET, HEAD, POST"),
-    ("/api/v1/resources/here", "DELETE, GET, HEAD, PUT"),
+    ("/api/v1/resources/here", "DELETE, GET, HEAD, PATCH, PUT"),
     ("/api/v1/namespaces/team-a/resources", "GET, HEAD, POST"),
     ("/api/v1/resources/here/status", "GET, HEAD"),
     ("/api/v1/namespaces/team-a/resources/here/status", "GET, HEAD"),
     ("/api/v1/watch", "GET, HEAD"),
     ("/api/v1/namespaces/team-a/watch", "GET, HEAD"),
     ("/api/v1/layout", "GET, HEAD, PUT"),
-    ("/api/v1/namespaces/team-a/resources/here", "DELETE, GET, HEAD, PUT"),
+    ("/api/v1/namespaces/team-a/resources/here", "DELETE, GET, HEAD, PATCH, PUT"),
 ])
 def test_a_wrong_method_is_405_with_allow(server, where, allowed):
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):

@@ -114,6 +114,91 @@ def test_a_wrong_value_ends_it_with_an_error_that_says_which(tmp_path, args, sai
     assert said in result.stderr, result.stderr
 
 
+# ---- options ----
+
+@pytest.mark.parametrize("args", [
+    ("-n", "shop"), ("-nshop",), ("-n=shop",), ("--namespace", "shop"), ("--namespace=shop",)])
+def test_an_option_may_be_given_in_any_form(gsq, args):
+    result = run("get", *args, "--server", f"http://127.0.0.1:{gsq.port}", "web")
+    assert result.returncode == 1
+    assert "shop" in result.stderr
+
+
+def test_options_may_stand_anywhere_also_before_the_verb(gsq):
+    server = f"http://127.0.0.1:{gsq.port}"
+    for args in (("get", "web", "-n", "shop", "--server", server), ("-n", "shop", "--server", server, "get", "web"),
+                 (f"--server={server}", "-nshop", "get", "web")):
+        result = run(*args)
+        assert result.returncode == 1
+        assert "shop" in result.stderr
+
+
+def test_after_two_dashes_everything_is_an_argument():
+    result = run("token", "create", "--", "--role")
+    assert "--role is missing" in result.stderr
+    assert "unexpected argument -x" in run("token", "list", "--", "-x").stderr
+
+
+def test_a_dash_alone_is_an_argument():
+    assert "unexpected argument -\n" in run("version", "-").stderr
+
+
+@pytest.mark.parametrize("args, said", [
+    (("gte",), "unknown verb gte; did you mean get?"),
+    (("describe",), "unknown verb describe; did you mean status?"),
+    (("token", "revok"), "unknown verb revok; did you mean revoke?"),
+    (("help", "tokn"), "unknown verb tokn; did you mean token?"),
+    (("freeze", "--raeson", "x"), "unknown option --raeson; did you mean --reason?"),
+    (("repartition", "--layout", "splt"), '--layout: "splt" is not one of single and split; did you mean split?'),
+    (("token", "create", "ci", "--role", "editr"), "did you mean editor?"),
+    (("version", "-x"), "unknown option -x"),
+    (("freeze", "-n"), "-n needs a value: NAMESPACE"),
+    (("context", "use"), "CONTEXT is missing"),
+    (("context", "use", "a", "b"), "unexpected argument b"),
+])
+def test_a_mistake_is_said_with_what_was_meant(args, said):
+    result = run(*args)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert said in result.stderr, result.stderr
+    assert "--help" in result.stderr
+
+
+def test_a_word_that_is_near_to_nothing_gets_no_suggestion():
+    assert "did you mean" not in run("xylophone").stderr
+
+
+# ---- help ----
+
+def test_the_main_help_has_the_verbs_in_groups():
+    headings = re.findall(r"^([A-Z].*):$", run("--help").stdout, re.M)
+    assert headings == ["Resources", "Running the server", "The program itself"]
+
+
+def test_help_has_letters_and_examples():
+    shown = run("freeze", "--help").stdout
+    assert re.search(r"^  -n, --namespace NAMESPACE \(GSQ_NAMESPACE\)$", shown, re.M)
+    assert "\nExamples:\n  gsq freeze --reason " in shown
+
+
+def test_help_with_a_verb_is_the_verbs_help():
+    assert run("help", "token", "create").stdout == run("token", "create", "--help").stdout
+
+
+def test_a_group_that_runs_lists_its_verbs_too():
+    shown = run("context", "--help").stdout
+    assert re.search(r"^  use +Make", shown, re.M) and "--output" in shown
+
+
+def test_as_a_plugin_of_kubectl_it_is_called_so(tmp_path):
+    plugin = tmp_path / "kubectl-intent"
+    plugin.symlink_to(os.path.abspath(binary()))
+    result = subprocess.run([plugin, "freeze", "--help"], capture_output=True, text=True, timeout=60)
+    assert result.stdout.startswith("Usage: kubectl intent freeze ")
+    result = subprocess.run([plugin, "gte"], capture_output=True, text=True, timeout=60)
+    assert result.stderr == "kubectl intent: unknown verb gte; did you mean get?\nSee kubectl intent --help.\n"
+
+
 # ---- the environment ----
 
 def start_by_environment(folder, env, args=()):

@@ -107,6 +107,17 @@ def test_what_is_pushed_is_resolved_read_back_listed_and_deleted(probe, reposito
         assert probe.ok("manifest", repository, digest) == digest
 
 
+def test_tags_after_one_come_in_the_order_of_bytes_and_no_more_than_are_wanted(probe, repository):
+    for tag in ["v2", "v10", "c3", "v1", "latest"]:
+        probe.ok("put", repository, tag, tag)
+    assert probe.ok("tags-after", repository, "v1", 10).split() == ["v10", "v2"]
+    assert probe.ok("tags-after", repository, "c", 2).split() == ["c3", "latest"]
+    # None is called so.
+    assert probe.ok("tags-after", repository, "v100", 10).split() == ["v2"]
+    assert probe.ok("tags-after", repository, "v2", 10) == ""
+    assert probe.ok("tags-after", f"{repository}/none", "v2", 10) == ""
+
+
 def test_what_is_not_there_is_not_found(probe, repository):
     assert probe.error("resolve", repository, "v1") == "not_found"
     assert probe.error("manifest", repository, "v1") == "not_found"
@@ -344,10 +355,10 @@ def test_a_full_disk_of_distribution_is_told_apart(probe, proxy, repository):
     assert probe.error("put", repository, "v2", "hello") == "insufficient_storage"
 
 
-@pytest.mark.parametrize("command", ["resolve", "manifest", "blob", "tags", "repositories"])
+@pytest.mark.parametrize("command", ["resolve", "manifest", "blob", "tags", "tags-after", "repositories"])
 def test_a_read_is_repeated_too_and_an_outage_is_never_taken_for_absence(proxy, repository, command):
     arguments = {"resolve": [repository, "v1"], "manifest": [repository, "v1"], "blob": [repository, "hello", 100],
-                 "tags": [repository], "repositories": []}[command]
+                 "tags": [repository], "tags-after": [repository, "v", 1], "repositories": []}[command]
     with Probe(proxy.host, retries=1) as probe:
         probe.ok("put", repository, "v1", "hello")
         proxy.fail(503)
@@ -779,6 +790,59 @@ def test_tags_are_listed_over_pages_with_relative_and_absolute_links():
 def test_a_listing_that_leads_to_another_host_is_refused():
     with StubRegistry(pages(lambda n: "http://127.0.0.2:1/v2/a/tags/list")) as stub, Probe(stub.host) as probe:
         assert probe.error("tags", "a") == "internal"
+
+
+def listing(*tags, link=None):
+    headers = {} if link is None else {"Link": f'<{link}>; rel="next"'}
+    return 200, headers, json.dumps({"name": "a", "tags": tags}).encode()
+
+
+def test_a_registry_that_does_not_know_where_to_begin_is_read_from_the_first_tag():
+    with StubRegistry(lambda _: listing("t0", "t1", "t2", "t3")) as stub, Probe(stub.host) as probe:
+        assert probe.ok("tags-after", "a", "t1", 10) == "t2 t3"
+        assert "last=t1" in stub.log[0].path
+
+
+@pytest.mark.parametrize("status", [400, 405, 422])
+def test_a_registry_that_refuses_to_be_told_where_to_begin_is_not_told_again(status):
+    def answer(request):
+        return (status, {}, b"") if "last=" in request.path else listing("t0", "t1", "t2")
+    with StubRegistry(answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("tags-after", "a", "t0", 10) == "t1 t2"
+        assert probe.ok("tags-after", "a", "t1", 10) == "t2"
+        assert ["last=" in request.path for request in stub.log] == [True, False, False]
+
+
+@pytest.mark.parametrize("status, error", [(401, "unauthorized"), (403, "denied"), (500, "unavailable")])
+def test_other_refusals_of_a_listing_are_no_matter_of_where_it_begins(status, error):
+    with StubRegistry(lambda _: (status, {}, b"")) as stub, Probe(stub.host, retries=0) as probe:
+        assert probe.error("tags-after", "a", "t0", 10) == error
+        assert all("last=" in request.path for request in stub.log)
+
+
+def test_tags_that_a_registry_has_in_another_order_are_sorted():
+    def answer(request):
+        second = "/v2/a/tags/list?page=2"
+        return listing("t3", "t0") if "page=2" in request.path else listing("t4", "t1", "t2", link=second)
+    with StubRegistry(answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("tags-after", "a", "t1", 10) == "t2 t3 t4"
+        assert probe.ok("tags-after", "a", "t", 2) == "t0 t1"
+        assert ["last=" in request.path for request in stub.log] == [True] + 4 * [False]
+
+
+def test_an_order_that_is_found_out_late_makes_the_listing_fail_once():
+    def answer(request):
+        second = "/v2/a/tags/list?page=2"
+        return listing("t0", "t3") if "page=2" in request.path else listing("t1", "t2", link=second)
+    with StubRegistry(answer) as stub, Probe(stub.host) as probe:
+        assert probe.error("tags-after", "a", "t", 10) == "unavailable"
+        assert probe.ok("tags-after", "a", "t", 10) == "t0 t1 t2 t3"
+
+
+def test_no_page_is_read_after_the_one_with_what_was_wanted():
+    with StubRegistry(pages(lambda n: f"/v2/a/tags/list?last={n}")) as stub, Probe(stub.host) as probe:
+        assert probe.ok("tags-after", "a", "0", 2) == "t0 t1"
+        assert len(stub.log) == 2
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 501])

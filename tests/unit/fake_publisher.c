@@ -163,7 +163,7 @@ int publisher_writable(struct publisher *p, struct error *ret)
 	return publisher_open(p, ret);
 }
 
-struct state *publisher_state(struct publisher *p)
+struct state *publisher_state(struct publisher *p, uint64_t *ret_version UNUSED)
 {
 	return state_ref(p->state);
 }

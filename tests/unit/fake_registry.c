@@ -230,11 +230,32 @@ static int fake_blob_get(struct registry *r, const char *repository, const struc
 	return read_bytes(fake_of(r), repository, digest, ret, err);
 }
 
-static int fake_tags(struct registry *r, const char *repository,
+/* The first that sorts after that tag, or NULL. */
+static const char *next_tag(struct fake *f, const char *repository, const char *after)
+{
+	const char *next = NULL;
+
+	for (size_t i = 0; i < f->n_tags; i++) {
+		const struct fake_tag *t = &f->tags[i];
+
+		if (strcmp(t->repository, repository) == 0 && strcmp(t->tag, after) > 0 &&
+			(next == NULL || strcmp(t->tag, next) < 0))
+			next = t->tag;
+	}
+	return next;
+}
+
+static int fake_tags(struct registry *r, const char *repository, const char *after,
 	int (*each)(struct slice tag, void *arg, struct error *err), void *arg, struct error *err)
 {
 	struct fake *f = fake_of(r);
 
+	if (after != NULL) {
+		while ((after = next_tag(f, repository, after)) != NULL)
+			if (each(slice_of(after), arg, err) != 0)
+				return -1;
+		return 0;
+	}
 	for (size_t i = 0; i < f->n_tags; i++)
 		if (strcmp(f->tags[i].repository, repository) == 0 &&
 			each(slice_of(f->tags[i].tag), arg, err) != 0)

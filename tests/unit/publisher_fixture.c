@@ -76,7 +76,7 @@ static struct outcome put_intent(struct publisher *p, struct intent *intent)
 	struct waiter w;
 
 	waiter_init(&w, 1);
-	publisher_put(p, intent, NULL, waiter_done, &w);
+	publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	intent_unref(intent);
 	waiter_wait(&w);
 	return w.last;
@@ -109,7 +109,7 @@ struct outcome delete (struct publisher *p, const char *name)
 	struct waiter w;
 
 	waiter_init(&w, 1);
-	publisher_delete(p, "default", name, NULL, waiter_done, &w);
+	publisher_delete(p, "default", name, ALWAYS, NULL, waiter_done, &w);
 	waiter_wait(&w);
 	return w.last;
 }
@@ -211,7 +211,7 @@ struct publisher *start_layout(struct fake *f, enum layout_kind kind, unsigned c
 
 unsigned seen(struct publisher *p, const char *name)
 {
-	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
+	CLEANUP(state_unrefp) struct state *s = publisher_state(p, NULL);
 	struct resource *r = state_find(s, "default", name);
 
 	return r == NULL ? 0 : r->intent->replicas;
@@ -230,7 +230,7 @@ unsigned seen_after_restart(struct fake *f, const char *name)
 
 enum hold_reason held(struct publisher *p, const char *name)
 {
-	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
+	CLEANUP(state_unrefp) struct state *s = publisher_state(p, NULL);
 	struct resource *r = state_find(s, "default", name);
 
 	return r == NULL || r->hold == NULL ? HOLD_REASONS_ : r->hold->reason;

@@ -30,6 +30,7 @@ static void make(struct fixture *x, size_t n)
 	*x = (struct fixture){.fake = fake_new(true), .batch = calloc(1, sizeof(*x->batch))};
 	assert_non_null(partitions);
 	assert_non_null(x->batch);
+	assert_int_equal(batch_reserve(x->batch, LIMIT_BATCH, &err), 0);
 	for (size_t i = 0; i < n; i++) {
 		struct place place = {.number = 0};
 
@@ -55,7 +56,7 @@ static void destroy(struct fixture *x)
 {
 	head_done(&x->writer.head);
 	gzips_done(&x->writer.gzips);
-	free(x->batch);
+	batch_free(x->batch);
 	fake_destroy(x->fake);
 }
 

@@ -25,7 +25,7 @@ static void add(struct log *log, const char *format, ...)
 
 static bool readers_see(struct publisher *p, const struct state *state)
 {
-	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
+	CLEANUP(state_unrefp) struct state *s = publisher_state(p, NULL);
 
 	return s == state;
 }
@@ -130,12 +130,12 @@ static void a_catalog_is_told_once_for_a_batch_of_repeated_intents(void **state)
 	log.text[0] = '\0';
 	waiter_init(&w, 1 + ARRAY_SIZE(names));
 	AZ(pthread_mutex_lock(&f->lock));
-	publisher_put(p, first, NULL, waiter_done, &w);
+	publisher_put(p, first, ALWAYS, NULL, waiter_done, &w);
 	wait_taken();
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		CLEANUP(intent_unrefp) struct intent *intent = make_intent(names[i], 1);
 
-		publisher_put(p, intent, NULL, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	}
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&w);

@@ -112,10 +112,10 @@ static void changes_that_wait_in_line_are_refused_too(void **state UNUSED)
 	waiter_init(&frozen, 1);
 	waiter_init(&second, 1);
 	AZ(pthread_mutex_lock(&f->lock));
-	publisher_put(p, one, NULL, waiter_done, &first);
+	publisher_put(p, one, ALWAYS, NULL, waiter_done, &first);
 	wait_taken();
 	publisher_freeze(p, "migration", NULL, waiter_done, &frozen);
-	publisher_put(p, two, NULL, waiter_done, &second);
+	publisher_put(p, two, ALWAYS, NULL, waiter_done, &second);
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&first);
 	waiter_wait(&frozen);
@@ -140,11 +140,11 @@ static void a_full_line_of_changes_keeps_no_freeze_out(void **state UNUSED)
 	waiter_init(&late, 1);
 	waiter_init(&frozen, 1);
 	AZ(pthread_mutex_lock(&f->lock));
-	publisher_put(p, intent, NULL, waiter_done, &first);
+	publisher_put(p, intent, ALWAYS, NULL, waiter_done, &first);
 	wait_taken();
 	for (size_t i = 0; i < LIMIT_QUEUE; i++)
-		publisher_put(p, intent, NULL, waiter_done, &line);
-	publisher_put(p, intent, NULL, waiter_done, &late);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &line);
+	publisher_put(p, intent, ALWAYS, NULL, waiter_done, &late);
 	publisher_freeze(p, "too much", NULL, waiter_done, &frozen);
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&late);
@@ -171,7 +171,7 @@ static void freezes_wait_in_a_line_of_their_own_that_ends(void **state UNUSED)
 		waiter_init(&line, LIMIT_STEPS);
 		waiter_init(&late, 1);
 		AZ(pthread_mutex_lock(&f->lock));
-		publisher_put(p, intent, NULL, waiter_done, &first);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &first);
 		wait_taken();
 		for (size_t i = 0; i < LIMIT_STEPS; i++)
 			publisher_freeze(p, NULL, NULL, waiter_done, &line);
@@ -308,14 +308,14 @@ static void put_together(struct fake *f, const struct put_by *puts, size_t n, st
 
 	waiter_init(&w, n + 1);
 	AZ(pthread_mutex_lock(&f->lock));
-	publisher_put(p, before, NULL, waiter_done, &w);
+	publisher_put(p, before, ALWAYS, NULL, waiter_done, &w);
 	wait_taken();
 	for (size_t i = 0; i < n; i++) {
 		CLEANUP(intent_unrefp) struct intent *intent = make_intent(puts[i].name, 1);
 		CLEANUP(author_unrefp)
 		struct author *author = make_author(puts[i].who, puts[i].from, puts[i].why);
 
-		publisher_put(p, intent, author, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, author, waiter_done, &w);
 	}
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&w);

@@ -60,10 +60,10 @@ static struct digest write_one(
 		"{\"name\":\"%s\",\"spec\":{\"type\":\"vm\",\"size\":\"small\",\"replicas\":%u}}",
 		name, replicas);
 	if (replicas == 0) {
-		publisher_delete(p, namespace, name, NULL, on_done, &w);
+		publisher_delete(p, namespace, name, ALWAYS, NULL, on_done, &w);
 	} else {
 		assert_int_equal(intent_decode(&intent, slice_of(json), namespace, &err), 0);
-		publisher_put(p, intent, NULL, on_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, on_done, &w);
 	}
 	AZ(pthread_mutex_lock(&w.lock));
 	while (!w.done)

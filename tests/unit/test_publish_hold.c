@@ -7,7 +7,7 @@
 /* What Flux would find for the resource in the catalog: its replicas; 0: nothing. */
 static unsigned published(struct publisher *p, const char *name)
 {
-	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
+	CLEANUP(state_unrefp) struct state *s = publisher_state(p, NULL);
 	const struct resource *r = state_find(s, "default", name);
 
 	r = r == NULL ? NULL : resource_published(r);
@@ -249,10 +249,10 @@ static void holds_and_changes_share_a_commit(void **state)
 
 	waiter_init(&w, 3);
 	AZ(pthread_mutex_lock(&f->lock));
-	publisher_put(p, first, NULL, waiter_done, &w);
+	publisher_put(p, first, ALWAYS, NULL, waiter_done, &w);
 	wait_taken();
 	publisher_hold(p, "default", "web", version, HOLD_REFUSED, 0, "no", waiter_done, &w);
-	publisher_put(p, other, NULL, waiter_done, &w);
+	publisher_put(p, other, ALWAYS, NULL, waiter_done, &w);
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&w);
 	assert_int_equal(w.ok, 3);

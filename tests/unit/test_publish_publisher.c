@@ -432,8 +432,8 @@ static void what_waits_behind_a_batch_in_doubt_is_told_to_come_back(void **state
 	waiter_init(&second, 1);
 	AZ(pthread_mutex_lock(&f->lock));
 	fake_fail(f, CALL_POINT, 3, FAKE_LOST_AFTER); /* the point, and two reads after it */
-	publisher_put(p, one, NULL, waiter_done, &first);
-	publisher_put(p, two, NULL, waiter_done, &second);
+	publisher_put(p, one, ALWAYS, NULL, waiter_done, &first);
+	publisher_put(p, two, ALWAYS, NULL, waiter_done, &second);
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&first);
 	waiter_wait(&second);
@@ -629,7 +629,7 @@ static void a_hundred_writers_to_one_resource_all_get_their_answer(void **state)
 	for (unsigned i = 0; i < WRITERS; i++) {
 		CLEANUP(intent_unrefp) struct intent *intent = make_intent("web", 1 + i % 10);
 
-		publisher_put(p, intent, NULL, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	}
 	waiter_wait(&w);
 	assert_int_equal(w.ok, WRITERS);
@@ -658,7 +658,7 @@ static void a_hundred_writers_to_a_hundred_resources_share_commits(void **state)
 
 		snprintf(name, sizeof(name), "web-%u", i);
 		intent = make_intent(name, 1 + i % 10);
-		publisher_put(p, intent, NULL, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	}
 	waiter_wait(&w);
 	assert_int_equal(w.ok, WRITERS);
@@ -699,10 +699,10 @@ static void the_size_of_a_batch_is_what_it_commits(void **state)
 	before = committed_so_far();
 	waiter_init(&w, 4);
 	AZ(pthread_mutex_lock(&f->lock));
-	publisher_put(p, first, NULL, waiter_done, &w);
-	publisher_put(p, same, NULL, waiter_done, &w);
-	publisher_put(p, other, NULL, waiter_done, &w);
-	publisher_delete(p, "default", "none", NULL, waiter_done, &w);
+	publisher_put(p, first, ALWAYS, NULL, waiter_done, &w);
+	publisher_put(p, same, ALWAYS, NULL, waiter_done, &w);
+	publisher_put(p, other, ALWAYS, NULL, waiter_done, &w);
+	publisher_delete(p, "default", "none", ALWAYS, NULL, waiter_done, &w);
 	AZ(pthread_mutex_unlock(&f->lock));
 	waiter_wait(&w);
 	assert_int_equal(w.ok, 3);
@@ -727,7 +727,7 @@ static void a_failing_resource_leaves_its_batch_mates_alone(void **state)
 
 		snprintf(name, sizeof(name), "web-%u", i);
 		intent = make_intent(name, 1);
-		publisher_put(p, intent, NULL, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	}
 	waiter_wait(&w);
 	assert_int_equal(w.ok, WRITERS - 1);

@@ -42,7 +42,7 @@ static void fill(struct publisher *p)
 
 		name_of(i / 2, name);
 		intent = make_intent_in(namespaces[i % 2], name, 1 + (unsigned)i % 10);
-		publisher_put(p, intent, NULL, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	}
 	waiter_wait(&w);
 	assert_int_equal(w.ok, 2 * EACH);
@@ -122,7 +122,7 @@ static size_t count_in_catalogs(struct fake *f)
 /* The state was read from catalogs, so there are no others. */
 static void expect_all_once(struct fake *f, struct publisher *p)
 {
-	CLEANUP(state_unrefp) struct state *s = publisher_state(p);
+	CLEANUP(state_unrefp) struct state *s = publisher_state(p, NULL);
 
 	for (size_t i = 0; i < 2 * EACH; i++) {
 		const struct resource *r;
@@ -397,9 +397,9 @@ static void a_deletion_in_line_is_refused_and_one_that_was_decided_is_not(void *
 	waiter_init(&decided, 1);
 	waiter_init(&waiting, 1);
 	AZ(pthread_mutex_lock(&f->lock)); /* so that its commit cannot begin */
-	publisher_delete(p, "default", "web", NULL, waiter_done, &decided);
+	publisher_delete(p, "default", "web", ALWAYS, NULL, waiter_done, &decided);
 	wait_taken();
-	publisher_delete(p, "default", "db", NULL, waiter_done, &waiting);
+	publisher_delete(p, "default", "db", ALWAYS, NULL, waiter_done, &waiting);
 	publisher_refuse_deletes(p, "not now");
 	assert_true(publisher_may_delete(p));
 	AZ(pthread_mutex_unlock(&f->lock));
@@ -522,7 +522,7 @@ static void a_layout_whose_catalog_would_be_too_large_is_refused(void **state UN
 
 		snprintf(name, sizeof(name), "web-%u", i);
 		intent = make_intent(name, 1);
-		publisher_put(p, intent, NULL, waiter_done, &w);
+		publisher_put(p, intent, ALWAYS, NULL, waiter_done, &w);
 	}
 	waiter_wait(&w);
 	assert_int_equal(w.ok, LIMIT_CATALOG_RESOURCES + 1);

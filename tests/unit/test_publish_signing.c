@@ -385,7 +385,7 @@ static void expect_refused(struct fake *f, struct signing signing, const char *w
 	} while (strcmp(first.text, "reading the registry") == 0);
 	if (strstr(first.text, why) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", first.text, why);
-	assert_null(publisher_state(p));
+	assert_null(publisher_state(p, NULL));
 	publisher_free(p);
 }
 

@@ -257,17 +257,65 @@ static void more_tags_than_a_page_are_listed_and_may_be_deleted_meanwhile(void *
 	}
 	assert_ok(registry_commit(f->registry, &err));
 
-	assert_refused(registry_tags(f->registry, REPOSITORY, stop_at_once, NULL, &err),
+	assert_refused(registry_tags(f->registry, REPOSITORY, NULL, stop_at_once, NULL, &err),
 		ERROR_UNAVAILABLE);
-	assert_ok(registry_tags(f->registry, REPOSITORY, count, &n, &err));
+	assert_ok(registry_tags(f->registry, REPOSITORY, NULL, count, &n, &err));
 	assert_int_equal(n, N);
+	n = 0;
+	assert_ok(registry_tags(f->registry, REPOSITORY, "v1", count, &n, &err));
+	assert_int_equal(n, N - 2); /* all but v0 and v1 */
+	n = 0;
 	assert_ok(registry_begin(f->registry, &err));
-	assert_ok(registry_tags(f->registry, REPOSITORY, delete_each, &d, &err));
+	assert_ok(registry_tags(f->registry, REPOSITORY, NULL, delete_each, &d, &err));
 	assert_ok(registry_commit(f->registry, &err));
 	assert_int_equal(d.n, N);
 	n = 0;
-	assert_ok(registry_tags(f->registry, REPOSITORY, count, &n, &err));
+	assert_ok(registry_tags(f->registry, REPOSITORY, NULL, count, &n, &err));
 	assert_int_equal(n, 0);
+}
+
+struct after {
+	const char *tags; /* that come, in their order; NUL-terminated each */
+	size_t stop;      /* it is enough after so many */
+	size_t n;
+};
+
+static int expect_next(struct slice tag, void *arg, struct error *err)
+{
+	struct after *a = arg;
+
+	assert_string_equal(tag.p, a->tags);
+	a->tags += tag.n + 1;
+	return ++a->n < a->stop ? 0 : error_set(err, ERROR_UNAVAILABLE, "enough");
+}
+
+static void tags_after_a_tag_come_in_the_order_of_bytes(void **state)
+{
+	static const char *const tags[] = {"c3", "latest", "v10", "v2", "v1", "v100"};
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	CLEANUP(artifact_done) struct artifact a;
+	struct after some = {"v10\0v100\0v2\0", 100, 0}, all = {"c3\0latest\0v1\0", 3, 0},
+		     none = {"", 100, 0};
+
+	artifact_init(&a, SLICE("layer"), NULL);
+	assert_ok(registry_begin(f->registry, &err));
+	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+		struct push push = artifact_push(&a, REPOSITORY, tags[i]);
+
+		registry_push(f->registry, &push, 1);
+		assert_int_equal(push.err.code, ERROR_NONE);
+	}
+	assert_ok(registry_commit(f->registry, &err));
+
+	assert_ok(registry_tags(f->registry, REPOSITORY, "v1", expect_next, &some, &err));
+	assert_int_equal(some.n, 3);
+	assert_refused(registry_tags(f->registry, REPOSITORY, "c", expect_next, &all, &err),
+		ERROR_UNAVAILABLE);
+	assert_int_equal(all.n, 3);
+	assert_ok(registry_tags(f->registry, REPOSITORY, "v2", expect_next, &none, &err));
+	assert_ok(registry_tags(f->registry, "nobody/here", "v2", expect_next, &none, &err));
+	assert_int_equal(none.n, 0);
 }
 
 static void an_unknown_repository_has_no_tags(void **state)
@@ -276,7 +324,7 @@ static void an_unknown_repository_has_no_tags(void **state)
 	struct error err = ERROR_INIT;
 	size_t n = 0;
 
-	assert_ok(registry_tags(f->registry, "nobody/here", count, &n, &err));
+	assert_ok(registry_tags(f->registry, "nobody/here", NULL, count, &n, &err));
 	assert_ok(registry_repositories(f->registry, count, &n, &err));
 	assert_int_equal(n, 0);
 }
@@ -366,6 +414,7 @@ int main(void)
 		TEST(a_blob_above_the_border_comes_back_whole),
 		TEST(a_manifest_goes_with_its_last_tag),
 		TEST(more_tags_than_a_page_are_listed_and_may_be_deleted_meanwhile),
+		TEST(tags_after_a_tag_come_in_the_order_of_bytes),
 		TEST(an_unknown_repository_has_no_tags),
 		TEST(a_malformed_manifest_is_refused),
 		TEST(readers_never_see_half_of_a_push),

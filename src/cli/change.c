@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/change.h"
+
+#include "base/json.h"
+#include "cli/view.h"
+#include "cli/wait.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define TRIES 4
+#define FIRST_PAUSE_MS 250
+#define SEND_MS 120000 /* thousands of resources, to a registry that is far away */
+
+/* ---- sending ---- */
+
+/* 503 says that it may have been made, or that it will be possible soon; so does silence. */
+static bool may_pass(const struct client_call *call, const struct error *err)
+{
+	return err->code == ERROR_UNAVAILABLE && (call->status == 0 || call->status == 503);
+}
+
+/* What a lost connection leaves open. */
+static int explain(const struct client_call *call, struct error *err)
+{
+	if (err->code == ERROR_CONFLICT && view_text(call->json, "name")[0] == '\0')
+		view_explain_guard(err);
+	if (call->status == 0 && err->code == ERROR_UNAVAILABLE)
+		return error_wrap(err,
+			"it is not known whether the change was made: run the same again, which is "
+			"safe");
+	return -1;
+}
+
+static char *route_with_query(const char *route, const struct change_options *o)
+{
+	return str_printf("%s%s%s%s%s", route, o->dry_run || o->confirmed ? "?" : "",
+		o->dry_run ? "dryRun=true" : "", o->dry_run && o->confirmed ? "&" : "",
+		o->confirmed ? "confirm=prune" : "");
+}
+
+static int send_again_where_lost(struct client *c, struct client_call *call, struct error *err)
+{
+	const struct client_call request = *call;
+	unsigned pause_ms = FIRST_PAUSE_MS;
+
+	for (unsigned tries = 1;; tries++) {
+		if (client_run(c, call, err) == 0)
+			return 0;
+		if (!may_pass(call, err) || tries == TRIES)
+			return explain(call, err);
+		client_call_done(call);
+		*call = request;
+		usleep(pause_ms * 1000);
+		pause_ms *= 2;
+	}
+}
+
+int change_send(struct client *c, const char *route, struct slice body,
+	const struct change_options *options, struct client_call *call, struct error *err)
+{
+	AUTO_FREE char *whole = route_with_query(route, options), *reason = NULL;
+	char key[64];
+	uint64_t random[2];
+	int rc;
+
+	arc4random_buf(random, sizeof(random));
+	snprintf(key, sizeof(key), "Idempotency-Key: %016llx%016llx", (unsigned long long)random[0],
+		(unsigned long long)random[1]);
+	if (options->reason != NULL)
+		reason = str_printf("X-Change-Reason: %s", options->reason);
+	if (whole == NULL || (options->reason != NULL && reason == NULL))
+		return error_no_memory(err);
+	*call = (struct client_call){.method = "POST",
+		.route = whole,
+		.body = body,
+		.headers = {key, reason},
+		.timeout_ms = SEND_MS};
+	rc = send_again_where_lost(c, call, err);
+	call->route = NULL;
+	call->headers[0] = call->headers[1] = NULL;
+	return rc;
+}
+
+void change_add_resource(struct buf *b, const struct intent *intent)
+{
+	json_begin_object(b);
+	json_member_cstr(b, "name", intent->name);
+	json_member_cstr(b, "namespace", intent->namespace);
+	if (intent->n_labels > 0) {
+		json_key(b, "labels");
+		json_begin_object(b);
+		for (size_t i = 0; i < intent->n_labels; i++)
+			json_member_cstr(b, intent->labels[i].key, intent->labels[i].value);
+		json_end_object(b);
+	}
+	json_key(b, "spec");
+	json_begin_object(b);
+	json_member_cstr(b, "type", intent_type_name(intent->type));
+	json_member_cstr(b, "size", intent_size_name(intent->size));
+	if (intent->region != NULL)
+		json_member_cstr(b, "region", intent->region);
+	json_member_u64(b, "replicas", intent->replicas);
+	json_end_object(b);
+	json_end_object(b);
+}
+
+/* ---- telling ---- */
+
+static const char *word(const char *operation, bool named)
+{
+	if (strcmp(operation, "updated") == 0)
+		return "configured";
+	if (strcmp(operation, "deleted") == 0 && !named)
+		return "pruned";
+	return operation;
+}
+
+static void tell(const struct client *c, json_t *change, bool named, bool dry_run)
+{
+	const char *namespace = view_text(change, "namespace");
+
+	printf(VIEW_KIND "/%s %s", view_text(change, "name"),
+		word(view_text(change, "operation"), named));
+	if (strcmp(namespace, client_namespace(c)) != 0)
+		printf(" in the namespace %s", namespace);
+	puts(dry_run ? " (dry run)" : "");
+}
+
+int change_tell(const struct client *c, const struct client_call *call, size_t named, bool dry_run,
+	struct error *err)
+{
+	json_t *changes = json_object_get(call->json, "changes"), *change;
+	size_t i;
+
+	if (!json_is_array(changes))
+		return client_not_understood(c, err);
+	json_array_foreach(changes, i, change)
+	{
+		tell(c, change, i < named, dry_run);
+	}
+	if (json_array_size(changes) == 0)
+		puts("nothing to change");
+	fflush(stdout);
+	return 0;
+}
+
+int change_wait(const struct verb *verb, struct client *c, const struct cli_values *v,
+	size_t opt_timeout, const struct client_call *call)
+{
+	json_t *changes = json_object_get(call->json, "changes"), *change;
+	AUTO_FREE struct wait_item *items = calloc(json_array_size(changes) + 1, sizeof(*items));
+	struct error err = ERROR_INIT;
+	size_t i;
+
+	if (items == NULL) {
+		error_no_memory(&err);
+		return cli_failed(verb, &err);
+	}
+	json_array_foreach(changes, i, change)
+	{
+		bool deleted = strcmp(view_text(change, "operation"), "deleted") == 0;
+		const char *version = view_text(change, "version");
+
+		items[i] = (struct wait_item){
+			.namespace = view_text(change, "namespace"),
+			.name = view_text(change, "name"),
+			.version = deleted || version[0] == '\0' ? NULL : version,
+			.deleted = deleted,
+		};
+	}
+	return wait_run(verb, c, v, opt_timeout, items, i);
+}

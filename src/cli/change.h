@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A change that a verb sends, all or none of it, and what is told of its answer (api/set.h). */
+#ifndef CLI_CHANGE_H
+#define CLI_CHANGE_H
+
+#include "cli/client.h"
+#include "intent/intent.h"
+
+/* Rows of the table of options. */
+#define CHANGE_OPTION_DRY_RUN \
+	{ \
+		.flag = "dry-run", .help = "say what would be done, and why not; change nothing" \
+	}
+#define CHANGE_OPTION_REASON \
+	{ \
+		.flag = "reason", .argument = "TEXT", .help = "why: it is kept with the change" \
+	}
+#define CHANGE_OPTION_CONFIRM \
+	{ \
+		.flag = "confirm", .argument = "prune", .values = "prune", \
+		.help = "so many removals that nobody named are meant" \
+	}
+
+struct change_options {
+	bool dry_run, confirmed;
+	const char *reason; /* NULL: none */
+};
+
+/* Sends it, and again where the answer is lost: it carries an Idempotency-Key, so it is made once.
+ * route has no query. call: to be freed by client_call_done(), after an error too. Where the guard
+ * refuses, the error says which option helps. */
+int change_send(struct client *c, const char *route, struct slice body,
+	const struct change_options *options, struct client_call *call,
+	struct error *err) MUST_CHECK;
+
+/* {"name","namespace","labels"?,"spec"} */
+void change_add_resource(struct buf *b, const struct intent *intent);
+
+/* A line for each change: "platformresource/web configured", in kubectl's words. pruned: how many
+ * from the front were named; what was removed after them was pruned. Then "nothing to change" where
+ * there is none. ERROR_INTERNAL: not understood. */
+int change_tell(const struct client *c, const struct client_call *call, size_t named, bool dry_run,
+	struct error *err) MUST_CHECK;
+
+/* Waits for all that was changed (cli/wait.h). Returns the exit status. */
+int change_wait(const struct verb *verb, struct client *c, const struct cli_values *v,
+	size_t opt_timeout, const struct client_call *call);
+
+#endif

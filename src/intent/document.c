@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "intent/document.h"
+
+#include "base/nearest.h"
+#include "intent/decode.h"
+#include "intent/schema.h"
+#include "intent/text.h"
+#include "intent/yaml_read.h"
+#include "oci/json_read.h"
+
+#include <stdio.h>
+
+struct reading {
+	const struct document_options *options;
+	int (*each)(struct intent *intent, const struct document_place *place, void *arg,
+		struct error *err);
+	void *arg;
+	size_t n;                       /* resources so far */
+	const struct yaml_reader *yaml; /* or NULL */
+};
+
+/* One value of the text, and where it is. */
+struct document {
+	json_t *json;
+	size_t number, line; /* from 1 */
+};
+
+/* ---- one resource ---- */
+
+/* item: from 1, in the document's list; 0: it is the document. */
+static size_t line_of(const struct reading *r, const struct document *document, size_t item)
+{
+	if (item == 0)
+		return document->line;
+	return r->yaml != NULL ? yaml_reader_item_line(r->yaml, item - 1) : 0;
+}
+
+/* Says which of many resources an error is about. */
+static int locate(const struct document *document, size_t line, size_t item, const char *name,
+	struct error *err)
+{
+	char place[80], excerpt[INTENT_EXCERPT_SIZE];
+
+	if (err->code != ERROR_INVALID)
+		return -1;
+	if (line > 0)
+		snprintf(place, sizeof(place), "document %zu, line %zu", document->number, line);
+	else
+		snprintf(place, sizeof(place), "document %zu, item %zu", document->number, item);
+	if (name == NULL)
+		return error_wrap(err, "%s", place);
+	return error_wrap(err, "\"%s\" (%s)", intent_excerpt(slice_of(name), excerpt), place);
+}
+
+static int read_resource(struct reading *r, const struct document *document, json_t *json,
+	size_t item, struct error *err)
+{
+	struct decode_rules rules = {.namespace = r->options->namespace,
+		.only = r->options->only,
+		.short_namespace = true};
+	struct document_place place = {r->n, line_of(r, document, item)};
+	CLEANUP(intent_unrefp) struct intent *intent = NULL;
+
+	if (r->n == r->options->max)
+		return error_set(err, ERROR_TOO_LARGE,
+			"more than the %zu resources allowed; send them in several parts",
+			r->options->max);
+	if (intent_decode_json(&intent, json, &rules, err) != 0)
+		return locate(document, place.line, item, intent_json_name(json), err);
+	r->n++;
+	return r->each(intent, &place, r->arg, err);
+}
+
+/* ---- lists ---- */
+
+static int read_items(
+	struct reading *r, const struct document *document, json_t *items, struct error *err)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(items, i, item)
+	{
+		if (read_resource(r, document, item, i + 1, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The apiVersion that belongs to the kind of a list; NULL: it is none. */
+static const char *list_version(const json_t *json)
+{
+	const char *kind = json_string_value(json_object_get(json, "kind"));
+
+	if (kind == NULL)
+		return NULL;
+	if (strcmp(kind, "List") == 0)
+		return "v1";
+	return strcmp(kind, INTENT_KIND "List") == 0 ? INTENT_API_VERSION : NULL;
+}
+
+static int check_list(json_t *list, struct error *err)
+{
+	static const char *const known[] = {"apiVersion", "kind", "metadata", "items", NULL};
+	const char *version = json_string_value(json_object_get(list, "apiVersion"));
+	char excerpt[INTENT_EXCERPT_SIZE];
+	const char *key;
+	json_t *value;
+
+	if (version == NULL || strcmp(version, list_version(list)) != 0)
+		return error_set_field(err, "apiVersion", "apiVersion of a %s must be %s",
+			json_string_value(json_object_get(list, "kind")), list_version(list));
+	json_object_foreach(list, key, value)
+	{
+		const char *meant = nearest_word(key, known);
+
+		if (meant != NULL && strcmp(meant, key) == 0)
+			continue;
+		intent_excerpt(slice_of(key), excerpt);
+		if (meant != NULL)
+			return error_set_field(err, excerpt,
+				"unknown field %s of a list; did you mean %s?", excerpt, meant);
+		return error_set_field(err, excerpt,
+			"unknown field %s of a list; known are apiVersion, kind, metadata, items",
+			excerpt);
+	}
+	if (!json_is_array(json_object_get(list, "items")))
+		return error_set_field(err, "items", "items must be a list of resources");
+	return 0;
+}
+
+static int read_document(struct reading *r, const struct document *document, struct error *err)
+{
+	json_t *json = document->json;
+
+	if (json_is_array(json))
+		return read_items(r, document, json, err);
+	if (list_version(json) == NULL)
+		return read_resource(r, document, json, 0, err);
+	if (check_list(json, err) != 0)
+		return locate(document, document->line, 0, NULL, err);
+	return read_items(r, document, json_object_get(json, "items"), err);
+}
+
+/* ---- the whole text ---- */
+
+static int read_json(struct reading *r, struct slice text, struct error *err)
+{
+	static const struct slice bom = SLICE("\xef\xbb\xbf");
+	struct json_reader reader = JSON_READER_INIT(text);
+	struct document document = {.number = 0};
+
+	if (slice_starts(text, bom))
+		reader.rest = (struct slice){text.p + bom.n, text.n - bom.n};
+	for (;;) {
+		CLEANUP(json_decrefp) json_t *json = NULL;
+
+		if (json_read_next(&json, &reader, err) != 0)
+			return -1;
+		if (json == NULL)
+			break;
+		document = (struct document){json, document.number + 1, reader.begins};
+		if (read_document(r, &document, err) != 0)
+			return -1;
+	}
+	if (document.number == 0)
+		return error_set(err, ERROR_INVALID, "empty: expected a JSON object or list");
+	return 0;
+}
+
+static int read_yaml(struct reading *r, struct slice text, struct error *err)
+{
+	CLEANUP(yaml_reader_freep) struct yaml_reader *reader = NULL;
+
+	if (yaml_reader_new(&reader, text, err) != 0)
+		return -1;
+	r->yaml = reader;
+	for (;;) {
+		CLEANUP(json_decrefp) json_t *json = NULL;
+		struct document document;
+		struct yaml_read read;
+
+		if (yaml_read_next(reader, &read, err) != 0)
+			return -1;
+		if (read.value == NULL)
+			return 0;
+		json = read.value;
+		document = (struct document){json, read.number, read.line};
+		if (read_document(r, &document, err) != 0)
+			return -1;
+	}
+}
+
+int document_read(struct slice text, const struct document_options *options,
+	int (*each)(struct intent *intent, const struct document_place *place, void *arg,
+		struct error *err),
+	void *arg, struct error *err)
+{
+	struct reading r = {.options = options, .each = each, .arg = arg};
+
+	return options->format == DOCUMENT_YAML ? read_yaml(&r, text, err)
+						: read_json(&r, text, err);
+}
