@@ -19,43 +19,58 @@ const struct parameter api_parameters[] = {
 	{"name", IN_PATH, "Name", "Of the resource", "web"},
 	{"namespace", IN_PATH, "Name", "Of the resource, or of what is asked about", "default"},
 	{"revision", IN_PATH, "Revision", "A commit", "c1795893153160483"},
-	{"range", IN_PATH, "Range", "Two commits: from the one, to the other", "c1795893153160483..c1795893160000000"},
+	{"range", IN_PATH, "Range", "Two commits: from the one, to the other",
+		"c1795893153160483..c1795893160000000"},
 
-	{"limit", IN_QUERY, "Count", "At most so many; 0, or none: all. An answer of any length is streamed"},
-	{"continue", IN_QUERY, "Continue", "The `continue` of the answer before; empty: from the start"},
-	{"namespace.list", IN_QUERY, "NamespaceOrAll", "Another namespace than `default`, or `*` for all of them"},
+	{"limit", IN_QUERY, "Count", "At most so many; 0, or none: all. An answer of any length "
+		"is streamed"},
+	{"continue", IN_QUERY, "Continue", "The `continue` of the answer before; empty: from the "
+		"start"},
+	{"namespace.list", IN_QUERY, "NamespaceOrAll", "Another namespace than `default`, or `*` "
+		"for all of them"},
 	{"type", IN_QUERY, "Type", "Only those"},
 	{"size", IN_QUERY, "Size", "Only those"},
 	{"phase", IN_QUERY, "ListedPhase", "Only those in that phase"},
-	{"region", IN_QUERY, "string", "Only that one, exactly; empty: those whose region is `\"\"`"},
-	{"labelSelector", IN_QUERY, "LabelSelector", "Only those whose labels match, as kubectl's `-l`"},
+	{"region", IN_QUERY, "string", "Only that one, exactly; empty: those whose region is "
+		"`\"\"`"},
+	{"labelSelector", IN_QUERY, "LabelSelector", "Only those whose labels match, as "
+		"kubectl's `-l`"},
 
-	{"wait", IN_QUERY, "Wait", "Answer when the cluster has it: 202 says that it does not show it yet"},
+	{"wait", IN_QUERY, "Wait", "Answer when the cluster has it: 202 says that it does not "
+		"show it yet"},
 	{"timeout", IN_QUERY, "Duration", "With `wait`: for so long at most. Default `30s`"},
-	{"dryRun", IN_QUERY, "YesOrNo", "Answer as the real call would, with the difference, and change nothing"},
-	{"confirm", IN_QUERY, "Confirm", "It is meant, however much of a namespace goes that nobody named"},
+	{"dryRun", IN_QUERY, "YesOrNo", "Answer as the real call would, with the difference, and "
+		"change nothing"},
+	{"confirm", IN_QUERY, "Confirm", "It is meant, however much of a namespace goes that "
+		"nobody named"},
 
 	{"limit.history", IN_QUERY, "PageSize", "At most so many. Default 50"},
 	{"continue.history", IN_QUERY, "Continue", "The `continue` of the page before"},
 
 	{"namespace.watch", IN_QUERY, "NamespaceOrAll", "Only of that one"},
-	{"lastEventId", IN_QUERY, "string", "The id of the last event, to go on from there; as the header `Last-Event-ID`"},
+	{"lastEventId", IN_QUERY, "string", "The id of the last event, to go on from there; as "
+		"the header `Last-Event-ID`"},
 
 	{"Last-Event-ID", IN_HEADER, "string", "The id of the last event, to go on from there"},
-	{"If-Match", IN_HEADER, "EntityTags", "Only if the resource is still what the caller has read: its ETag, or `*` for any; else 412"},
+	{"If-Match", IN_HEADER, "EntityTags", "Only if the resource is still what the caller has "
+		"read: its ETag, or `*` for any; else 412"},
 	{"If-None-Match", IN_HEADER, "Star", "`*`: only if there is none; else 412"},
 	{"X-Change-Reason", IN_HEADER, "Reason", "Why, for the audit"},
-	{"If-Match.catalog", IN_HEADER, "string", "Only if nothing was changed since: the ETag of a list or of a change; else 412"},
-	{"Idempotency-Key", IN_HEADER, "Key", "The same changes with the same key are made once, however often they are sent, for a day"},
+	{"If-Match.catalog", IN_HEADER, "string", "Only if nothing was changed since: the ETag "
+		"of a list or of a change; else 412"},
+	{"Idempotency-Key", IN_HEADER, "Key", "The same changes with the same key are made once, "
+		"however often they are sent, for a day"},
 	{NULL},
 };
 
-#define LISTING "limit", "continue", "namespace.list", "type", "size", "phase", "region", "labelSelector"
+#define LISTING "limit", "continue", "namespace.list", "type", "size", "phase", \
+	"region", "labelSelector"
 #define WAITING "wait", "timeout"
 #define PRECONDITIONS "If-Match", "If-None-Match"
 #define CHANGING "dryRun", "X-Change-Reason"
 
-/* What the writer may say to any change: frozen, full, waiting, or that it is not known whether it is made. */
+/* What the writer may say to any change: frozen, full, waiting, or that it is not known whether it
+ * is made. */
 #define WRITES (E(TOO_MANY) | E(UNAVAILABLE) | E(NO_SPACE))
 #define PUTS (WRITES | E(CONFLICT) | E(PRECONDITION) | E(UNPROCESSABLE))
 /* What the registry may say to who reads history. */
@@ -63,19 +78,24 @@ const struct parameter api_parameters[] = {
 
 #define CHANGED(text) {200, "Resource", text, .headers = HAS_ETAG}
 #define CREATED {201, "Resource", "It is new", .headers = HAS_ETAG | HAS_LOCATION}
-#define ACCEPTED {202, "Resource", "It is made, and the cluster does not show it: `status` says why", .headers = HAS_ETAG}
+#define ACCEPTED \
+	{202, "Resource", "It is made, and the cluster does not show it: `status` says why", \
+		.headers = HAS_ETAG}
 
 const struct operation api_operations[] = {
 	{resources_list, "listResources", RESOURCES, "List resources",
 		"In the order of their names. An answer without `continue` is the last page.",
 		.parameters = {LISTING},
-		.answers = {{200, "ResourceList", "The resources that match, each with its phase", .headers = HAS_ETAG}},
+		.answers = {{200, "ResourceList", "The resources that match, each with its "
+			"phase", .headers = HAS_ETAG}},
 		.errors = E(UNAVAILABLE),
 		.example = "?limit=500&type=vm"},
 	{resources_post, "postResource", RESOURCES, "Create a resource, or replace it",
-		"Equal intent changes nothing, so a request may be sent again when its answer was lost.",
+		"Equal intent changes nothing, so a request may be sent again when its answer "
+			"was lost.",
 		.parameters = {WAITING, CHANGING, PRECONDITIONS}, .bodies = {{"PostBody", JSON}},
-		.answers = {CHANGED("It was there, changed or not, or this is a dry run"), CREATED, ACCEPTED},
+		.answers = {CHANGED("It was there, changed or not, or this is a dry run"),
+			CREATED, ACCEPTED},
 		.errors = PUTS,
 		.example = "-d '{\"name\":\"web\",\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}'"},
 	{resource_get, "getResource", RESOURCES, "Read a resource, with its status", NULL,
@@ -83,31 +103,42 @@ const struct operation api_operations[] = {
 		.errors = E(NOT_FOUND) | E(UNAVAILABLE)},
 	{resource_put, "putResource", RESOURCES, "Create a resource, or replace it", NULL,
 		.parameters = {WAITING, CHANGING, PRECONDITIONS}, .bodies = {{"PutBody", JSON}},
-		.answers = {CHANGED("It was there, changed or not, or this is a dry run"), CREATED, ACCEPTED},
+		.answers = {CHANGED("It was there, changed or not, or this is a dry run"),
+			CREATED, ACCEPTED},
 		.errors = PUTS,
 		.example = "-d '{\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}'"},
 	{resource_patch, "patchResource", RESOURCES, "Change some fields of a resource",
 		"A JSON merge patch (RFC 7396): what it names is replaced, null takes away.",
-		.parameters = {WAITING, CHANGING, PRECONDITIONS}, .bodies = {{"PatchBody", "application/merge-patch+json"}},
+		.parameters = {WAITING, CHANGING, PRECONDITIONS},
+		.bodies = {{"PatchBody", "application/merge-patch+json"}},
 		.answers = {CHANGED("The resource as it is now, or would be"), ACCEPTED},
 		.errors = PUTS | E(NOT_FOUND),
 		.example = "-d '{\"spec\":{\"replicas\":3}}'"},
 	{resource_delete, "deleteResource", RESOURCES, "Delete a resource", NULL,
 		.parameters = {WAITING, CHANGING, PRECONDITIONS},
 		.answers = {{200, "Deletion", "It is gone"},
-			{202, "Deletion", "It is deleted, and the cluster still has it: `status` says why"}},
+			{202, "Deletion", "It is deleted, and the cluster still has it: `status` "
+				"says why"}},
 		.errors = WRITES | E(NOT_FOUND) | E(CONFLICT) | E(PRECONDITION)},
-	{resource_get_status, "getResourceStatus", RESOURCES, "What became of a resource in the cluster",
+	{resource_get_status, "getResourceStatus", RESOURCES, "What became of a resource in the "
+		"cluster",
 		"Also of one that is deleted and still in the cluster.",
 		.answers = {{200, "Status", "Its status"}},
 		.errors = E(NOT_FOUND) | E(UNAVAILABLE)},
 
 	{changes_post, "postChanges", CHANGES, "Make many changes, or none of them",
-		"One commit record for all. Where one is refused nothing is changed, and the error names it. Resources may also come by themselves, as YAML documents or a List, as kubectl takes them: then all of them are put.",
-		.parameters = {"dryRun", "confirm", "X-Change-Reason", "Idempotency-Key", "If-Match.catalog"}, .bodies = {{"Changes", JSON}, {"ResourceOrObject", "application/yaml"}},
-		.answers = {{200, "ChangesResult", "All of them are made, or would be", .headers = HAS_ETAG | HAS_REPLAYED}},
+		"One commit record for all. Where one is refused nothing is changed, and the "
+			"error names it. Resources may also come by themselves, as YAML "
+			"documents or a List, as kubectl takes them: then all of them are put.",
+		.parameters = {"dryRun", "confirm", "X-Change-Reason", "Idempotency-Key",
+			"If-Match.catalog"},
+		.bodies = {{"Changes", JSON}, {"ResourceOrObject", "application/yaml"}},
+		.answers = {{200, "ChangesResult", "All of them are made, or would be",
+			.headers = HAS_ETAG | HAS_REPLAYED}},
 		.errors = PUTS | E(NOT_FOUND),
-		.example = "-d '{\"changes\":[{\"resource\":{\"name\":\"web\",\"spec\":{\"type\":\"vm\",\"size\":\"large\"}}},{\"operation\":\"delete\",\"name\":\"db\"}]}'"},
+		.example = "-d '{\"changes\":["
+			"{\"resource\":{\"name\":\"web\",\"spec\":{\"type\":\"vm\",\"size\":\"large\"}}},"
+			"{\"operation\":\"delete\",\"name\":\"db\"}]}'"},
 
 	{history_get, "getHistory", HISTORY, "The versions of a resource, newest first",
 		"Creations, changes and deletions, each with the difference to what was before.",
@@ -117,25 +148,30 @@ const struct operation api_operations[] = {
 		.example = "?limit=10"},
 	{rollback_resource, "rollbackResource", HISTORY, "Bring a resource back to what it was", 
 		"At a version, or at a commit, as a new change through the same guards.",
-		.parameters = {"dryRun", "confirm", "X-Change-Reason"}, .bodies = {{"RollbackResource", JSON}},
+		.parameters = {"dryRun", "confirm", "X-Change-Reason"},
+			.bodies = {{"RollbackResource", JSON}},
 		.answers = {{200, "ChangesResult", "It is made, or would be", .headers = HAS_ETAG}},
 		.errors = PUTS | READS_REGISTRY | E(GONE),
 		.example = "-d '{\"to\":\"v1795893153160483\"}'"},
 	{rollback_all, "rollback", HISTORY, "Bring everything, or a namespace, back to a commit",
 		"As one new change through the same guards.",
-		.parameters = {"dryRun", "confirm", "X-Change-Reason"}, .bodies = {{"Rollback", JSON}},
-		.answers = {{200, "ChangesResult", "All of it is made, or would be", .headers = HAS_ETAG}},
+		.parameters = {"dryRun", "confirm", "X-Change-Reason"}, .bodies = {{"Rollback",
+			JSON}},
+		.answers = {{200, "ChangesResult", "All of it is made, or would be",
+			.headers = HAS_ETAG}},
 		.errors = PUTS | READS_REGISTRY | E(GONE),
 		.example = "-d '{\"to\":\"c1795893153160483\"}'"},
 	{revisions_list, "listRevisions", HISTORY, "The commits, newest first",
-		"Where a path names a namespace: those that changed something in it, and only that of them.",
+		"Where a path names a namespace: those that changed something in it, and only "
+			"that of them.",
 		.parameters = {"limit.history", "continue.history"},
 		.answers = {{200, "RevisionList", "The commits"}},
 		.errors = READS_REGISTRY},
 	{revision_get, "getRevision", HISTORY, "A commit", NULL,
 		.answers = {{200, "CommitRecord", "The commit"}},
 		.errors = READS_REGISTRY},
-	{revision_resources, "listRevisionResources", HISTORY, "The resources as a commit left them",
+	{revision_resources, "listRevisionResources", HISTORY, "The resources as a commit left "
+		"them",
 		"Rebuilt from their versions, in the order of namespace and name.",
 		.parameters = {"limit.history", "continue.history"},
 		.answers = {{200, "ResourcesThen", "The resources then"}},
@@ -146,7 +182,8 @@ const struct operation api_operations[] = {
 		.errors = READS_REGISTRY | E(GONE)},
 
 	{watch_get, "watch", EVENTS, "A stream of what changes",
-		"Server-Sent Events that never end: `hello` first, then `change`, `phase`, `gone`, `reset` and `end`.",
+		"Server-Sent Events that never end: `hello` first, then `change`, `phase`, "
+			"`gone`, `reset` and `end`.",
 		.parameters = {"namespace.watch", "lastEventId", "Last-Event-ID"},
 		.answers = {{200, NULL, "The events", .media = "text/event-stream"}},
 		.errors = E(TOO_MANY) | E(UNAVAILABLE),
@@ -156,7 +193,8 @@ const struct operation api_operations[] = {
 		.answers = {{200, "Layout", "The layout, and how far a change of it is"}},
 		.errors = E(UNAVAILABLE)},
 	{layout_put, "putLayout", OPERATING, "Begin the way to another layout",
-		"It goes on by itself, also after a restart. No object is deleted or made anew by it.",
+		"It goes on by itself, also after a restart. No object is deleted or made anew "
+			"by it.",
 		.parameters = {"X-Change-Reason"}, .bodies = {{"LayoutBody", JSON}},
 		.answers = {{202, "Layout", "It has begun"}},
 		.errors = E(CONFLICT) | E(UNPROCESSABLE) | E(UNAVAILABLE),
@@ -193,17 +231,22 @@ static const struct {
 } errors[] = {
 	{ERROR_INVALID, "Malformed JSON, a value or a parameter: `field` names it"},
 	{ERROR_UNAUTHORIZED, "No credential, or one that proves nothing"},
-	{ERROR_DENIED, "No role of the caller allows it in that namespace, or the quota is used up"},
+	{ERROR_DENIED, "No role of the caller allows it in that namespace, or the quota is used "
+		"up"},
 	{ERROR_NOT_FOUND, "There is no such thing"},
-	{ERROR_CONFLICT, "The resource is protected, too much of a namespace would go, or another change of the layout is under way"},
+	{ERROR_CONFLICT, "The resource is protected, too much of a namespace would go, or "
+		"another change of the layout is under way"},
 	{ERROR_GONE, "It was there, and is not kept any more"},
 	{ERROR_PRECONDITION, "It is not as the caller has read it: read it again"},
 	{ERROR_TOO_LARGE, "The body is too large"},
 	{ERROR_MEDIA_TYPE, "The body is of another Content-Type"},
-	{ERROR_UNPROCESSABLE, "The namespace is not known to exist, the catalog is full, or the layout cannot be"},
-	{ERROR_TOO_MANY, "Too many requests, or too many refused credentials: wait for `Retry-After`"},
+	{ERROR_UNPROCESSABLE, "The namespace is not known to exist, the catalog is full, or the "
+		"layout cannot be"},
+	{ERROR_TOO_MANY, "Too many requests, or too many refused credentials: wait for "
+		"`Retry-After`"},
 	{ERROR_INTERNAL, "What is stored is damaged: an operator must look"},
-	{ERROR_UNAVAILABLE, "Not ready, no changes are taken, the registry failed, or nobody knows whether the change is made: read, or send it again"},
+	{ERROR_UNAVAILABLE, "Not ready, no changes are taken, the registry failed, or nobody "
+		"knows whether the change is made: read, or send it again"},
 	{ERROR_NO_SPACE, "The disk or the registry is full"},
 };
 /* clang-format on */

@@ -225,31 +225,31 @@ static void write_listed_phase(struct buf *b)
 
 /* ---- all others ---- */
 
-/* Of lists: maxItems would have who tries a description try all of them. */
+/* clang-format off */
+
+/* Such a limit stands in a description where a list of its length would be tried by who tries all
+ * that maxItems says. */
 #define TEXT_OF(number) #number
 #define TEXT(limit) TEXT_OF(limit)
+
 #define MEMBERS (const struct schema_member[])
 #define ANY (const char *const[])
-#define END \
-	{ \
-		NULL \
-	}
+#define END {NULL}
 #define WHO \
 	{"who", "string|null", "Who it was; null: the record is of a time before that was kept"}, \
-		{"from", "string|null", "The address they called from; null: not from outside"}, \
-	{ \
-		"why", "string|null", "As they said; null: they did not" \
-	}
+	{"from", "string|null", "The address they called from; null: not from outside"}, \
+	{"why", "string|null", "As they said; null: they did not"}
 
-/* clang-format off */
 const struct schema api_schemas[] = {
-	{"Error", "An error has changed nothing, but for a 503 that says that the change is made, or that nobody knows",
+	{"Error", "An error has changed nothing, but for a 503 that says that the change is "
+		"made, or that nobody knows",
 		.members = MEMBERS{
 			{"error", "string", "What to change, for people"},
 			{"code", "ErrorCode", "For programs"},
 			{"field", "string", "The field or parameter that is wrong", true},
 			{"version", "Version", "With 412: of the resource as it is", true},
-			{"index", "integer", "Of several changes the one that was refused, from 0", true},
+			{"index", "integer", "Of several changes the one that was refused, from "
+				"0", true},
 			{"namespace", "string", "Its namespace", true},
 			{"name", "string", "Its name", true},
 			END}},
@@ -262,39 +262,51 @@ const struct schema api_schemas[] = {
 	{"Revision", "Of a commit: the microsecond since 1970", "string",
 		.pattern = "^c" NUMBER_PATTERN "$", .example = "c1795893153160483"},
 	{"Range", "Two commits", "string",
-		.pattern = "^c" NUMBER_PATTERN "[.][.]c" NUMBER_PATTERN "$", .example = "c1795893153160483..c1795893160000000"},
+		.pattern = "^c" NUMBER_PATTERN "[.][.]c" NUMBER_PATTERN "$",
+			.example = "c1795893153160483..c1795893160000000"},
 	{"Digest", "Of an artifact's manifest", "string",
 		.pattern = "^sha256:[0-9a-f]{64}$",
 		.example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-	{"Time", "RFC 3339, in UTC", "string", .format = "date-time", .example = "2026-11-28T19:12:33.160483Z"},
-	{"Count", "A whole number", "integer", .minimum = 0, .maximum = UINT64_MAX, .example = "500"},
-	{"PageSize", "A whole number", "integer", .minimum = 1, .maximum = LIMIT_HISTORY_PAGE, .example = "50"},
-	{"Continue", "It means nothing but where the next page begins: what no answer had is refused", "string",
+	{"Time", "RFC 3339, in UTC", "string", .format = "date-time",
+		.example = "2026-11-28T19:12:33.160483Z"},
+	{"Count", "A whole number", "integer", .minimum = 0, .maximum = UINT64_MAX,
+		.example = "500"},
+	{"PageSize", "A whole number", "integer", .minimum = 1, .maximum = LIMIT_HISTORY_PAGE,
+		.example = "50"},
+	{"Continue", "It means nothing but where the next page begins: what no answer had is "
+		"refused", "string",
 		.example = ""},
 	{"Duration", "A whole number with its unit, or 0; at most 5m", "string",
-		.pattern = "^0*(0(ms|s|m|h|d)?|([1-9][0-9]{0,4}|[12][0-9]{5}|300000)ms|([1-9][0-9]?|[12][0-9][0-9]|300)s|[1-5]m)$",
+		.pattern = "^0*(0(ms|s|m|h|d)?|([1-9][0-9]{0,4}|[12][0-9]{5}|300000)ms"
+			"|([1-9][0-9]?|[12][0-9][0-9]|300)s|[1-5]m)$",
 		.example = "30s"},
 	{"Wait", "What to wait for", "string", .values = (const char *const[]){"applied", NULL}},
 	{"YesOrNo", "Yes or no", "string", .values = (const char *const[]){"true", "false", NULL}},
 	{"Confirm", "What is meant", "string", .values = (const char *const[]){"prune", NULL}},
 	{"LabelSelector", "As kubectl's -l", "string",
-		.pattern = "^(" SELECTOR_TERM "(," SELECTOR_TERM ")*)?$", .example = "team=shop,tier!=test"},
+		.pattern = "^(" SELECTOR_TERM "(," SELECTOR_TERM ")*)?$",
+			.example = "team=shop,tier!=test"},
 	{"EntityTags", "ETags in their quotes, or *", "string",
 		.pattern = "^([*]|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", .example = "*"},
 	{"Star", "Nothing else", "string", .values = (const char *const[]){"*", NULL}},
 	{"Reason", "Printable text on one line", "string", .maximum = LIMIT_REASON,
-		.pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", .example = "OPS-1217, nobody uses it"},
-	{"Key", "Any text that is not used for other changes", "string", .minimum = 1, .maximum = LIMIT_IDEMPOTENCY_KEY,
-		.pattern = "^[!-~]([ -~]*[!-~])?$", .example = "8e03978e-40d5-43e8-bc93-6894a57f9324"},
+		.pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", .example = "OPS-1217, nobody "
+			"uses it"},
+	{"Key", "Any text that is not used for other changes", "string", .minimum = 1,
+		.maximum = LIMIT_IDEMPOTENCY_KEY,
+		.pattern = "^[!-~]([ -~]*[!-~])?$",
+			.example = "8e03978e-40d5-43e8-bc93-6894a57f9324"},
 
 	{"Type", "What it is", .write = write_type},
 	{"Size", "How large", .write = write_size},
 	{"Labels", "Keys and values as Kubernetes takes them", .write = write_labels},
 	{"Spec", "What is wanted", .write = write_spec},
 	{"Phase", "How far the cluster is with it", .write = write_phase},
-	{"ListedPhase", "How far the cluster is with it; what is being deleted is in no list", .write = write_listed_phase},
+	{"ListedPhase", "How far the cluster is with it; what is being deleted is in no list",
+		.write = write_listed_phase},
 
-	{"NewResource", "A resource as it shall be; what it leaves out gets its default", .closed = true,
+	{"NewResource", "A resource as it shall be; what it leaves out gets its default",
+		.closed = true,
 		.members = MEMBERS{
 			{"name", "Name", "Of the resource"},
 			{"labels", "Labels", "For people and selectors", true},
@@ -310,7 +322,8 @@ const struct schema api_schemas[] = {
 	{"SpecPatch", "null means the default, or none", .write = write_spec_patch},
 	{"ResourcePatch", "A JSON merge patch", .closed = true,
 		.members = MEMBERS{
-			{"labels", "LabelPatch|null", "Labels that change; null takes all away", true},
+			{"labels", "LabelPatch|null", "Labels that change; null takes all away",
+				true},
 			{"spec", "SpecPatch", "Fields that change", true},
 			END}},
 	{"ObjectPatch", "The same of the object as kubectl writes it", .closed = true,
@@ -321,8 +334,10 @@ const struct schema api_schemas[] = {
 			{"spec", "SpecPatch", "Fields that change", true},
 			END}},
 	{"MetaPatch", "Of a Kubernetes object", .closed = true,
-		.members = MEMBERS{{"labels", "LabelPatch|null", "Labels that change; null takes all away", true}, END}},
-	{"NamedObject", "The same as kubectl writes it; its name is that of the path", .closed = true,
+		.members = MEMBERS{{"labels", "LabelPatch|null", "Labels that change; null takes "
+			"all away", true}, END}},
+	{"NamedObject", "The same as kubectl writes it; its name is that of the path",
+		.closed = true,
 		.members = MEMBERS{
 			{"apiVersion", "ApiVersion", "Of the object"},
 			{"kind", "Kind", "Of the object"},
@@ -335,9 +350,12 @@ const struct schema api_schemas[] = {
 			{"namespace", "Name", "If it is there, that of the path", true},
 			{"labels", "Labels", "For people and selectors", true},
 			END}},
-	{"PostBody", "In the short form, or as kubectl writes it", .any = ANY{"NewResource", "PlatformResource", NULL}},
-	{"PutBody", "In the short form, or as kubectl writes it", .any = ANY{"NamedResource", "NamedObject", NULL}},
-	{"PatchBody", "In the short form, or as kubectl writes it", .any = ANY{"ResourcePatch", "ObjectPatch", NULL}},
+	{"PostBody", "In the short form, or as kubectl writes it", .any = ANY{"NewResource",
+		"PlatformResource", NULL}},
+	{"PutBody", "In the short form, or as kubectl writes it", .any = ANY{"NamedResource",
+		"NamedObject", NULL}},
+	{"PatchBody", "In the short form, or as kubectl writes it", .any = ANY{"ResourcePatch",
+		"ObjectPatch", NULL}},
 	{"PlacedResource", "A resource, and where", .closed = true,
 		.members = MEMBERS{
 			{"name", "Name", "Of the resource"},
@@ -360,7 +378,8 @@ const struct schema api_schemas[] = {
 			{"namespace", "Name", "Default: that of the path, or `default`", true},
 			{"labels", "Labels", "For people and selectors", true},
 			END}},
-	{"ResourceOrObject", "In the short form, or as kubectl writes it", .any = ANY{"PlacedResource", "PlatformResource", NULL}},
+	{"ResourceOrObject", "In the short form, or as kubectl writes it",
+		.any = ANY{"PlacedResource", "PlatformResource", NULL}},
 
 	{"Resource", "A resource as it is",
 		.members = MEMBERS{
@@ -374,12 +393,14 @@ const struct schema api_schemas[] = {
 			{"updatedAt", "Time|null", "That of its version"},
 			{"status", "Status", "What became of it in the cluster", true},
 			{"dryRun", "boolean", "Nothing was changed", true},
-			{"diff", "string", "In a dry run: what would change, as a unified difference", true},
+			{"diff", "string", "In a dry run: what would change, as a unified "
+				"difference", true},
 			END}},
 	{"Status", "What became of it in the cluster. In a list: the phase alone",
 		.members = MEMBERS{
 			{"phase", "Phase", "How far it is"},
-			{"version", "Version", "The one that is in the cluster; missing: none", true},
+			{"version", "Version", "The one that is in the cluster; missing: none",
+				true},
 			{"revision", "string", "The catalog that Flux applied last", true},
 			{"reason", "string", "What it waits for, or why it was refused", true},
 			{"message", "string", "The same for people", true},
@@ -390,33 +411,41 @@ const struct schema api_schemas[] = {
 		.members = MEMBERS{
 			{"resources", "[Resource]", "In the order of namespace and name"},
 			{"count", "Count", "How many are in this answer"},
-			{"continue", "string", "For the next page; missing: this is the last", true},
+			{"continue", "string", "For the next page; missing: this is the last",
+				true},
 			END}},
 	{"Deletion", "A tombstone",
 		.members = MEMBERS{
 			{"name", "Name", "Of the resource"},
-			{"version", "Version|null", "Of its tombstone; null: a dry run would make it"},
-			{"digest", "Digest|null", "Of its tombstone; null: a dry run would make it"},
+			{"version", "Version|null", "Of its tombstone; null: a dry run would "
+				"make it"},
+			{"digest", "Digest|null", "Of its tombstone; null: a dry run would make "
+				"it"},
 			{"deleted", "boolean", "True"},
 			{"status", "Status", "What became of it in the cluster", true},
 			{"dryRun", "boolean", "Nothing was changed", true},
-			{"diff", "string", "In a dry run: what would change, as a unified difference", true},
+			{"diff", "string", "In a dry run: what would change, as a unified "
+				"difference", true},
 			END}},
 
 	{"Changes", "Several changes, or a prune alone", .closed = true,
 		.members = MEMBERS{
 			{"changes", "ChangeList", "What to change", true},
-			{"prune", "Prune", "What else to delete: all that matches and is not among the changes", true},
+			{"prune", "Prune", "What else to delete: all that matches and is not "
+				"among the changes", true},
 			END}},
 	{"ChangeList", "Each of another resource, at most " TEXT(LIMIT_CHANGES), .items = "Change"},
 	{"Change", "One of several", .any = ANY{"Put", "Delete", NULL}},
 	{"Put", "Puts a resource", .closed = true,
 		.members = MEMBERS{
-			{"operation", "PutOperation", "Default: apply. create: it must not be there; update: it must", true},
+			{"operation", "PutOperation", "Default: apply. create: it must not be "
+				"there; update: it must", true},
 			{"resource", "ResourceOrObject", "As it shall be"},
-			{"ifMatch", "Version", "Only if it still has this version. Not with create", true},
+			{"ifMatch", "Version", "Only if it still has this version. Not with "
+				"create", true},
 			END}},
-	{"PutOperation", "What to do", "string", .values = (const char *const[]){"apply", "create", "update", NULL}},
+	{"PutOperation", "What to do", "string", .values = (const char *const[]){"apply",
+		"create", "update", NULL}},
 	{"Delete", "Takes a resource away", .closed = true,
 		.members = MEMBERS{
 			{"operation", "DeleteOperation", "delete"},
@@ -424,16 +453,19 @@ const struct schema api_schemas[] = {
 			{"name", "Name", "Of the resource"},
 			{"ifMatch", "Version", "Only if it still has this version", true},
 			END}},
-	{"DeleteOperation", "What to do", "string", .values = (const char *const[]){"delete", NULL}},
+	{"DeleteOperation", "What to do", "string", .values = (const char *const[]){"delete",
+		NULL}},
 	{"Namespaces", "At most " TEXT(LIMIT_NAMESPACES), .items = "Name", .minimum = 1},
 	{"Prune", "Where, and which", .closed = true,
 		.members = MEMBERS{
-			{"namespaces", "Namespaces", "Only in these. A path that names a namespace has none but that"},
+			{"namespaces", "Namespaces", "Only in these. A path that names a "
+				"namespace has none but that"},
 			{"selector", "LabelSelector", "Only those whose labels match", true},
 			END}},
 	{"ChangesResult", "What was changed, in the order of the request",
 		.members = MEMBERS{
-			{"version", "Revision|null", "Of the commit; null: nothing was to be changed, or this is a dry run"},
+			{"version", "Revision|null", "Of the commit; null: nothing was to be "
+				"changed, or this is a dry run"},
 			{"dryRun", "boolean", "Nothing was changed", true},
 			{"replayed", "boolean", "It was made before, with that key", true},
 			{"counts", "Counts", "How many of each"},
@@ -453,10 +485,12 @@ const struct schema api_schemas[] = {
 			{"name", "Name", "Of what"},
 			{"version", "Version|null", "Its version now; null: it would be made"},
 			{"digest", "Digest|null", "Of its artifact; null: it would be made"},
-			{"diff", "string", "In a dry run: what would change, as a unified difference", true},
+			{"diff", "string", "In a dry run: what would change, as a unified "
+				"difference", true},
 			END}},
 	{"ResultOperation", "What was done", "string",
-		.values = (const char *const[]){"created", "updated", "unchanged", "deleted", NULL}},
+		.values = (const char *const[]){"created", "updated", "unchanged", "deleted",
+			NULL}},
 
 	{"RollbackResource", "Where back to", .closed = true,
 		.members = MEMBERS{{"to", "Version", "What it was at that version"}, END}},
@@ -465,7 +499,8 @@ const struct schema api_schemas[] = {
 	{"History", "One page of versions, newest first",
 		.members = MEMBERS{
 			{"history", "[HistoryEntry]", "The versions"},
-			{"continue", "string", "For the next page; missing: this is the last", true},
+			{"continue", "string", "For the next page; missing: this is the last",
+				true},
 			END}},
 	{"HistoryEntry", "A version of a resource",
 		.members = MEMBERS{
@@ -478,14 +513,17 @@ const struct schema api_schemas[] = {
 			{"expired", "boolean", "It is not kept any more", true},
 			{"spec", "Spec", "As it was; missing: it was deleted, or is expired", true},
 			{"labels", "Labels", "As they were", true},
-			{"diff", "string|null", "To the version before it, as a unified difference; null: one of them is expired"},
+			{"diff", "string|null", "To the version before it, as a unified "
+				"difference; null: one of them is expired"},
 			END}},
 	{"CommitOperation", "What was done", "string",
-		.values = (const char *const[]){"create", "update", "delete", "hold", "release", NULL}},
+		.values = (const char *const[]){"create", "update", "delete", "hold", "release",
+			NULL}},
 	{"RevisionList", "One page of commits, newest first",
 		.members = MEMBERS{
 			{"revisions", "[CommitRecord]", "The commits"},
-			{"continue", "string", "For the next page; missing: this is the last", true},
+			{"continue", "string", "For the next page; missing: this is the last",
+				true},
 			END}},
 	{"CommitRecord", "A commit",
 		.members = MEMBERS{
@@ -511,18 +549,21 @@ const struct schema api_schemas[] = {
 		.members = MEMBERS{
 			{"resources", "[Resource]", "In the order of namespace and name"},
 			{"count", "Count", "How many are in this answer"},
-			{"continue", "string", "For the next page; missing: this is the last", true},
+			{"continue", "string", "For the next page; missing: this is the last",
+				true},
 			END}},
 	{"DiffList", "One page of what differs",
 		.members = MEMBERS{
 			{"from", "Revision", "The earlier commit"},
 			{"to", "Revision", "The later commit"},
 			{"changes", "[Difference]", "In the order of namespace and name"},
-			{"continue", "string", "For the next page; missing: this is the last", true},
+			{"continue", "string", "For the next page; missing: this is the last",
+				true},
 			END}},
 	{"Difference", "A resource that differs",
 		.members = MEMBERS{
-			{"operation", "CommitOperation", "What became of it from the one to the other"},
+			{"operation", "CommitOperation", "What became of it from the one to the "
+				"other"},
 			{"namespace", "Name", "Of what"},
 			{"name", "Name", "Of what"},
 			{"from", "Version|null", "At the earlier commit; null: it was not there"},
@@ -558,9 +599,11 @@ const struct schema api_schemas[] = {
 			{"step", "RepartitionStep", "The last that was made"},
 			{"from", "LayoutPart", "Where it came from", true},
 			{"to", "LayoutPart", "Where it goes", true},
-			{"waitsFor", "string", "What Flux has yet to show, or why it does not go on", true},
+			{"waitsFor", "string", "What Flux has yet to show, or why it does not go "
+				"on", true},
 			END}},
-	{"RepartitionStep", "How far", "string", .values = (const char *const[]){"none", "freeze", "switch", "thaw", "done", NULL}},
+	{"RepartitionStep", "How far", "string", .values = (const char *const[]){"none",
+		"freeze", "switch", "thaw", "done", NULL}},
 	{"LayoutPart", "A layout",
 		.members = MEMBERS{
 			{"layout", "LayoutKind", "One catalog, or some of each namespace"},
@@ -573,8 +616,11 @@ const struct schema api_schemas[] = {
 			{"who", "string", "Who froze it", true},
 			{"since", "Time", "Since when", true},
 			END}},
+	{"FreezeReason", "Printable text on one line", "string", .minimum = 1,
+		.maximum = LIMIT_REASON, .pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+		.example = "we move, until 18:00"},
 	{"NewFreeze", "Why no changes are taken", .closed = true,
-		.members = MEMBERS{{"reason", "Reason", "For everybody who is refused"}, END}},
+		.members = MEMBERS{{"reason", "FreezeReason", "For everybody who is refused"}, END}},
 	{"Health", "It is well",
 		.members = MEMBERS{
 			{"status", "string", "ok"},

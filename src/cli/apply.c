@@ -2,7 +2,6 @@
 /* Declares what files say, all of it in one change, or none. */
 #include "base/json.h"
 #include "cli/change.h"
-#include "cli/input.h"
 #include "cli/view.h"
 #include "cli/wait.h"
 
@@ -45,13 +44,9 @@ static const struct cli_option options[] = {
 /* ---- the body ---- */
 
 /* Each namespace of the input once; few, so they are looked through. */
-static void add_namespaces(const struct input *input, const char *given, struct buf *body)
+static void add_namespaces(const struct input *input, struct buf *body)
 {
 	json_begin_array(body);
-	if (input->n == 0) {
-		json_item(body);
-		json_add_string(body, slice_of(given));
-	}
 	for (size_t i = 0; i < input->n; i++) {
 		const char *namespace = input->items[i].intent->namespace;
 		size_t before = 0;
@@ -66,51 +61,25 @@ static void add_namespaces(const struct input *input, const char *given, struct 
 	json_end_array(body);
 }
 
-static int write_body(struct buf *body, const struct input *input, const struct client *c,
-	const struct cli_values *v, struct error *err)
+static int write_body(
+	struct buf *body, const struct input *input, const struct cli_values *v, struct error *err)
 {
 	json_begin_object(body);
-	json_key(body, "changes");
-	json_begin_array(body);
-	for (size_t i = 0; i < input->n; i++) {
-		json_begin_object(body);
-		json_key(body, "resource");
-		change_add_resource(body, input->items[i].intent);
-		json_end_object(body);
-	}
-	json_end_array(body);
+	change_add_input(body, input);
 	if (v->at[OPT_PRUNE] != NULL) {
 		json_key(body, "prune");
 		json_begin_object(body);
 		json_key(body, "namespaces");
-		add_namespaces(input, client_namespace(c), body);
+		add_namespaces(input, body);
 		if (v->at[OPT_SELECTOR] != NULL)
 			json_member_cstr(body, "selector", v->at[OPT_SELECTOR]);
 		json_end_object(body);
 	}
 	json_end_object(body);
-	if (buf_check(body, err) == 0)
-		return 0;
-	return err->code == ERROR_TOO_LARGE
-		       ? error_set(err, ERROR_TOO_LARGE,
-				 "one change may have %zu MiB at most: split the files up",
-				 LIMIT_CHANGES_BODY / MIB)
-		       : -1;
+	return change_check_body(body, err);
 }
 
 /* ---- the change ---- */
-
-/* The place in the files, where the server names one item. */
-static int explain(const struct input *input, const struct client_call *call, struct error *err)
-{
-	const json_t *index = json_object_get(call->json, "index");
-	char place[INPUT_PLACE_SIZE];
-
-	if (!json_is_integer(index) || json_integer_value(index) < 0 ||
-		(size_t)json_integer_value(index) >= input->n)
-		return -1;
-	return error_wrap(err, "%s", input_place(input, (size_t)json_integer_value(index), place));
-}
 
 static int make_change(const struct verb *verb, struct client *c, const struct input *input,
 	const struct cli_values *v)
@@ -121,13 +90,14 @@ static int make_change(const struct verb *verb, struct client *c, const struct i
 		.dry_run = v->at[OPT_DRY_RUN] != NULL,
 		.confirmed = v->at[OPT_CONFIRM] != NULL,
 		.reason = v->at[OPT_REASON],
+		.n = input->n,
 	};
 	struct error err = ERROR_INIT;
 
-	if (write_body(&body, input, c, v, &err) != 0)
+	if (write_body(&body, input, v, &err) != 0)
 		return cli_failed(verb, &err);
 	if (change_send(c, "/api/v1/changes", buf_slice(&body), &how, &call, &err) != 0) {
-		explain(input, &call, &err);
+		change_explain_item(input, &call, &err);
 		return cli_failed(verb, &err);
 	}
 	if (change_tell(c, &call, input->n, how.dry_run, &err) != 0)
@@ -171,9 +141,11 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	from.only = v->given[CLIENT_OPT_NAMESPACE] ? from.namespace : NULL;
 	if (input_read(&input, &from, &err) != 0)
 		return cli_failed(verb, &err);
-	if (input.n > 0 || v->at[OPT_PRUNE] != NULL)
+	if (input.n > 0)
 		return make_change(verb, client, &input, v);
-	error_set(&err, ERROR_INVALID, "there is no resource in what was given");
+	change_nothing_given(&err);
+	if (v->at[OPT_PRUNE] != NULL)
+		error_wrap(&err, "nothing is pruned, as for that there is gsq delete");
 	return cli_failed(verb, &err);
 }
 

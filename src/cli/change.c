@@ -2,30 +2,38 @@
 #include "cli/change.h"
 
 #include "base/json.h"
+#include "cli/terminal.h"
 #include "cli/view.h"
 #include "cli/wait.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#define TRIES 4
+#define TRIES 6
 #define FIRST_PAUSE_MS 250
+#define SHOWN_FROM 500 /* resources: they take a second or so */
 #define SEND_MS 120000 /* thousands of resources, to a registry that is far away */
 
 /* ---- sending ---- */
 
-/* 503 says that it may have been made, or that it will be possible soon; so does silence. */
-static bool may_pass(const struct client_call *call, const struct error *err)
+/* It may have been made: no answer came, or one that says so. */
+static bool is_lost(const struct client_call *call, const struct error *err)
 {
-	return err->code == ERROR_UNAVAILABLE && (call->status == 0 || call->status == 503);
+	return err->code == ERROR_UNKNOWN_OUTCOME ||
+	       (err->code == ERROR_UNAVAILABLE && call->status == 0 && call->sent);
 }
 
-/* What a lost connection leaves open. */
-static int explain(const struct client_call *call, struct error *err)
+/* Another try may tell. */
+static bool may_pass(const struct error *err)
+{
+	return err->code == ERROR_UNAVAILABLE || err->code == ERROR_UNKNOWN_OUTCOME;
+}
+
+static int explain(const struct client_call *call, bool was_lost, struct error *err)
 {
 	if (err->code == ERROR_CONFLICT && view_text(call->json, "name")[0] == '\0')
 		view_explain_guard(err);
-	if (call->status == 0 && err->code == ERROR_UNAVAILABLE)
+	if (was_lost && may_pass(err))
 		return error_wrap(err,
 			"it is not known whether the change was made: run the same again, which is "
 			"safe");
@@ -39,16 +47,20 @@ static char *route_with_query(const char *route, const struct change_options *o)
 		o->confirmed ? "confirm=prune" : "");
 }
 
-static int send_again_where_lost(struct client *c, struct client_call *call, struct error *err)
+/* What was refused, or never heard, is told at once. */
+static int send_again_where_lost(
+	struct client *c, struct client_call *call, bool dry_run, struct error *err)
 {
 	const struct client_call request = *call;
 	unsigned pause_ms = FIRST_PAUSE_MS;
+	bool was_lost = false;
 
 	for (unsigned tries = 1;; tries++) {
 		if (client_run(c, call, err) == 0)
 			return 0;
-		if (!may_pass(call, err) || tries == TRIES)
-			return explain(call, err);
+		was_lost = was_lost || (!dry_run && is_lost(call, err));
+		if (!was_lost || !may_pass(err) || tries == TRIES)
+			return explain(call, was_lost, err);
 		client_call_done(call);
 		*call = request;
 		usleep(pause_ms * 1000);
@@ -60,6 +72,7 @@ int change_send(struct client *c, const char *route, struct slice body,
 	const struct change_options *options, struct client_call *call, struct error *err)
 {
 	AUTO_FREE char *whole = route_with_query(route, options), *reason = NULL;
+	struct progress progress = {.what = "sent", .done = options->n, .all = options->n};
 	char key[64];
 	uint64_t random[2];
 	int rc;
@@ -76,13 +89,19 @@ int change_send(struct client *c, const char *route, struct slice body,
 		.body = body,
 		.headers = {key, reason},
 		.timeout_ms = SEND_MS};
-	rc = send_again_where_lost(c, call, err);
+	if (options->n >= SHOWN_FROM)
+		progress_show(&progress);
+	rc = send_again_where_lost(c, call, options->dry_run, err);
+	progress_end(&progress);
 	call->route = NULL;
 	call->headers[0] = call->headers[1] = NULL;
 	return rc;
 }
 
-void change_add_resource(struct buf *b, const struct intent *intent)
+/* ---- what files say ---- */
+
+/* {"name","namespace","labels"?,"spec"} */
+static void add_resource(struct buf *b, const struct intent *intent)
 {
 	json_begin_object(b);
 	json_member_cstr(b, "name", intent->name);
@@ -103,6 +122,56 @@ void change_add_resource(struct buf *b, const struct intent *intent)
 	json_member_u64(b, "replicas", intent->replicas);
 	json_end_object(b);
 	json_end_object(b);
+}
+
+void change_add_input(struct buf *body, const struct input *input)
+{
+	json_key(body, "changes");
+	json_begin_array(body);
+	for (size_t i = 0; i < input->n; i++) {
+		json_begin_object(body);
+		json_key(body, "resource");
+		add_resource(body, input->items[i].intent);
+		json_end_object(body);
+	}
+	json_end_array(body);
+}
+
+int change_nothing_given(struct error *err)
+{
+	return error_set(err, ERROR_INVALID, "there is no resource in what was given");
+}
+
+int change_check_body(const struct buf *body, struct error *err)
+{
+	if (buf_check(body, err) == 0)
+		return 0;
+	return err->code == ERROR_TOO_LARGE
+		       ? error_set(err, ERROR_TOO_LARGE,
+				 "one change may have %zu MiB at most: split the files up",
+				 LIMIT_CHANGES_BODY / MIB)
+		       : -1;
+}
+
+int change_explain_item(
+	const struct input *input, const struct client_call *call, struct error *err)
+{
+	const json_t *index = json_object_get(call->json, "index");
+	char place[INPUT_PLACE_SIZE];
+	const char *text;
+	size_t i;
+
+	if (!json_is_integer(index) || json_integer_value(index) < 0 ||
+		(size_t)json_integer_value(index) >= input->n)
+		return -1;
+	i = (size_t)json_integer_value(index);
+	/* "changes[17] (default/web): " is where it stands in the body, which nobody sees. */
+	text = slice_starts(slice_of(err->text), SLICE("changes[")) ? strstr(err->text, "): ")
+								    : NULL;
+	if (text != NULL)
+		memmove(err->text, text + 3, strlen(text + 3) + 1);
+	error_wrap(err, "%s/%s", input->items[i].intent->namespace, input->items[i].intent->name);
+	return error_wrap(err, "%s", input_place(input, i, place));
 }
 
 /* ---- telling ---- */
@@ -127,14 +196,24 @@ static void tell(const struct client *c, json_t *change, bool named, bool dry_ru
 	puts(dry_run ? " (dry run)" : "");
 }
 
+json_t *change_list(const struct client *c, const struct client_call *call, struct error *err)
+{
+	json_t *changes = json_object_get(call->json, "changes");
+
+	if (json_is_array(changes))
+		return changes;
+	client_not_understood(c, err);
+	return NULL;
+}
+
 int change_tell(const struct client *c, const struct client_call *call, size_t named, bool dry_run,
 	struct error *err)
 {
-	json_t *changes = json_object_get(call->json, "changes"), *change;
+	json_t *changes = change_list(c, call, err), *change;
 	size_t i;
 
-	if (!json_is_array(changes))
-		return client_not_understood(c, err);
+	if (changes == NULL)
+		return -1;
 	json_array_foreach(changes, i, change)
 	{
 		tell(c, change, i < named, dry_run);

@@ -4,6 +4,7 @@
 #define CLI_CHANGE_H
 
 #include "cli/client.h"
+#include "cli/input.h"
 #include "intent/intent.h"
 
 /* Rows of the table of options. */
@@ -24,21 +25,35 @@
 struct change_options {
 	bool dry_run, confirmed;
 	const char *reason; /* NULL: none */
+	size_t n;           /* resources that it names, for the bar of progress; 0: not known */
 };
 
 /* Sends it, and again where the answer is lost: it carries an Idempotency-Key, so it is made once.
  * route has no query. call: to be freed by client_call_done(), after an error too. Where the guard
- * refuses, the error says which option helps. */
+ * refuses, the error says which option helps; where nobody knows whether it was made, that it may
+ * be sent again. */
 int change_send(struct client *c, const char *route, struct slice body,
 	const struct change_options *options, struct client_call *call,
 	struct error *err) MUST_CHECK;
 
-/* {"name","namespace","labels"?,"spec"} */
-void change_add_resource(struct buf *b, const struct intent *intent);
+/* The member "changes" of a body: what files say. */
+void change_add_input(struct buf *body, const struct input *input);
+/* Files without a resource. */
+int change_nothing_given(struct error *err);
+/* 0 where the body fits. */
+int change_check_body(const struct buf *body, struct error *err) MUST_CHECK;
 
-/* A line for each change: "platformresource/web configured", in kubectl's words. pruned: how many
- * from the front were named; what was removed after them was pruned. Then "nothing to change" where
- * there is none. ERROR_INTERNAL: not understood. */
+/* Returns -1, with the place in the files ("shop.yaml:41: shop/web: ") before the error where the
+ * server names one item. */
+int change_explain_item(
+	const struct input *input, const struct client_call *call, struct error *err);
+
+/* The changes of an answer; NULL, with ERROR_INTERNAL: not understood. */
+json_t *change_list(const struct client *c, const struct client_call *call, struct error *err);
+
+/* A line for each change: "platformresource/web configured", in kubectl's words. named: how many
+ * from the front were; what was removed after them was pruned. Then "nothing to change" where there
+ * is none. ERROR_INTERNAL: not understood. */
 int change_tell(const struct client *c, const struct client_call *call, size_t named, bool dry_run,
 	struct error *err) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include "http/uri.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define DEFAULT_SERVER "http://127.0.0.1:8080"
 
@@ -338,13 +339,15 @@ void client_call_done(struct client_call *call)
 	json_decref(call->json);
 	call->json = NULL;
 	call->status = 0;
-	call->etag[0] = '\0';
+	call->sent = false;
+	call->etag[0] = call->expires[0] = '\0';
+	call->at_us = 0;
 }
 
 /* What the verb does before its first call need not wait for libcurl to start. */
 static int start_http(struct client *c, struct error *err)
 {
-	const struct http_client_options options = {.ca_file = c->ca, .parallel = 1};
+	const struct http_client_options options = {.ca_file = c->ca, .parallel = 1, .certificates = true};
 
 	return c->http != NULL ? 0 : http_client_new(&c->http, &options, err);
 }
@@ -360,6 +363,17 @@ static void take_etag(struct client_call *call, const struct http_call *http)
 		snprintf(call->etag, sizeof(call->etag), "%.*s", (int)(tag.n - 2), tag.p + 1);
 }
 
+static void take_clock(struct client_call *call, const struct http_call *http)
+{
+	AUTO_FREE char *date = slice_dup(http_call_header(http, "date"));
+	struct tm tm = {0};
+	const char *end =
+		date == NULL ? NULL : strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+
+	if (end != NULL && *end == '\0')
+		call->at_us = (uint64_t)timegm(&tm) * 1000000;
+}
+
 static int run(
 	struct client *c, struct client_call *call, struct http_call *http, struct error *err)
 {
@@ -369,9 +383,17 @@ static int run(
 	pipe_signal_ignore(&pipe);
 	http_client_run(c->http, http, 1);
 	pipe_signal_restore(&pipe);
-	result = client_judge(c, http, &call->json, err);
+	if (call->text != NULL && http->status >= 200 && http->status < 300) {
+		buf_add(call->text, buf_slice(&http->response_body));
+		result = buf_check(call->text, err);
+	} else {
+		result = client_judge(c, http, &call->json, err);
+	}
 	call->status = http->status;
+	call->sent = http->sent;
 	take_etag(call, http);
+	take_clock(call, http);
+	memcpy(call->expires, http->expires, sizeof(call->expires));
 	return result;
 }
 
@@ -428,12 +450,11 @@ static int list_page(struct client *c, json_t *page, const char *list,
 }
 
 /* from: where the page begins, or NULL. */
-static char *page_route(const char *route, const char *from)
+static char *page_route(const char *route, unsigned page, const char *from)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_HTTP_HEAD);
 
-	buf_printf(&text, "%s%climit=%d", route, strchr(route, '?') == NULL ? '?' : '&',
-		LIMIT_CLIENT_PAGE);
+	buf_printf(&text, "%s%climit=%u", route, strchr(route, '?') == NULL ? '?' : '&', page);
 	if (from != NULL) {
 		buf_puts(&text, "&continue=");
 		http_encode(slice_of(from), &text);
@@ -441,14 +462,14 @@ static char *page_route(const char *route, const char *from)
 	return text.failed == ERROR_NONE ? buf_take(&text) : NULL;
 }
 
-int client_list(struct client *c, const char *route, const char *list,
+int client_list_by(struct client *c, const char *route, const char *list, unsigned page_size,
 	int (*each)(json_t *element, void *arg, struct error *err), void *arg, struct error *err)
 {
 	CLEANUP(json_decrefp) json_t *page = NULL;
 	const char *from = NULL;
 
 	do {
-		AUTO_FREE char *url = page_route(route, from);
+		AUTO_FREE char *url = page_route(route, page_size, from);
 		json_t *next = NULL;
 
 		if (url == NULL)
@@ -462,6 +483,12 @@ int client_list(struct client *c, const char *route, const char *list,
 		from = json_string_value(json_object_get(page, "continue"));
 	} while (from != NULL && *from != '\0');
 	return 0;
+}
+
+int client_list(struct client *c, const char *route, const char *list,
+	int (*each)(json_t *element, void *arg, struct error *err), void *arg, struct error *err)
+{
+	return client_list_by(c, route, list, LIMIT_CLIENT_PAGE, each, arg, err);
 }
 
 /* ---- routes ---- */

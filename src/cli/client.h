@@ -66,11 +66,15 @@ struct client_call {
 	const char *content_type; /* NULL: application/json */
 	const char *headers[4];   /* "Name: value"; NULL ends */
 	unsigned timeout_ms;      /* 0: LIMIT_REQUEST_MS */
+	struct buf *text;         /* a 2xx answer is no JSON, and goes here; NULL: it is */
 
 	/* out; client_call_done() frees */
 	int status;    /* 0: no answer came */
+	bool sent;     /* some of it may have reached the server */
 	json_t *json;  /* the answer's object, an error's too; NULL: none */
 	char etag[64]; /* without quotes; "": none */
+	uint64_t at_us; /* the server's clock, to the second; 0: not told */
+	char expires[32]; /* its certificate, as http_call.expires says */
 };
 void client_call_done(struct client_call *call);
 
@@ -85,6 +89,10 @@ int client_get(struct client *c, const char *route, json_t **ret, struct error *
 /* All pages of a list, one after the other: calls each() for every element of the member `list` of
  * the answers ("resources"). route without limit and continue. */
 int client_list(struct client *c, const char *route, const char *list,
+	int (*each)(json_t *element, void *arg, struct error *err), void *arg,
+	struct error *err) MUST_CHECK;
+/* The same, in pages of so many: where each() soon has enough. */
+int client_list_by(struct client *c, const char *route, const char *list, unsigned page,
 	int (*each)(json_t *element, void *arg, struct error *err), void *arg,
 	struct error *err) MUST_CHECK;
 

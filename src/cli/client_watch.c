@@ -102,7 +102,8 @@ static void connect_once(struct watch *w, const char *url)
 	http_call_done(&w->call);
 	http_call_init(&w->call, "GET", url, LIMIT_API_ANSWER);
 	w->call.headers = headers;
-	w->call.timeout_ms = left_ms(w);
+	/* libcurl's clock may be ahead of ours: what it ends must be past the deadline here too. */
+	w->call.timeout_ms = left_ms(w) + LIMIT_CLIENT_TICK_MS;
 	w->call.idle_ms = LIMIT_CLIENT_SILENCE_MS;
 	w->call.data = take_piece;
 	w->call.ended = ended;

@@ -279,7 +279,7 @@ static int read_file(struct config *c, struct error *err)
 	return read_text(c, buf_slice(&text), err);
 }
 
-static int load(struct config *c, bool for_change, struct error *err);
+static int load(struct config *ret, bool for_change, struct error *err);
 
 int config_load(struct config *ret, struct error *err)
 {
@@ -322,6 +322,7 @@ static int load(struct config *ret, bool for_change, struct error *err)
 
 	if (find_path(&c.path, err) != 0)
 		return -1;
+	AN(c.path);
 	if ((for_change && take_lock(&c, err) != 0) || read_file(&c, err) != 0) {
 		config_done(&c);
 		return -1;

@@ -2,8 +2,7 @@
 /* Deletes resources, all that are named or none, by name, as files have them, or by their labels.
  */
 #include "base/json.h"
-#include "cli/cli.h"
-#include "cli/input.h"
+#include "cli/change.h"
 #include "cli/view.h"
 #include "cli/wait.h"
 
@@ -33,16 +32,11 @@ static const struct cli_option options[] = {
 	[OPT_FILE] = INPUT_OPTION_FILE,
 	[OPT_RECURSIVE] = INPUT_OPTION_RECURSIVE,
 	[OPT_IGNORE] = {.flag = "ignore-not-found", .help = "what is not there is as it should be"},
-	[OPT_DRY_RUN] = {.flag = "dry-run", .help = "say what would be deleted, and why not"},
+	[OPT_DRY_RUN] = CHANGE_OPTION_DRY_RUN,
 	[OPT_WAIT] = {.flag = "wait", .help = "wait until they are gone from the cluster"},
 	[OPT_TIMEOUT] = WAIT_OPTION_TIMEOUT,
-	[OPT_REASON] = {.flag = "reason",
-		.argument = "TEXT",
-		.help = "why: it is kept with the change"},
-	[OPT_CONFIRM] = {.flag = "confirm",
-		.argument = "prune",
-		.values = "prune",
-		.help = "many that nobody named, with --selector or --all, are meant to go"},
+	[OPT_REASON] = CHANGE_OPTION_REASON,
+	[OPT_CONFIRM] = CHANGE_OPTION_CONFIRM,
 	[OPT_YES] = {.flag = "yes",
 		.letter = 'y',
 		.help = "do not ask, on a terminal, before --selector or --all"},
@@ -243,42 +237,25 @@ static int write_body(const struct deleting *d, struct buf *body, struct error *
 	return buf_check(body, err);
 }
 
-static void explain(const struct deleting *d, json_t *answer, struct error *err)
-{
-	const char *namespace = view_text(answer, "namespace"), *name = view_text(answer, "name");
-
-	if (err->code == ERROR_NOT_FOUND && name[0] != '\0')
-		view_not_there(d->client, namespace, name, err);
-	else if (err->code == ERROR_CONFLICT && name[0] == '\0' && by_labels(d->v))
-		view_explain_guard(err);
-}
-
 static int send(struct deleting *d, struct client_call *call, struct error *err)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_CHANGES_BODY);
-	AUTO_FREE char *reason = NULL;
-	AUTO_FREE char *route = str_printf("/api/v1/changes%s%s",
-		d->v->at[OPT_DRY_RUN] != NULL ? "?dryRun=true" : "",
-		d->v->at[OPT_CONFIRM] == NULL   ? ""
-		: d->v->at[OPT_DRY_RUN] != NULL ? "&confirm=prune"
-						: "?confirm=prune");
+	const struct change_options how = {
+		.dry_run = d->v->at[OPT_DRY_RUN] != NULL,
+		.confirmed = d->v->at[OPT_CONFIRM] != NULL,
+		.reason = d->v->at[OPT_REASON],
+		.n = d->n,
+	};
+	const char *namespace, *name;
 
-	if (route == NULL)
-		return error_no_memory(err);
-	if (d->v->at[OPT_REASON] != NULL) {
-		reason = str_printf("X-Change-Reason: %s", d->v->at[OPT_REASON]);
-		if (reason == NULL)
-			return error_no_memory(err);
-		call->headers[0] = reason;
-	}
 	if (write_body(d, &body, err) != 0)
 		return -1;
-	call->method = "POST";
-	call->route = route;
-	call->body = buf_slice(&body);
-	if (client_run(d->client, call, err) == 0)
+	if (change_send(d->client, "/api/v1/changes", buf_slice(&body), &how, call, err) == 0)
 		return 0;
-	explain(d, call->json, err);
+	namespace = view_text(call->json, "namespace");
+	name = view_text(call->json, "name");
+	if (err->code == ERROR_NOT_FOUND && name[0] != '\0')
+		return view_not_there(d->client, namespace, name, err);
 	return -1;
 }
 
@@ -294,28 +271,6 @@ static void tell(const struct deleting *d, json_t *change)
 	puts(d->v->at[OPT_DRY_RUN] != NULL ? " (dry run)" : "");
 }
 
-/* Of the answer, which goes on living. */
-static int wait_for(struct deleting *d, json_t *changes)
-{
-	AUTO_FREE struct wait_item *items = calloc(json_array_size(changes) + 1, sizeof(*items));
-	struct error err = ERROR_INIT;
-	json_t *change;
-	size_t i, n = 0;
-
-	if (items == NULL) {
-		error_no_memory(&err);
-		return cli_failed(d->verb, &err);
-	}
-	json_array_foreach(changes, i,
-		change) if (strcmp(view_text(change, "operation"), "deleted") == 0) items[n++] =
-		(struct wait_item){
-			.namespace = view_text(change, "namespace"),
-			.name = view_text(change, "name"),
-			.deleted = true,
-		};
-	return wait_run(d->verb, d->client, d->v, OPT_TIMEOUT, items, n);
-}
-
 static int make_change(struct deleting *d)
 {
 	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
@@ -325,16 +280,17 @@ static int make_change(struct deleting *d)
 
 	if (send(d, &call, &err) != 0)
 		return cli_failed(d->verb, &err);
-	changes = json_object_get(call.json, "changes");
-	if (!json_is_array(changes)) {
-		client_not_understood(d->client, &err);
+	changes = change_list(d->client, &call, &err);
+	if (changes == NULL)
 		return cli_failed(d->verb, &err);
+	json_array_foreach(changes, i, change)
+	{
+		tell(d, change);
 	}
-	json_array_foreach(changes, i, change) tell(d, change);
 	fflush(stdout);
-	if (d->v->at[OPT_WAIT] != NULL && d->v->at[OPT_DRY_RUN] == NULL)
-		return wait_for(d, changes);
-	return EXIT_OK;
+	if (d->v->at[OPT_WAIT] == NULL || d->v->at[OPT_DRY_RUN] != NULL)
+		return EXIT_OK;
+	return change_wait(d->verb, d->client, d->v, OPT_TIMEOUT, &call);
 }
 
 /* ---- the verb ---- */

@@ -2,7 +2,7 @@
 /* What files would change, or what two commits differ in. */
 #include "base/json.h"
 #include "cli/change.h"
-#include "cli/input.h"
+#include "cli/listing.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
 
@@ -41,12 +41,27 @@ static int show(json_t *change, void *arg, struct error *err UNUSED)
 
 /* ---- files ---- */
 
-static int diff_files(const struct verb *verb, struct client *c, const struct cli_values *v)
+/* What apply would be answered. */
+static int ask_for_files(
+	struct client *c, const struct input *input, struct client_call *call, struct error *err)
+{
+	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_CHANGES_BODY);
+	const struct change_options how = {.dry_run = true, .n = input->n};
+
+	json_begin_object(&body);
+	change_add_input(&body, input);
+	json_end_object(&body);
+	if (change_check_body(&body, err) != 0)
+		return -1;
+	if (change_send(c, "/api/v1/changes", buf_slice(&body), &how, call, err) != 0)
+		return change_explain_item(input, call, err);
+	return 0;
+}
+
+static int diff_files(struct client *c, const struct cli_values *v, bool *ret, struct error *err)
 {
 	CLEANUP(input_done) struct input input = {.n = 0};
-	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_CHANGES_BODY);
 	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
-	const struct change_options how = {.dry_run = true};
 	const char *namespace = client_namespace(c);
 	const struct input_options from = {
 		.paths = v->all[OPT_FILE],
@@ -54,57 +69,56 @@ static int diff_files(const struct verb *verb, struct client *c, const struct cl
 		.namespace = namespace,
 		.only = v->given[CLIENT_OPT_NAMESPACE] ? namespace : NULL,
 	};
-	struct error err = ERROR_INIT;
-	bool differs = false;
 	json_t *changes, *change;
 	size_t i;
 
-	if (input_read(&input, &from, &err) != 0)
-		return trouble(verb, &err);
+	if (input_read(&input, &from, err) != 0)
+		return -1;
 	if (input.n == 0)
-		return EXIT_SAME;
-	json_begin_object(&body);
-	json_key(&body, "changes");
-	json_begin_array(&body);
-	for (i = 0; i < input.n; i++) {
-		json_begin_object(&body);
-		json_key(&body, "resource");
-		change_add_resource(&body, input.items[i].intent);
-		json_end_object(&body);
-	}
-	json_end_array(&body);
-	json_end_object(&body);
-	if (buf_check(&body, &err) != 0 ||
-		change_send(c, "/api/v1/changes", buf_slice(&body), &how, &call, &err) != 0)
-		return trouble(verb, &err);
-	changes = json_object_get(call.json, "changes");
+		return change_nothing_given(err);
+	if (ask_for_files(c, &input, &call, err) != 0)
+		return -1;
+	changes = change_list(c, &call, err);
+	if (changes == NULL)
+		return -1;
 	json_array_foreach(changes, i, change)
 	{
-		show(change, &differs, &err);
+		show(change, ret, err);
 	}
-	return differs ? EXIT_DIFFERENT : EXIT_SAME;
+	return 0;
 }
 
 /* ---- commits ---- */
 
-static int diff_commits(const struct verb *verb, struct client *c, const struct cli_values *v)
+static int diff_commits(struct client *c, const struct cli_values *v, bool *ret, struct error *err)
 {
 	AUTO_FREE char *route = v->at[OPT_ALL] != NULL ? str_printf("/api/v1/diff/%s", v->argument)
 						       : str_printf("/api/v1/namespaces/%s/diff/%s",
 								 client_namespace(c), v->argument);
-	struct error err = ERROR_INIT;
-	bool differs = false;
 
-	if (route == NULL) {
-		error_no_memory(&err);
-		return trouble(verb, &err);
-	}
-	if (client_list(c, route, "changes", show, &differs, &err) != 0)
-		return trouble(verb, &err);
-	return differs ? EXIT_DIFFERENT : EXIT_SAME;
+	if (route == NULL)
+		return error_no_memory(err);
+	if (client_list(c, route, "changes", show, ret, err) == 0)
+		return 0;
+	return err->code == ERROR_NOT_FOUND ? error_set(err, ERROR_NOT_FOUND,
+						      "%s: these are not both commits, or not kept "
+						      "any more: gsq log shows those there are",
+						      v->argument)
+					    : -1;
 }
 
 /* ---- the verb ---- */
+
+static bool is_range(const char *text)
+{
+	struct slice whole = slice_of(text);
+	const char *dots = strstr(text, "..");
+
+	if (dots == NULL)
+		return false;
+	return listing_is_tag('c', (struct slice){text, (size_t)(dots - text)}) &&
+	       listing_is_tag('c', (struct slice){dots + 2, whole.n - (size_t)(dots + 2 - text)});
+}
 
 static int check(const struct cli_values *v, struct error *err)
 {
@@ -113,10 +127,15 @@ static int check(const struct cli_values *v, struct error *err)
 	if (files == commits)
 		return error_set(err, ERROR_INVALID,
 			"give -f FILE, or two commits as in c1795893153160483..c1795893160000000");
-	if (commits && strstr(v->argument, "..") == NULL)
+	if (commits && !is_range(v->argument))
 		return error_set(err, ERROR_INVALID,
-			"two commits are written %s..%s: gsq log shows them", v->argument,
+			"\"%s\" is not two commits, as in c1795893153160483..c1795893160000000: "
+			"gsq "
+			"log shows them",
 			v->argument);
+	if (files && v->at[OPT_ALL] != NULL)
+		return error_set(err, ERROR_INVALID,
+			"--all-namespaces goes with two commits: files say which they are for");
 	return 0;
 }
 
@@ -124,12 +143,16 @@ static int run(const struct verb *verb, const struct cli_values *v)
 {
 	CLEANUP(client_freep) struct client *client = NULL;
 	struct error err = ERROR_INIT;
+	bool differs = false;
+	int rc;
 
 	if (check(v, &err) != 0 || client_open(&client, v, &err) != 0)
 		return cli_usage(verb, &err);
-	if (v->all[OPT_FILE] != NULL)
-		return diff_files(verb, client, v);
-	return diff_commits(verb, client, v);
+	rc = v->all[OPT_FILE] != NULL ? diff_files(client, v, &differs, &err)
+				      : diff_commits(client, v, &differs, &err);
+	if (rc != 0)
+		return trouble(verb, &err);
+	return differs ? EXIT_DIFFERENT : EXIT_SAME;
 }
 
 const struct verb verb_diff = {

@@ -116,13 +116,12 @@ static int read_text(struct reading *r, const char *name, struct slice text, str
 		.namespace = r->options->namespace,
 		.only = r->options->only,
 		.max = SIZE_MAX,
+		.file = name,
 	};
 
 	if (add_file_name(r->input, name, err) != 0)
 		return -1;
-	if (document_read(text, &options, add_item, r, err) != 0)
-		return error_wrap(err, "%s", name);
-	return 0;
+	return document_read(text, &options, add_item, r, err);
 }
 
 static int read_file(struct reading *r, const char *path, struct error *err)

@@ -5,6 +5,14 @@
 
 #include <stdio.h>
 
+bool listing_is_tag(char letter, struct slice text)
+{
+	uint64_t number;
+
+	return text.n > 1 && text.p[0] == letter &&
+	       slice_to_u64((struct slice){text.p + 1, text.n - 1}, &number);
+}
+
 int listing_begin(struct listing *l, const char *output, const char *limit, struct error *err)
 {
 	bool kept = strcmp(output, "json") == 0 || strcmp(output, "yaml") == 0;
@@ -12,7 +20,7 @@ int listing_begin(struct listing *l, const char *output, const char *limit, stru
 	l->left = UINT64_MAX;
 	l->all = NULL;
 	if (limit != NULL && !slice_to_u64(slice_of(limit), &l->left))
-		return error_set(err, ERROR_INVALID, "--limit: \"%s\" is no number", limit);
+		return error_set(err, ERROR_INVALID, "--limit must be a number, not \"%s\"", limit);
 	if (kept && (l->all = json_array()) == NULL)
 		return error_no_memory(err);
 	return 0;
@@ -30,17 +38,21 @@ static int take(json_t *element, void *arg, struct error *err)
 {
 	struct listing *l = arg;
 
-	if (l->left == 0)
+	if (listing_one(l, element, err) != 0)
 		return -1;
 	l->left -= l->left != UINT64_MAX;
-	return listing_one(l, element, err);
+	return l->left > 0 ? 0 : -1;
 }
 
 int listing_run(
 	struct listing *l, struct client *c, const char *route, const char *list, struct error *err)
 {
+	unsigned page = l->left < LIMIT_CLIENT_PAGE ? (unsigned)l->left : LIMIT_CLIENT_PAGE;
+
 	*err = (struct error)ERROR_INIT;
-	if (client_list(c, route, list, take, l, err) == 0 || err->code == ERROR_NONE)
+	if (l->left == 0)
+		return 0;
+	if (client_list_by(c, route, list, page, take, l, err) == 0 || err->code == ERROR_NONE)
 		return 0;
 	return -1;
 }

@@ -20,6 +20,9 @@ struct listing {
 	uint64_t left; /* UINT64_MAX: any number */
 };
 
+/* "v123", "c123": the letter of versions or of commits, and a number. */
+bool listing_is_tag(char letter, struct slice text);
+
 /* output: "json" and "yaml" are for programs, others are for show(). limit: NULL: all. */
 int listing_begin(
 	struct listing *l, const char *output, const char *limit, struct error *err) MUST_CHECK;

@@ -119,8 +119,22 @@ static int list(struct listing *l, struct client *c, const struct cli_values *v,
 	if (v->argument == NULL)
 		return listing_run(l, c, route, "revisions", err);
 	if (client_get(c, route, &commit, err) != 0)
-		return -1;
+		return err->code == ERROR_NOT_FOUND
+			       ? error_set(err, ERROR_NOT_FOUND,
+					 "there is no commit %s: gsq log shows those there are",
+					 v->argument)
+			       : -1;
 	return listing_one(l, commit, err);
+}
+
+static int check(const struct cli_values *v, struct error *err)
+{
+	if (v->argument == NULL || listing_is_tag('c', slice_of(v->argument)))
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"\"%s\" is no commit: they are like c1795893153160483. The versions of a resource "
+		"are shown by gsq history NAME",
+		v->argument);
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)
@@ -132,7 +146,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 
 	if (v->at[OPT_ONELINE] != NULL)
 		l.show = show_row;
-	if (client_open(&client, v, &err) != 0 ||
+	if (check(v, &err) != 0 || client_open(&client, v, &err) != 0 ||
 		listing_begin(&l, v->at[OPT_OUTPUT], v->at[OPT_LIMIT], &err) != 0)
 		return cli_usage(verb, &err);
 	if (table == NULL)

@@ -236,6 +236,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	struct cli_values v;
 	int status = EXIT_OK;
 
+	AN(verb->run);
 	if (cli_parse(&v, verb, argc, argv, &err) != 0)
 		return cli_usage(verb, &err);
 	if (v.help)

@@ -168,7 +168,7 @@ static int check_option(
 		v->given[i] || o->env == NULL ? o->flag : o->env);
 	if (!o->repeats)
 		return check_choice(o, name, v->at[i], err);
-	for (const char **value = v->all[i]; *value != NULL; value++)
+	for (const char **value = v->all[i]; value != NULL && *value != NULL; value++)
 		if (check_choice(o, name, *value, err) != 0)
 			return -1;
 	return 0;

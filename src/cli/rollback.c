@@ -2,12 +2,15 @@
 /* Brings back what was: one resource at a version, or everything at a commit, as a new change. */
 #include "base/json.h"
 #include "cli/change.h"
+#include "cli/listing.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
 #include "cli/wait.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+#define PAGE 10 /* of the history: the version before is soon there */
 
 enum {
 	OPT_TO = CLIENT_OPTIONS_,
@@ -65,7 +68,8 @@ static int version_before(struct search *ret, struct client *c, const char *name
 	*ret = (struct search){.n = 0};
 	if (route == NULL)
 		return error_no_memory(err);
-	if (client_list(c, route, "history", look, ret, err) != 0 && ret->version[0] == '\0')
+	if (client_list_by(c, route, "history", PAGE, look, ret, err) != 0 &&
+		ret->version[0] == '\0')
 		return err->code == ERROR_NOT_FOUND
 			       ? view_not_there(c, client_namespace(c), name, err)
 			       : -1;
@@ -81,13 +85,21 @@ static int send(struct client *c, const char *route, const char *to,
 	const struct change_options *how, struct client_call *call, struct error *err)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(KIB);
+	struct error why;
 
 	json_begin_object(&body);
 	json_member_cstr(&body, "to", to);
 	json_end_object(&body);
 	if (buf_check(&body, err) != 0)
 		return -1;
-	return change_send(c, route, buf_slice(&body), how, call, err);
+	if (change_send(c, route, buf_slice(&body), how, call, err) == 0)
+		return 0;
+	if (err->code != ERROR_NOT_FOUND)
+		return -1;
+	why = *err;
+	return to[0] == 'c' ? error_set(err, ERROR_NOT_FOUND,
+				      "there is no commit %s: gsq log shows those there are", to)
+			    : error_set(err, ERROR_NOT_FOUND, "%.450s; see gsq history", why.text);
 }
 
 static void show_diffs(const struct client_call *call)
@@ -162,7 +174,7 @@ static int check(const struct cli_values *v, struct error *err)
 			"--to is missing: the commit to go back to, as gsq log shows it");
 	if (v->argument != NULL && v->at[OPT_ALL] != NULL)
 		return error_set(err, ERROR_INVALID, "give a NAME or --all-namespaces");
-	if (to != NULL && to[0] != (v->argument != NULL ? 'v' : 'c'))
+	if (to != NULL && !listing_is_tag(v->argument != NULL ? 'v' : 'c', slice_of(to)))
 		return error_set(err, ERROR_INVALID, "--to: %s",
 			v->argument != NULL
 				? "a resource goes back to a version: v123, as gsq history shows it"

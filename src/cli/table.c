@@ -101,7 +101,7 @@ struct table *table_new(const struct table_column *columns, bool wide, bool head
 	while (columns[n].head != NULL)
 		n++;
 	if (t != NULL)
-		t->columns = calloc(n, sizeof(*t->columns));
+		t->columns = calloc(n + 1, sizeof(*t->columns));
 	if (t == NULL || t->columns == NULL) {
 		free(t);
 		return NULL;

@@ -24,7 +24,7 @@ struct http_client {
 	CURLM *multi;
 	char *ca_file;
 	struct curl_blob ca, certificate, key; /* data NULL: none */
-	bool insecure;
+	bool insecure, certificates;
 	struct local_address local;
 	size_t n_transfers, n_active;
 	struct transfer *transfers;
@@ -85,6 +85,7 @@ static int copy_trust(
 	struct http_client *client, const struct http_client_options *options, struct error *err)
 {
 	client->insecure = options->insecure;
+	client->certificates = options->certificates;
 	if (options->ca_file != NULL) {
 		client->ca_file = strdup(options->ca_file);
 		if (client->ca_file == NULL)
@@ -174,6 +175,7 @@ static void forget_answer(struct http_call *call)
 	buf_reset(&call->response_headers);
 	buf_reset(&call->response_body);
 	call->sent = false;
+	call->expires[0] = '\0';
 	call->started_ms = 0;
 	call->err = (struct error)ERROR_INIT;
 }
@@ -268,6 +270,8 @@ static CURLcode set_trust(CURL *easy, const struct http_client *client)
 		SET(easy, rc, CURLOPT_SSL_VERIFYPEER, 0L);
 		SET(easy, rc, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
+	if (client->certificates)
+		SET(easy, rc, CURLOPT_CERTINFO, 1L);
 	return rc;
 }
 
@@ -447,6 +451,20 @@ static void set_error(struct transfer *t, CURLcode code)
 	}
 }
 
+static void read_expiry(struct transfer *t)
+{
+	static const struct slice head = SLICE("Expire date:");
+	const struct curl_certinfo *info = NULL;
+
+	if (curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info == NULL ||
+		info->num_of_certs == 0)
+		return;
+	for (const struct curl_slist *line = info->certinfo[0]; line != NULL; line = line->next)
+		if (slice_starts(slice_of(line->data), head))
+			snprintf(t->call->expires, sizeof(t->call->expires), "%s",
+				line->data + head.n);
+}
+
 static void read_outcome(struct transfer *t, CURLcode code)
 {
 	struct http_call *call = t->call;
@@ -460,6 +478,7 @@ static void read_outcome(struct transfer *t, CURLcode code)
 	}
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	call->status = (int)status;
+	read_expiry(t);
 }
 
 /* The callback comes last: it may start the same call again. */

@@ -27,6 +27,7 @@ struct http_client_options {
 	/* PEM text, copied; SLICE_NONE: none. ca is in place of ca_file and of the system's. */
 	struct slice ca, certificate, key;
 	bool insecure; /* takes any certificate of a server */
+	bool certificates; /* http_call.expires is wanted */
 	/* NULL, or: called while draining, after http_client_wake() and about every tick_ms. It may
 	 * start and cancel calls. */
 	void (*woken)(void *arg);
@@ -63,6 +64,9 @@ struct http_call {
 	struct buf response_headers; /* "name: value\n" lines, names in lower case */
 	struct buf response_body;
 	bool sent;           /* some of the request may have reached the server */
+	/* when the server's certificate expires, as OpenSSL says it ("Nov 29 08:05:03 2026 GMT");
+	 * "": there is none, or the connection is an old one */
+	char expires[32];
 	uint64_t started_ms; /* clock_monotonic_ms() */
 	struct error err;    /* ERROR_UNAVAILABLE: lost, refused or timed out; else: final */
 

@@ -17,6 +17,7 @@ struct reading {
 	void *arg;
 	size_t n;                       /* resources so far */
 	const struct yaml_reader *yaml; /* or NULL */
+	bool is_located;                /* the error begins with the file already */
 };
 
 /* One value of the text, and where it is. */
@@ -36,13 +37,19 @@ static size_t line_of(const struct reading *r, const struct document *document, 
 }
 
 /* Says which of many resources an error is about. */
-static int locate(const struct document *document, size_t line, size_t item, const char *name,
-	struct error *err)
+static int locate(struct reading *r, const struct document *document, size_t line, size_t item,
+	const char *name, struct error *err)
 {
 	char place[80], excerpt[INTENT_EXCERPT_SIZE];
 
 	if (err->code != ERROR_INVALID)
 		return -1;
+	if (r->options->file != NULL && line > 0) {
+		r->is_located = true;
+		if (name != NULL)
+			error_wrap(err, "%s", intent_excerpt(slice_of(name), excerpt));
+		return error_wrap(err, "%s:%zu", r->options->file, line);
+	}
 	if (line > 0)
 		snprintf(place, sizeof(place), "document %zu, line %zu", document->number, line);
 	else
@@ -66,7 +73,7 @@ static int read_resource(struct reading *r, const struct document *document, jso
 			"more than the %zu resources allowed; send them in several parts",
 			r->options->max);
 	if (intent_decode_json(&intent, json, &rules, err) != 0)
-		return locate(document, place.line, item, intent_json_name(json), err);
+		return locate(r, document, place.line, item, intent_json_name(json), err);
 	r->n++;
 	return r->each(intent, &place, r->arg, err);
 }
@@ -138,7 +145,7 @@ static int read_document(struct reading *r, const struct document *document, str
 	if (list_version(json) == NULL)
 		return read_resource(r, document, json, 0, err);
 	if (check_list(json, err) != 0)
-		return locate(document, document->line, 0, NULL, err);
+		return locate(r, document, document->line, 0, NULL, err);
 	return read_items(r, document, json_object_get(json, "items"), err);
 }
 
@@ -197,7 +204,10 @@ int document_read(struct slice text, const struct document_options *options,
 	void *arg, struct error *err)
 {
 	struct reading r = {.options = options, .each = each, .arg = arg};
+	int rc = options->format == DOCUMENT_YAML ? read_yaml(&r, text, err)
+						  : read_json(&r, text, err);
 
-	return options->format == DOCUMENT_YAML ? read_yaml(&r, text, err)
-						: read_json(&r, text, err);
+	if (rc == 0 || options->file == NULL || r.is_located)
+		return rc;
+	return error_wrap(err, "%s", options->file);
 }

@@ -31,6 +31,9 @@ struct document_options {
 	/* The one namespace that they may be in; NULL: any. */
 	const char *only;
 	size_t max; /* resources: more is ERROR_TOO_LARGE, which says so */
+	/* The file that has the text: every error begins with it, that of a resource with its line
+	 * too ("shop.yaml:41: "), in place of the document's number. NULL: none. */
+	const char *file;
 };
 
 /* Calls each() for one intent after the other, in their order, which may take a reference; its -1

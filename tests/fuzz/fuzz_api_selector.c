@@ -16,11 +16,13 @@ static struct intent *make(const char *json)
 static void check(struct slice text)
 {
 	CLEANUP(selector_freep) struct selector *s = NULL;
-	CLEANUP(intent_unrefp) struct intent *plain =
+	CLEANUP(intent_unrefp)
+	struct intent *plain =
 		make("{\"name\":\"a\",\"spec\":{\"type\":\"vm\",\"size\":\"small\"}}");
-	CLEANUP(intent_unrefp) struct intent *labelled = make(
-		"{\"name\":\"a\",\"labels\":{\"app\":\"web\",\"tier\":\"\"},\"spec\":{\"type\":\"vm\","
-		"\"size\":\"small\"}}");
+	CLEANUP(intent_unrefp)
+	struct intent *labelled = make("{\"name\":\"a\",\"labels\":{\"app\":\"web\",\"tier\":\"\"},"
+				       "\"spec\":{\"type\":\"vm\","
+				       "\"size\":\"small\"}}");
 	struct error err = ERROR_INIT;
 
 	if (selector_parse(&s, text, "selector", &err) != 0) {

@@ -22,8 +22,9 @@ class Cli:
 
     def run(self, *args, input=None, env=None):
         """stdin is input, else nothing; the result has returncode, stdout and stderr."""
-        return subprocess.run([binary(), *map(str, args)], env={**self.env, **(env or {})}, text=True, timeout=DEADLINE_S,
-                              capture_output=True, **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
+        given = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        return subprocess.run([binary(), *map(str, args)], env={**self.env, **(env or {})}, text=True,
+                              timeout=DEADLINE_S, capture_output=True, **given)
 
     def ok(self, *args, **kwargs):
         """What a verb that succeeds says on standard output."""

@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that documents show: what is in their code blocks, fenced or indented, and how to run it."""
+"""The commands that documents show in their code blocks, and a folder to run them in, one after the other."""
 import os
 import re
+import shlex
 import shutil
+import subprocess
 from collections import namedtuple
+from pathlib import Path
 
-from tests.lib.gsq import ROOT
+from tests.lib.gsq import ROOT, binary, variables
+from tests.lib.process import Process, free_port
+from tests.lib.tools import tools_dir
 
-# Of one document. line: where its first line is, from 1. lines: without the block's indentation or fence.
+# Of one document. line: that of its first line, from 1. lines: without the block's indentation or fence.
 Block = namedtuple("Block", "document line lines")
-# text: a whole command, on one line if it was continued. comment: what follows its " # ", if anything.
-Command = namedtuple("Command", "document line text comment")
+# text: all of the command, whatever continued it. comment: what follows " # ". shown: the lines below it, up to the next.
+Command = namedtuple("Command", "document line text comment shown")
 
-# Those that a machine which runs the tests need not have.
-PROGRAMS = {"crane", "cosign", "docker", "flux", "gsq", "helm", "kind", "kubectl", "oras", "skopeo", "sudo", "for", "source"}
-# They are files or options in blocks of text; no document runs them.
-NOT_PROGRAMS = {"id", "data", "link", "event"}
-ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(\"[^\"]*\"|'[^']*'|\$\([^)]*\)|\S*)")
+# Commands also where this machine has no such program.
+PROGRAMS = {"crane", "cosign", "docker", "flux", "for", "gsq", "helm", "kind", "kubectl", "oras", "skopeo", "source", "sudo"}
+# They begin lines of other text.
+NO_PROGRAMS = {"id", "data", "link"}
+ASSIGNMENT = re.compile(r"""[A-Za-z_][A-Za-z0-9_]*=("[^"]*"|'[^']*'|[^\s"']*)""")
+DEADLINE_S = 60
 
+
+# ---- reading ----
 
 def documents():
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(path):
@@ -32,7 +40,7 @@ def blocks(path):
             end = next(i for i in range(at + 1, len(lines)) if re.match(r"\s*```\s*$", lines[i]))
             yield Block(document, at + 2, dedent(lines[at + 1:end]))
             at = end + 1
-        elif begins_block(lines, at):
+        elif lines[at].startswith("    ") and (at == 0 or not lines[at - 1].strip()):
             end = at
             while end < len(lines) and (lines[end].startswith("    ") or not lines[end]):
                 end += 1
@@ -42,70 +50,172 @@ def blocks(path):
             at += 1
 
 
-def begins_block(lines, at):
-    """Indented by four columns, after an empty line."""
-    return lines[at].startswith("    ") and (at == 0 or not lines[at - 1].strip())
-
-
 def dedent(lines):
     while lines and not lines[-1].strip():
         lines.pop()
-    margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     return [line[margin:] for line in lines]
 
 
 def commands(block):
-    """Its commands: what stands behind a prompt "$ ", or, where there is none, each line that begins with a program.
-    Lines that a backslash or a quote continues are one."""
+    """Its commands: what stands behind a prompt "$ ", or where there is none each line that begins with a program."""
     prompts = any(line.startswith("$ ") for line in block.lines)
-    at, depth = 0, 0
+    found, at = [], 0
     while at < len(block.lines):
         line, first = block.lines[at], at
         at += 1
-        if prompts and not line.startswith("$ "):
-            continue
         text = line.removeprefix("$ ") if prompts else line
-        if not begins_with_program(text):
+        if not (line.startswith("$ ") if prompts else begins_with_program(text)):
+            if found:
+                found[-1].shown.append(line)
             continue
         while at < len(block.lines) and is_open(text):
-            text = text.removesuffix("\\").rstrip() + (" " if text.endswith("\\") else "\n") + (
-                block.lines[at].strip() if text.endswith("\\") else block.lines[at])
+            text += "\n" + block.lines[at]
             at += 1
-        yield Command(block.document, block.line + first, *cut_comment(text))
+        found.append(Command(block.document, block.line + first, *cut_comment(text), []))
+    return found
 
 
 def is_open(text):
-    """It goes on: on the next line, or until the end of a quote or a here-document."""
-    here = re.search(r"<<-?\s*'?(\w+)'?", text)
-    if here and "\n" in text:
-        return text.rsplit("\n", 1)[1].strip() != here[1]
-    return bool(here) or text.endswith("\\") or text.count("'") % 2 == 1
+    """Does it go on in the next line: after a backslash, inside of quotes, a here-document or a loop?"""
+    code, last = cut_comment(text)[0], text.rsplit("\n", 1)[-1]
+    here = re.search(r"<<'?(\w+)'?", code)
+    if here:
+        return last.strip() != here[1]
+    loops = len(re.findall(r"\bdo\s*$", code, re.M)) - len(re.findall(r"^\s*done\b", code, re.M))
+    return code.endswith("\\") or quote_at_end(code) is not None or loops > 0
 
 
-def begins_with_program(text):
-    words = text.split()
-    while words and ASSIGNMENT.fullmatch(words[0]):
-        words.pop(0)
-    if not words or words[0] in NOT_PROGRAMS:
-        return bool(ASSIGNMENT.match(text)) and "$(" in text
-    word = words[0]
-    if re.match(r"\.?[\w-]*/[\w./-]+$", word):
-        return os.access(ROOT / word, os.X_OK) and (ROOT / word).is_file()
-    return word in PROGRAMS or (re.fullmatch(r"[a-z][\w-]*", word) is not None and shutil.which(word) is not None)
+def quote_at_end(text):
+    quote = None
+    for c in text:
+        if c in "'\"" and quote in (None, c):
+            quote = c if quote is None else None
+    return quote
 
 
 def cut_comment(text):
-    """A "#" after a space, outside of quotes."""
-    quote = None
-    for i, c in enumerate(text):
-        if quote:
-            quote = None if c == quote else quote
-        elif c in "'\"":
-            quote = c
-        elif c == "#" and i > 0 and text[i - 1] == " " and "\n" not in text:
-            return text[:i].rstrip(), text[i + 1:].strip()
+    """The command without the comment of its last line: "#" after a space, outside of quotes."""
+    for match in re.finditer(r" #(?![^\n]*\n)\s*", text):
+        if quote_at_end(text[:match.start()]) is None:
+            return text[:match.start()].rstrip(), text[match.end():].strip()
     return text.rstrip(), ""
 
 
-def all_commands(path):
-    return [command for block in blocks(path) for command in commands(block)]
+def begins_with_program(text):
+    rest = text.lstrip()
+    while (match := ASSIGNMENT.match(rest)) and rest[match.end():match.end() + 1] == " ":
+        rest = rest[match.end():].lstrip()
+    word = rest.split(" ", 1)[0]
+    if "/" in word:
+        return (ROOT / word).is_file() and os.access(ROOT / word, os.X_OK)
+    if word in NO_PROGRAMS or re.fullmatch(r"[a-z][a-z0-9-]*", word) is None:
+        return False
+    return word in PROGRAMS or shutil.which(word) is not None
+
+
+# ---- running ----
+
+CURL = """#!/bin/bash
+# As people run it; but for the test an error of the server is one, and a stream ends.
+exec {curl} --silent --show-error --fail-with-body --max-time "${{CURL_MAX_S:-30}}" "$@"
+"""
+SKOPEO = """#!/bin/bash
+exec {skopeo} --insecure-policy "$@"
+"""
+
+
+class Shell:
+    """A folder with what a reader has there, and the programs that they use. One gsq serve at a time; the others that
+    documents start on the same port take its place.
+
+    registry    a Distribution that is registry.example.com here
+    replace     pairs of a regular expression and what stands for it here: ports, names of hosts
+    """
+
+    def __init__(self, folder, registry=None):
+        self.folder = Path(folder)
+        self.port, self.registry_port = free_port(), free_port()
+        self.replace = [(r"localhost:8080", f"localhost:{self.port}"), (r"localhost:5000", f"localhost:{self.registry_port}")]
+        self.server, self.serves_tls, self.shown = None, False, ""
+        self._log = self.folder / "gsq.log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write_programs()
+        self.env = {**os.environ, **dict.fromkeys(variables(), None), "HOME": str(self.folder / "home"),
+                    "GSQ_CONFIG": str(self.folder / "home" / "gsq.json"), "XDG_RUNTIME_DIR": str(self.folder / "home"),
+                    "PATH": f"{self.folder / 'bin'}:{tools_dir() / 'bin'}:{os.environ['PATH']}",
+                    "REGISTRY_AUTH_FILE": str(self.folder / "home" / ".docker" / "config.json"),
+                    "no_proxy": "localhost,127.0.0.1", "COSIGN_PASSWORD": "secret"}
+        self.env = {name: value for name, value in self.env.items() if value is not None}
+        if registry:
+            self._know_registry(registry)
+
+    def _write_programs(self):
+        programs = self.folder / "bin"
+        (self.folder / "home" / ".docker").mkdir(parents=True, exist_ok=True)
+        programs.mkdir(exist_ok=True)
+        for name in ("gsq", "kubectl-intent"):
+            (programs / name).symlink_to(Path(binary()).resolve())
+        for name, script in (("curl", CURL), ("skopeo", SKOPEO)):
+            path = programs / name
+            path.write_text(script.format(**{name: shutil.which(name) or f"/usr/bin/{name}"}))
+            path.chmod(0o755)
+
+    def _know_registry(self, registry):
+        """registry.example.com is that one."""
+        self.replace += [(r"https://registry\.example\.com", registry.url), (r"registry\.example\.com", registry.host)]
+        conf = self.folder / "registries.conf"
+        conf.write_text("".join(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n'
+                                for host in (registry.host, f"localhost:{self.registry_port}")))
+        self.env["CONTAINERS_REGISTRIES_CONF"] = str(conf)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def here(self, text):
+        """The command as it is run here."""
+        for pattern, what in self.replace:
+            text = re.sub(pattern, what, text)
+        return text
+
+    def run(self, text, env=None):
+        """Runs it with bash, and returns its status; what it showed is in shown."""
+        done = subprocess.run(["bash", "-c", self.here(text)], cwd=self.folder, env={**self.env, **(env or {})},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=DEADLINE_S, check=False)
+        self.shown = done.stdout
+        return done.returncode
+
+    def answer(self, text):
+        """What it shows, when it succeeds."""
+        assert self.run(text) == 0, f"{text}\n{self.shown}"
+        return self.shown
+
+    def serve(self, text, more=()):
+        """gsq serve, in the place of the one before: ready, at the ports of this shell."""
+        words = shlex.split(self.here(text))
+        assert words[:2] == ["gsq", "serve"], text
+        self.stop()
+        listen = ["--listen", f"127.0.0.1:{self.port}", "--registry-listen", f"127.0.0.1:{self.registry_port}"]
+        self.server = Process("gsq", ["env", "-C", self.folder, *words, *listen, *more], self._log, self.env)
+        self.server.wait_for_port(self.port)
+        self.serves_tls = "--tls-cert" in words
+        secure = ["--insecure"] if self.serves_tls else []
+        scheme = "https" if secure else "http"
+        ready = f"for i in $(seq 200); do {shutil.which('curl')} -sf {' '.join(secure)} " \
+                f"{scheme}://localhost:{self.port}/readyz && exit 0; sleep 0.05; done; exit 1"
+        assert self.run(ready) == 0, self.server.log_tail()
+        self._header()
+
+    def _header(self):
+        token = self.folder / "data" / "admin-token"
+        if token.exists():
+            (self.folder / "auth").write_text(f"Authorization: Bearer {token.read_text()}\n")
+
+    def stop(self):
+        if self.server and self.server.running():
+            assert self.server.stop() == 0, self.server.log_tail()
+        self.server = None

@@ -11,7 +11,7 @@ RESOURCES = re.compile(r"/api/v1/namespaces/([a-z-]+)/resources(?:/([a-z0-9-]+))
 
 class StubApi:
     """set() makes a resource, or changes its phase and tells those who watch, remove() takes it away; broken streams
-    are begun again by their clients. events: whether that is told; without, only who asks again knows."""
+    are begun again by their clients. requests: (path, query) of each that is answered, or a stream that is open."""
 
     def __init__(self):
         self.resources = {}
@@ -42,7 +42,8 @@ class StubApi:
 
     def remove(self, name, namespace="default"):
         del self.resources[namespace, name]
-        self.tell("change", {"op": "deleted", "namespace": namespace, "name": name, "version": "v2", "phase": "deleting"})
+        self.tell("change", {"op": "deleted", "namespace": namespace, "name": name, "version": "v2",
+                             "phase": "deleting"})
 
     def tell(self, event, data):
         for stream in self.streams:
@@ -67,8 +68,8 @@ def handler_of(stub):
 
         def do_GET(self):
             path, _, query = self.path.partition("?")
-            stub.requests.append((path, query))
             if path == "/api/v1/watch":
+                stub.requests.append((path, query))
                 self._watch()
                 return
             if path == "/api/v1/resources":
@@ -84,6 +85,7 @@ def handler_of(stub):
             else:
                 own = stub.resources[namespace, name]
                 self._answer(200, own if status else resource((namespace, name), own))
+            stub.requests.append((path, query))
 
         def _answer(self, status, body):
             body = json.dumps(body).encode()

@@ -256,7 +256,8 @@ def test_what_is_wrong_is_named_by_item_and_field(server, item, field, says):
 @pytest.mark.parametrize("body, says", [
     ('{"changes":[]}', "empty"), ("{}", "empty"), ("[]", ""), ('{"changs":[]}', "did you mean changes?"),
     ('{"changes":{}}', "must be a list"), ('{"changes":[],"changes":[]}', "twice"), ('{"changes":[1]}', "changes[0]"),
-    ('{"changes":[{"operation":"delete","name":"a"}', "line 1, column 46"), ('{"changes":[{},]}', ""), ('{"changes":[]} x', "line 1, column 16"),
+    ('{"changes":[{"operation":"delete","name":"a"}', "line 1, column 46"),
+    ('{"changes":[{},]}', ""), ('{"changes":[]} x', "line 1, column 16"),
     ('{"changes":[\n {"resource":{"name":"a"},,}]}', "line 2, column 27"), ("", ""), ("null", ""),
     ('{"changes":[{"resource":{"name":"a","name":"b"}}]}', "changes[0]"), ('{"changes":["', ""), ("{", ""), ('{"', ""),
     ('{"changes":[{"resource":"\\u0000"}]}', "changes[0]"), ("{" * 1000, ""), ('{"changes":' + "[" * 1000, ""),
@@ -780,6 +781,7 @@ def try_sending(server, items):
 BIG = {f"{i:02}-{'k' * 60}": "v" * 63 for i in range(64)}
 
 
+@pytest.mark.skipif(keeps_freed_memory(), reason="says nothing about memory")
 def test_long_answers_that_nobody_reads_keep_the_memory_bounded(server):
     """What is more than it may hold is told to come again, a real change never."""
     for first in range(0, 3000, 1000):
@@ -790,7 +792,7 @@ def test_long_answers_that_nobody_reads_keep_the_memory_bounded(server):
         connection.request("POST", f"{CHANGES}?dryRun=true", body, {"Content-Type": "application/json"})
     statuses = [connection.getresponse().status for connection in connections]
     assert set(statuses) == {200, 503}
-    assert statuses.count(200) * 3000 * 8000 <= 256 * 1024 * 1024
+    assert memory_kib(server, "VmHWM") < 512 * 1024
     assert done(server.post(CHANGES, body))["counts"]["deleted"] == 3000
     for connection in connections:
         connection.close()

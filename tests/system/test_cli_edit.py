@@ -28,8 +28,8 @@ def edit(server, tmp_path):
 
     def run(script, *args, name="web", variable="EDITOR"):
         editor = tmp_path / "editor"
-        editor.write_text(f'#!/bin/sh\nset -e\necho x >> {tmp_path}/runs\ncp "$1" {tmp_path}/seen.$(wc -l < {tmp_path}/runs)\n'
-                          f"{script}\n")
+        editor.write_text(f"#!/bin/sh\nset -e\necho x >> {tmp_path}/runs\n"
+                          f'cp "$1" {tmp_path}/seen.$(wc -l < {tmp_path}/runs)\n{script}\n')
         editor.chmod(0o755)
         result = cli_of(server, env={"TMPDIR": str(temporary), variable: str(editor)}).run("edit", name, *args)
         result.left = list(temporary.rglob("*.yaml"))

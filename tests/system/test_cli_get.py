@@ -180,7 +180,8 @@ def test_a_long_list_of_objects_is_one_list(gsq, many):
 def test_a_closed_pipe_ends_it_quietly(gsq, many):
     for output in ("table", "yaml", "json", "name"):
         script = f'{{ "$0" get -n many -o {output}; echo "$?" >&2; }} | head -1'
-        result = subprocess.run(["bash", "-c", script, binary()], env=gsq.env, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(["bash", "-c", script, binary()], env=gsq.env, capture_output=True, text=True,
+                                timeout=60)
         assert len(result.stdout.splitlines()) == 1
         assert result.stderr in ("141\n", "0\n")  # whether it had written all before
 

@@ -71,7 +71,8 @@ def test_phases_are_told_with_their_reason_and_missed_events_too():
         with Cli(api.url).start("watch") as watching:
             wait_until(lambda: api.streams, "the stream")
             api.set("web", "failed", "Quarantined", "it is held")
-            assert re.fullmatch(r"\S+  default/web +phase +failed  Quarantined: it is held", watching.wait_line("failed"))
+            line = watching.wait_line("failed")
+            assert re.fullmatch(r"\S+  default/web +phase +failed  Quarantined: it is held", line)
             api.break_streams()
             wait_until(lambda: any("missed" in line for line in watching.errors), "the gap to be told")
             watching.send(signal.SIGINT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes to people: tables that fit their terminal, help that is wrapped, pipes that are closed, disks that are full."""
+"""What goes to people: tables and help that fit their terminal, colour, closed pipes, full disks, Ctrl-C."""
 import os
 import re
 import signal
@@ -184,7 +184,7 @@ def test_ctrl_c_in_a_wait_says_what_goes_on_and_ends_with_130():
         assert "gsq repartition: interrupted; the server goes on by itself" in terminal.shown
 
 
-def test_a_default_server_that_is_not_there_says_how_to_have_one():
+def test_of_a_server_that_is_not_there_it_is_said_what_to_look_at():
     result = subprocess.run([binary(), "thaw", "--server", f"http://127.0.0.1:{free_port()}"], capture_output=True,
                             text=True, timeout=60)
     assert result.returncode == 1

@@ -8,8 +8,9 @@ import os
 
 import requests.adapters
 import schemathesis
+import yaml
 
-REGION_MAX = 256  # bytes of UTF-8; maxLength counts characters
+BYTES_MAX = {"region": 256, "reason": 1000}  # of UTF-8; maxLength counts characters
 
 answered = set()
 revisions = []
@@ -80,14 +81,14 @@ def entity_tag(value):
 def readable(value):
     """1.0 is an integer to JSON Schema, and none here, where numbers are written in digits only."""
     if isinstance(value, dict):
-        return {key: in_bytes(readable(item)) if key == "region" else readable(item) for key, item in value.items()}
+        return {key: in_bytes(readable(item), BYTES_MAX.get(key)) for key, item in value.items()}
     if isinstance(value, list):
         return [readable(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def in_bytes(region):
-    return region.encode()[:REGION_MAX].decode(errors="ignore") if isinstance(region, str) else region
+def in_bytes(text, most):
+    return text.encode()[:most].decode(errors="ignore") if isinstance(text, str) and most else text
 
 
 def stay_on_the_path(body, path):
@@ -117,6 +118,21 @@ def place_of(change):
     """Where its name and namespace are."""
     resource = change.get("resource", change)
     return resource.get("metadata", resource)
+
+
+class Dumper(yaml.SafeDumper):
+    """Quotes all text: some readers of YAML take n for false, and others for a name, so here it is refused."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+@schemathesis.serializer("text/yaml", "application/yaml")
+def serialize_yaml(context, value):
+    return value if isinstance(value, bytes) else yaml.dump(value, Dumper=Dumper, width=float("inf")).encode()
 
 
 class Adapter(requests.adapters.HTTPAdapter):
