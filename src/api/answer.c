@@ -202,25 +202,6 @@ void answer_add_phase(struct buf *b, enum phase phase)
 	ADD(b, "\"}");
 }
 
-#define NOTHING "/dev/null" /* as diff -N calls a file that is not there */
-
-void answer_add_diff(struct buf *b, const struct resource *old, const struct intent *wanted)
-{
-	CLEANUP(buf_done) struct buf diff = BUF_INIT(LIMIT_DIFF);
-	const struct intent *any = wanted != NULL ? wanted : old->intent;
-	char from[2 * LIMIT_NAME + 40] = NOTHING, to[2 * LIMIT_NAME + 40] = NOTHING;
-
-	if (old != NULL)
-		snprintf(from, sizeof(from), "%s/%s@v%" PRIu64, any->namespace, any->name,
-			old->version);
-	if (wanted != NULL)
-		snprintf(to, sizeof(to), "%s/%s", any->namespace, any->name);
-	intent_diff(old == NULL ? NULL : old->intent, wanted, from, to, &diff);
-	if (diff.failed != ERROR_NONE)
-		b->failed = diff.failed;
-	json_member_string(b, "diff", buf_slice(&diff));
-}
-
 /* Not conditional (If-None-Match): an equal version may have another status. */
 void answer_resource(struct http_exchange *x, const struct resource *r, struct tracker *tracker)
 {
@@ -299,6 +280,20 @@ static void add_dry_outcome(struct http_reply *reply, const struct outcome *outc
 	}
 }
 
+/* Between what is there (NULL: nothing) and what is wanted (NULL: nothing). */
+static void add_diff(struct buf *b, const struct resource *old, const struct intent *wanted)
+{
+	CLEANUP(buf_done) struct buf diff = BUF_INIT(LIMIT_DIFF);
+	const struct intent *there = old == NULL ? NULL : old->intent;
+	char from[INTENT_DIFF_NAME_SIZE], to[INTENT_DIFF_NAME_SIZE];
+
+	intent_diff(there, wanted, intent_diff_name(there, old == NULL ? 0 : old->version, from),
+		intent_diff_name(wanted, 0, to), &diff);
+	if (diff.failed != ERROR_NONE)
+		b->failed = diff.failed;
+	json_member_string(b, "diff", buf_slice(&diff));
+}
+
 void answer_dry_run_init(struct http_reply *reply, const struct outcome *outcome,
 	const struct intent *wanted, const char *name)
 {
@@ -309,5 +304,5 @@ void answer_dry_run_init(struct http_reply *reply, const struct outcome *outcome
 	answer_json_init(reply, outcome->op == OUTCOME_CREATED ? 201 : 200);
 	add_dry_outcome(reply, outcome, wanted, name);
 	json_member_bool(&reply->body, "dryRun", true);
-	answer_add_diff(&reply->body, outcome->old, wanted);
+	add_diff(&reply->body, outcome->old, wanted);
 }

@@ -38,9 +38,6 @@ void answer_add_text(struct buf *b, const char *key, const char *text);
 void answer_add_status(struct buf *b, const struct tracker_status *status);
 void answer_add_phase(struct buf *b, enum phase phase);
 
-/* ,"diff":"...": between what is there (NULL: nothing) and what is wanted (NULL: nothing). */
-void answer_add_diff(struct buf *b, const struct resource *old, const struct intent *wanted);
-
 /* A reply to GET of one resource, with its status. */
 void answer_resource(struct http_exchange *x, const struct resource *r, struct tracker *tracker);
 void answer_status(struct http_exchange *x, const struct tracker_status *status);

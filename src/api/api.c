@@ -2,9 +2,12 @@
 #include "api/api.h"
 
 #include "api/answer.h"
+#include "api/bodies.h"
 #include "api/change.h"
 #include "api/description.h"
 #include "api/list.h"
+#include "api/permit.h"
+#include "api/reading.h"
 #include "api/routes.h"
 #include "api/watch.h"
 #include "auth/gate.h"
@@ -99,7 +102,7 @@ static void answer_no_route(struct http_exchange *x, bool bad_name)
 			"c1795893153160483",
 			LIMIT_NAME);
 	else
-		error_set(&err, ERROR_NOT_FOUND, "there is nothing at %.*s; see /api/v1/resources",
+		error_set(&err, ERROR_NOT_FOUND, "there is nothing at %.*s: /docs has all there is",
 			path.n < 200 ? (int)path.n : 200, path.p);
 	answer_error(x, &err);
 }
@@ -139,6 +142,44 @@ static void passed(
 	call->method->handle(x, call);
 }
 
+static void may_something(struct http_exchange *x, const struct error *err, void *arg)
+{
+	struct call *call = arg;
+
+	if (x == NULL)
+		return;
+	if (err->code != ERROR_NONE)
+		answer_error(x, err);
+	else
+		call->method->handle(x, call);
+}
+
+/* What is asked of the body comes later. Who may change nothing, whatever it says, is told so
+ * before it is waited for. */
+static void identified(
+	struct http_exchange *x, struct subject *subject, const struct error *refusal, void *arg)
+{
+	struct error err = *refusal;
+	struct call *call = arg;
+
+	if (x == NULL)
+		return;
+	if (err.code != ERROR_NONE) {
+		answer_error(x, &err);
+		return;
+	}
+	call->subject = subject_ref(subject);
+	if (call_path_namespace(x, call) != NULL) {
+		permit_ask_any(x, call, may_something, call);
+		return;
+	}
+	if (auth_check_somewhere(call->api->auth, subject, call->method->action,
+		    http_exchange_peer(x), &err) != 0)
+		answer_error(x, &err);
+	else
+		call->method->handle(x, call);
+}
+
 static void dispatch(struct http_exchange *x, const struct route *route, struct call *call)
 {
 	struct slice method = http_exchange_head(x)->method;
@@ -155,7 +196,7 @@ static void dispatch(struct http_exchange *x, const struct route *route, struct 
 		m->handle(x, call);
 	else if (m->scope == SCOPE_BODY)
 		gate_identify(x, call->api->auth,
-			http_head_get(http_exchange_head(x), "authorization"), passed, call);
+			http_head_get(http_exchange_head(x), "authorization"), identified, call);
 	else
 		gate_ask(x, call->api->auth, m->action, scope_of(m, x, call), passed, call);
 }
@@ -166,7 +207,11 @@ static void call_free(void *arg)
 
 	if (call->waiting != NULL)
 		change_left(call->waiting);
+	if (call->reading != NULL)
+		reading_leave(call->reading);
 	subject_unref(call->subject);
+	http_collected_free(call->collected);
+	body_seat_free(call->seat);
 	free(call);
 }
 
@@ -257,7 +302,9 @@ int api_new(struct api **ret, const struct api_options *options, struct error *e
 	if (api->embedded != NULL)
 		embedded_measure(api->embedded);
 	if (add_namespaces(api, slice_of(options->namespaces), err) != 0 ||
+		bodies_new(&api->bodies, err) != 0 ||
 		description_new(&api->description, options->version, err) != 0 ||
+		history_cache_new(&api->history, err) != 0 ||
 		wait_room_new(&api->waits, err) != 0 ||
 		watch_room_new(&api->watches, cluster_feed(api->cluster), api->auth, err) != 0) {
 		api_free(api);
@@ -269,6 +316,7 @@ int api_new(struct api **ret, const struct api_options *options, struct error *e
 
 void api_stop(struct api *api)
 {
+	bodies_stop(api->bodies);
 	wait_room_stop(api->waits);
 	watch_room_stop(api->watches);
 }
@@ -279,7 +327,9 @@ void api_free(struct api *api)
 		return;
 	wait_room_free(api->waits);
 	watch_room_free(api->watches);
+	history_cache_free(api->history);
 	description_free(api->description);
+	bodies_free(api->bodies);
 	free(api->namespaces);
 	free(api);
 }

@@ -8,10 +8,14 @@
 #include "publish/publisher.h"
 #include "publish/readers.h"
 
+struct bodies;
+struct body_seat;
 struct description;
 struct wait_room;
 struct watch_room;
 struct change;
+struct history_cache;
+struct reading;
 
 struct route_method;
 
@@ -22,6 +26,8 @@ struct api {
 	struct tracker *tracker;   /* the cluster's */
 	struct embedded *embedded; /* NULL with a remote registry */
 	struct readers *readers;
+	struct bodies *bodies;
+	struct history_cache *history;
 	struct description *description;
 	struct wait_room *waits;
 	struct watch_room *watches;
@@ -47,8 +53,11 @@ struct call {
 	struct precondition when; /* of one resource: If-Match, If-None-Match */
 	bool dry_run;
 	unsigned tries;    /* of a change that is made from what is current, */
-	struct slice body; /* and what it is made by; the exchange's */
+	struct slice body; /* and what it is made by; the exchange's, or: */
+	struct http_collected *collected; /* NULL: that it is */
+	struct body_seat *seat;           /* of one that is large; NULL: it is not */
 	struct wait_query wait;
+	struct reading *reading; /* from the registry, for it (api/reading.h); NULL: nothing is */
 	struct change *waiting; /* for the cluster (api/change.h); NULL: it does not */
 };
 

@@ -6,8 +6,10 @@
  * before anything is said of what is there, or of which namespaces there are.
  */
 #include "api/answer.h"
+#include "api/bodies.h"
 #include "api/changes_body.h"
 #include "api/permit.h"
+#include "api/preconditions.h"
 
 #include <stdio.h>
 
@@ -17,13 +19,7 @@ struct changes_head {
 	struct set_query query;
 	enum document_format format;
 	uint64_t if_revision;
-	struct slice key; /* Idempotency-Key; p == NULL: none */
 };
-
-static struct slice header(const struct http_exchange *x, const char *name)
-{
-	return http_head_get(http_exchange_head(x), name);
-}
 
 static int read_format(enum document_format *ret, const struct http_exchange *x, struct error *err)
 {
@@ -36,7 +32,7 @@ static int read_format(enum document_format *ret, const struct http_exchange *x,
 		{SLICE("application/x-yaml"), DOCUMENT_YAML},
 		{SLICE("text/yaml"), DOCUMENT_YAML},
 	};
-	struct slice value = header(x, "content-type");
+	struct slice value = http_head_get(http_exchange_head(x), "content-type");
 	struct slice type = slice_trim(slice_cut(&value, ';'));
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
@@ -49,92 +45,47 @@ static int read_format(enum document_format *ret, const struct http_exchange *x,
 		"application/yaml");
 }
 
-/* The catalog's ETag, "c123", or * for any. What is none of ours is not that of what is current. */
-static int read_if_match(uint64_t *ret, struct slice value, struct error *err)
+static int read_if_match(
+	uint64_t *ret, const struct http_exchange *x, const struct call *call, struct error *err)
 {
-	struct slice tag = value;
+	CLEANUP(state_unrefp) struct state *state = NULL;
+	uint64_t current = 0;
 
 	*ret = 0;
-	if (value.p == NULL || slice_eq(value, SLICE("*")))
+	if (!preconditions_given(http_exchange_head(x)))
 		return 0;
-	if (tag.n >= 2 && tag.p[0] == '"' && tag.p[tag.n - 1] == '"')
-		tag = (struct slice){tag.p + 1, tag.n - 2};
-	if (record_tag_parse(tag, ret) && *ret != 0)
-		return 0;
-	error_set(err, ERROR_PRECONDITION,
-		"If-Match is no ETag of the catalog: it is like \"c1795893153160483\", as a list "
-		"of "
-		"resources or a change answers it");
-	snprintf(err->field, sizeof(err->field), "If-Match");
-	return -1;
+	state = publisher_state(call->api->publisher, &current);
+	return preconditions_read_catalog(ret, http_exchange_head(x), current, err);
 }
 
-static int check_key(struct slice key, struct error *err)
+static int read_head(struct changes_head *ret, const struct http_exchange *x,
+	const struct call *call, struct error *err)
 {
-	bool is_printable = true;
-
-	if (key.p == NULL)
-		return 0;
-	for (size_t i = 0; i < key.n; i++)
-		is_printable = is_printable && key.p[i] >= ' ' && key.p[i] <= '~';
-	if (is_printable && key.n > 0 && key.n <= LIMIT_IDEMPOTENCY_KEY)
-		return 0;
-	return error_set_field(err, "Idempotency-Key",
-		"Idempotency-Key must be 1 to %d printable ASCII characters: a new UUID for each "
-		"change, and the same one again when it is repeated",
-		LIMIT_IDEMPOTENCY_KEY);
-}
-
-static int read_head(struct changes_head *ret, const struct http_exchange *x, struct error *err)
-{
-	ret->key = header(x, "idempotency-key");
-	if (header(x, "if-none-match").p != NULL)
-		return error_set_field(err, "If-None-Match",
-			"a change takes no If-None-Match: give the items that must be new the "
-			"operation create");
-	if (set_query_parse(&ret->query, http_exchange_query(x), err) != 0 ||
-		check_key(ret->key, err) != 0 ||
-		read_if_match(&ret->if_revision, header(x, "if-match"), err) != 0)
+	if (set_refuse_none_match(x, err) != 0 || set_check_key(x, err) != 0 ||
+		set_query_parse(&ret->query, http_exchange_query(x), err) != 0 ||
+		read_if_match(&ret->if_revision, x, call, err) != 0)
 		return -1;
 	return read_format(&ret->format, x, err);
 }
 
-/* ---- the request, for its key ---- */
-
-static int digest_request(
-	struct digest *ret, const struct http_exchange *x, struct slice body, struct error *err)
-{
-	const struct slice parts[] = {
-		http_exchange_head(x)->method, http_exchange_path(x), http_exchange_query(x), body};
-	struct hasher hasher;
-
-	if (hasher_init(&hasher, DIGEST_SHA256, err) != 0)
-		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		hasher_update(&hasher, parts[i]);
-		hasher_update(&hasher, SLICE("\n"));
-	}
-	*ret = hasher_finish(&hasher);
-	hasher_done(&hasher);
-	return 0;
-}
-
-/* A dry run is not remembered: the change that it tries comes with the same key. */
-static int set_key(struct change_set *set, const struct changes_head *head,
-	const struct http_exchange *x, struct slice body, struct error *err)
-{
-	if (head->key.p == NULL || head->query.dry_run)
-		return 0;
-	snprintf(set->key, sizeof(set->key), "%.*s", SLICE_ARG(head->key));
-	return digest_request(&set->request, x, body, err);
-}
-
 /* ---- asking, then doing ---- */
 
-/* While its permissions are asked. */
+/* While it is decoded and its permissions are asked. */
 struct changing {
 	struct call *call; /* gone with the exchange */
+	struct changes_head head;
 	struct changes_body body;
+	struct set_place place; /* that err is about */
+	struct error err;
+	bool is_of_revision; /* If-Match: of that one, or not at all */
+
+	/* On a thread, where the exchange may go meanwhile. */
+	struct slice text;
+	char namespace[LIMIT_NAME + 1];
+	bool is_of_path;                  /* that must be */
+	struct http_collected *collected; /* the call's otherwise, */
+	struct body_seat *seat;           /* and so is this */
+	struct http_handle *handle;
 };
 
 static void changing_free(struct changing *c)
@@ -142,9 +93,32 @@ static void changing_free(struct changing *c)
 	if (c == NULL)
 		return;
 	changes_body_done(&c->body);
+	http_collected_free(c->collected);
+	body_seat_free(c->seat);
 	free(c);
 }
 DEFINE_CLEANUP(struct changing, changing_free);
+
+static struct changing *changing_new(const struct http_exchange *x, struct call *call)
+{
+	struct changing *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->call = call;
+	c->text = call->body;
+	c->place = SET_PLACE_NONE;
+	c->is_of_path = call_path_namespace(x, call) != NULL;
+	snprintf(c->namespace, sizeof(c->namespace), "%s", call->namespace);
+	return c;
+}
+
+/* The body is needed no more; what follows may take long. */
+static void let_go_of_body(struct call *call)
+{
+	http_collected_free(TAKE_PTR(call->collected));
+	body_seat_free(TAKE_PTR(call->seat));
+}
 
 static int check_namespaces(const struct call *call, const struct change_set *set,
 	struct set_place *ret_place, struct error *err)
@@ -167,10 +141,28 @@ static int check_namespaces(const struct call *call, const struct change_set *se
 	return 0;
 }
 
+static void make_of_body(struct http_exchange *x, struct call *call);
+
+/* What is pruned is what is there now: where it is another when it is to go, it is looked for
+ * again. */
+static void submit_pruning(struct http_exchange *x, struct changing *c)
+{
+	CLEANUP(state_unrefp) struct state *state = call_state(x, c->call);
+	struct error err = ERROR_INIT;
+
+	if (state == NULL)
+		return;
+	if (changes_prune_add(&c->body.prune, state, c->body.set, &err) != 0) {
+		answer_error(x, &err);
+		return;
+	}
+	set_submit_or_again(
+		x, c->call, TAKE_PTR(c->body.set), c->is_of_revision ? NULL : make_of_body);
+}
+
 static void permitted(struct http_exchange *x, const struct error *refusal, void *arg)
 {
 	CLEANUP(changing_freep) struct changing *c = arg;
-	CLEANUP(state_unrefp) struct state *state = NULL;
 	struct set_place place = SET_PLACE_NONE;
 	struct error err = *refusal;
 
@@ -181,67 +173,137 @@ static void permitted(struct http_exchange *x, const struct error *refusal, void
 		return;
 	}
 	if (c->body.prune.n > 0) {
-		state = call_state(x, c->call);
-		if (state == NULL)
-			return;
-		if (changes_prune_add(&c->body.prune, state, c->body.set, &err) != 0) {
-			answer_error(x, &err);
-			return;
-		}
+		submit_pruning(x, c);
+		return;
 	}
+	let_go_of_body(c->call);
 	set_submit(x, c->call, TAKE_PTR(c->body.set));
 }
 
-static int read_body(struct changing *c, const struct http_exchange *x, struct slice text,
-	struct set_place *ret_place, struct error *err)
-{
-	struct changes_head head;
-	struct changes_options options = {
-		.namespace = c->call->namespace,
-		.only = call_path_namespace(x, c->call),
-	};
+/* ---- decoding, here or on a thread ---- */
 
-	if (read_head(&head, x, err) != 0)
-		return -1;
-	options.format = head.format;
-	if (changes_body_read(&c->body, text, &options, ret_place, err) != 0)
-		return -1;
-	c->body.set->dry_run = head.query.dry_run;
-	c->body.set->confirmed = head.query.confirmed;
-	c->body.set->if_revision = head.if_revision;
-	return set_key(c->body.set, &head, x, text, err);
+static void decode(struct changing *c)
+{
+	struct changes_options options = {
+		.format = c->head.format,
+		.namespace = c->namespace,
+		.only = c->is_of_path ? c->namespace : NULL,
+	};
+	struct error err = ERROR_INIT;
+
+	if (changes_body_read(&c->body, c->text, &options, &c->place, &err) != 0)
+		c->err = err;
 }
 
-static void collected(struct http_exchange *x, struct slice text, void *arg)
+static int complete(struct changing *c, const struct http_exchange *x, struct error *err)
 {
-	CLEANUP(changing_freep) struct changing *c = calloc(1, sizeof(*c));
-	struct set_place place = SET_PLACE_NONE;
-	struct error err = ERROR_INIT;
+	struct change_set *set = c->body.set;
+
+	set->dry_run = c->head.query.dry_run;
+	set->confirmed = c->head.query.confirmed;
+	set->if_revision = c->head.if_revision;
+	c->is_of_revision = c->head.if_revision != 0;
+	return set_give_key(set, x, c->call->body, err);
+}
+
+static void decoded(struct http_exchange *x, struct changing *decoded_one)
+{
+	CLEANUP(changing_freep) struct changing *c = decoded_one;
 	struct permit_prune prune;
+
+	if (c->err.code != ERROR_NONE || complete(c, x, &c->err) != 0) {
+		set_error(x, &c->err, &c->place);
+		return;
+	}
+	prune = (struct permit_prune){c->body.prune.n, c->body.prune.namespaces};
+	permit_ask_pruning(x, c->call, c->body.set, &prune, permitted, c);
+	c = NULL; /* permitted() frees it */
+}
+
+static void come_back(struct http_exchange *x, void *arg)
+{
+	struct changing *c = arg;
+
+	if (x == NULL) {
+		changing_free(c);
+		return;
+	}
+	c->call->collected = TAKE_PTR(c->collected);
+	c->call->seat = TAKE_PTR(c->seat);
+	decoded(x, c);
+}
+
+static void run(void *arg)
+{
+	struct changing *c = arg;
+
+	decode(c);
+	http_handle_post(c->handle, come_back, c);
+}
+
+static int send_to_thread(struct http_exchange *x, struct changing *c, struct error *err)
+{
+	struct call *call = c->call;
+
+	if (call->collected == NULL)
+		call->collected = http_exchange_take_body(x);
+	if (call->collected == NULL)
+		return error_no_memory(err);
+	c->handle = http_exchange_handle(x);
+	if (c->handle == NULL)
+		return error_no_memory(err);
+	c->collected = TAKE_PTR(call->collected);
+	c->seat = TAKE_PTR(call->seat);
+	if (!bodies_run(call->api->bodies, run, c))
+		run(c);
+	return 0;
+}
+
+static void make_of_body(struct http_exchange *x, struct call *call)
+{
+	CLEANUP(changing_freep) struct changing *c = changing_new(x, call);
+	struct error err = ERROR_INIT;
 
 	if (c == NULL) {
 		error_no_memory(&err);
 		answer_error(x, &err);
-		return;
+	} else if (read_head(&c->head, x, call, &err) != 0) {
+		answer_error(x, &err);
+	} else if (c->text.n <= LIMIT_DECODE_HERE) {
+		decode(c);
+		decoded(x, TAKE_PTR(c));
+	} else if (send_to_thread(x, c, &err) != 0) {
+		answer_error(x, &err);
+	} else {
+		c = NULL; /* come_back() has it */
 	}
-	c->call = arg;
-	if (read_body(c, x, text, &place, &err) != 0) {
-		set_error(x, &err, &place);
-		return;
-	}
-	prune = (struct permit_prune){c->body.prune.n, c->body.prune.namespaces};
-	permit_ask_pruning(x, arg, c->body.set, &prune, permitted, c);
-	c = NULL; /* permitted() frees it */
+}
+
+static void collected(struct http_exchange *x, struct slice text, void *arg)
+{
+	struct call *call = arg;
+
+	call->body = text;
+	make_of_body(x, call);
+}
+
+static int admit(struct http_exchange *x, size_t declared, void *arg, struct error *err)
+{
+	struct call *call = arg;
+
+	return bodies_sit(&call->seat, call->api->bodies, call->subject, http_exchange_peer(x),
+		declared, err);
 }
 
 /* The head is read twice, as a body that is never whole leaves nobody to free what it said. */
 void changes_post(struct http_exchange *x, struct call *call)
 {
+	static const struct http_admission admission = {LIMIT_API_BODY, admit};
 	struct error err = ERROR_INIT;
 	struct changes_head head;
 
-	if (read_head(&head, x, &err) == 0)
-		http_exchange_collect(x, LIMIT_CHANGES_BODY, collected, call);
+	if (read_head(&head, x, call, &err) == 0)
+		http_exchange_collect_large(x, LIMIT_CHANGES_BODY, &admission, collected, call);
 	else
 		answer_error(x, &err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/changes_body.h"
 
-#include "api/json_walk.h"
+#include "intent/json_walk.h"
 #include "base/nearest.h"
 #include "intent/text.h"
 

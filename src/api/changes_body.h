@@ -10,7 +10,7 @@
 #define API_CHANGES_BODY_H
 
 #include "api/changes_prune.h"
-#include "api/set.h"
+#include "api/change_set.h"
 #include "intent/document.h"
 
 struct changes_body {

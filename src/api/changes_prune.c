@@ -168,6 +168,12 @@ static bool is_named(const struct named *named, const struct intent *intent)
 	return false;
 }
 
+/* That version of it, for another one may not be meant: it may have other labels. */
+static int add(struct change_set *set, const struct set_item *item, struct error *err)
+{
+	return change_set_delete(set, item->namespace, item->name, item->when, true, err);
+}
+
 static int add_of(struct state *state, const char *namespace, const struct selector *selector,
 	const struct named *named, struct change_set *pruned, struct error *err)
 {
@@ -176,11 +182,13 @@ static int add_of(struct state *state, const char *namespace, const struct selec
 
 	if (state_cursor_new(&cursor, state, namespace, "", err) != 0)
 		return -1;
-	for (; (r = state_cursor_at(cursor)) != NULL; state_cursor_advance(cursor))
+	for (; (r = state_cursor_at(cursor)) != NULL; state_cursor_advance(cursor)) {
+		struct precondition when = {IF_VERSION, r->version};
+
 		if (selector_holds(selector, r->intent) && !is_named(named, r->intent) &&
-			change_set_delete(pruned, namespace, r->intent->name, ALWAYS, true, err) !=
-				0)
+			change_set_delete(pruned, namespace, r->intent->name, when, true, err) != 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -199,7 +207,6 @@ int changes_prune_add(const struct changes_prune *p, struct state *state, struct
 		rc = add_of(state, p->namespaces[i], p->selector, &named, pruned, err);
 	free(named.items);
 	for (size_t i = 0; i < pruned->n && rc == 0; i++)
-		rc = change_set_delete(
-			set, pruned->items[i].namespace, pruned->items[i].name, ALWAYS, true, err);
+		rc = add(set, &pruned->items[i], err);
 	return rc;
 }

@@ -26,7 +26,8 @@ void changes_prune_done(struct changes_prune *p);
 int changes_prune_read(
 	struct changes_prune *ret, json_t *json, const char *only, struct error *err) MUST_CHECK;
 
-/* Adds what the state has of that to the set, behind what it names. */
+/* Adds what the state has of that to the set, behind what it names: each to be deleted only if it
+ * is still that version. */
 int changes_prune_add(const struct changes_prune *p, struct state *state, struct change_set *set,
 	struct error *err) MUST_CHECK;
 

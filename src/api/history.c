@@ -18,16 +18,15 @@ static void add_author(struct buf *b, const struct author *author)
 static void add_diff(struct buf *b, const struct history_entry *entry)
 {
 	CLEANUP(buf_done) struct buf diff = BUF_INIT(LIMIT_DIFF);
-	char from[RESOURCE_TAG_SIZE] = "/dev/null", to[RESOURCE_TAG_SIZE];
+	char from[INTENT_DIFF_NAME_SIZE], to[INTENT_DIFF_NAME_SIZE];
 
 	if (entry->is_expired || (entry->op != RECORD_CREATE && entry->before == NULL)) {
 		answer_add_text(b, "diff", NULL);
 		return;
 	}
-	if (entry->before_version != 0)
-		resource_tag(entry->before_version, from);
-	resource_tag(entry->version, to);
-	intent_diff(entry->before, entry->intent, from, to, &diff);
+	intent_diff(entry->before, entry->intent,
+		intent_diff_name(entry->before, entry->before_version, from),
+		intent_diff_name(entry->intent, entry->version, to), &diff);
 	json_member_string(b, "diff", buf_slice(&diff));
 	if (diff.failed != ERROR_NONE)
 		b->failed = diff.failed;

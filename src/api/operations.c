@@ -56,7 +56,7 @@ const struct parameter api_parameters[] = {
 		"read: its ETag, or `*` for any; else 412"},
 	{"If-None-Match", IN_HEADER, "Star", "`*`: only if there is none; else 412"},
 	{"X-Change-Reason", IN_HEADER, "Reason", "Why, for the audit"},
-	{"If-Match.catalog", IN_HEADER, "string", "Only if nothing was changed since: the ETag "
+	{"If-Match.catalog", IN_HEADER, "EntityTags", "Only if nothing was changed since: the ETag "
 		"of a list or of a change; else 412"},
 	{"Idempotency-Key", IN_HEADER, "Key", "The same changes with the same key are made once, "
 		"however often they are sent, for a day"},
@@ -146,19 +146,22 @@ const struct operation api_operations[] = {
 		.answers = {{200, "History", "Its versions"}},
 		.errors = READS_REGISTRY,
 		.example = "?limit=10"},
-	{rollback_resource, "rollbackResource", HISTORY, "Bring a resource back to what it was", 
-		"At a version, or at a commit, as a new change through the same guards.",
-		.parameters = {"dryRun", "confirm", "X-Change-Reason"},
-			.bodies = {{"RollbackResource", JSON}},
-		.answers = {{200, "ChangesResult", "It is made, or would be", .headers = HAS_ETAG}},
+	{rollback_resource, "rollbackResource", HISTORY, "Bring a resource back to what it was",
+		"At a version, as a new change through the same guards.",
+		.parameters = {"dryRun", "confirm", "X-Change-Reason", "Idempotency-Key",
+			PRECONDITIONS},
+		.bodies = {{"RollbackResource", JSON}},
+		.answers = {{200, "ChangesResult", "It is made, or would be",
+			.headers = HAS_ETAG | HAS_REPLAYED}},
 		.errors = PUTS | READS_REGISTRY | E(GONE),
 		.example = "-d '{\"to\":\"v1795893153160483\"}'"},
 	{rollback_all, "rollback", HISTORY, "Bring everything, or a namespace, back to a commit",
 		"As one new change through the same guards.",
-		.parameters = {"dryRun", "confirm", "X-Change-Reason"}, .bodies = {{"Rollback",
-			JSON}},
+		.parameters = {"dryRun", "confirm", "X-Change-Reason", "Idempotency-Key",
+			"If-Match.catalog"},
+		.bodies = {{"Rollback", JSON}},
 		.answers = {{200, "ChangesResult", "All of it is made, or would be",
-			.headers = HAS_ETAG}},
+			.headers = HAS_ETAG | HAS_REPLAYED}},
 		.errors = PUTS | READS_REGISTRY | E(GONE),
 		.example = "-d '{\"to\":\"c1795893153160483\"}'"},
 	{revisions_list, "listRevisions", HISTORY, "The commits, newest first",
@@ -234,8 +237,9 @@ static const struct {
 	{ERROR_DENIED, "No role of the caller allows it in that namespace, or the quota is used "
 		"up"},
 	{ERROR_NOT_FOUND, "There is no such thing"},
-	{ERROR_CONFLICT, "The resource is protected, too much of a namespace would go, or "
-		"another change of the layout is under way"},
+	{ERROR_CONFLICT, "The resource is protected, too much of a namespace would go (then "
+		"`confirm` is there), others were faster each time, or another change of "
+		"the layout is under way"},
 	{ERROR_GONE, "It was there, and is not kept any more"},
 	{ERROR_PRECONDITION, "It is not as the caller has read it: read it again"},
 	{ERROR_TOO_LARGE, "The body is too large"},

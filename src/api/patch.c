@@ -10,6 +10,7 @@
 #include "api/change.h"
 #include "api/preconditions.h"
 #include "intent/document.h"
+#include "publish/precondition.h"
 
 #define MERGE_PATCH "application/merge-patch+json"
 
@@ -24,12 +25,12 @@ static void answer_precondition(
 
 static int check_tries(struct call *call, struct error *err)
 {
-	if (call->tries++ < LIMIT_PATCH_TRIES)
+	if (call->tries++ < LIMIT_CHANGE_TRIES)
 		return 0;
 	return error_set(err, ERROR_CONFLICT,
 		"others have changed %s each of the %d times that this patch was made: send it "
 		"again",
-		call->name, LIMIT_PATCH_TRIES);
+		call->name, LIMIT_CHANGE_TRIES);
 }
 
 static void patch(struct http_exchange *x, struct call *call)
@@ -52,7 +53,7 @@ static void patch(struct http_exchange *x, struct call *call)
 		answer_error(x, &err);
 		return;
 	}
-	if (!preconditions_hold(&call->when, current)) {
+	if (!precondition_holds(&call->when, current)) {
 		answer_precondition(x, call, current);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/permit.h"
 
-#include "api/set.h"
+#include "api/change_set.h"
 #include "auth/gate.h"
 
 #include <stdio.h>
@@ -154,4 +154,57 @@ void permit_ask(struct http_exchange *x, struct call *call, const struct change_
 	permit_then *then, void *arg)
 {
 	permit_ask_pruning(x, call, set, &(struct permit_prune){.n = 0}, then, arg);
+}
+
+/* ---- either of them ---- */
+
+struct either {
+	struct call *call; /* gone with the exchange */
+	unsigned step;
+	permit_then *then;
+	void *arg;
+};
+
+/* A no is one only when it is the last. */
+static const struct {
+	enum auth_action action;
+	bool quiet;
+} steps[] = {{ACTION_UPDATE, true}, {ACTION_DELETE, true}, {ACTION_UPDATE, false}};
+
+static void ask_step(struct http_exchange *x, struct either *e);
+
+static void step_answered(
+	struct http_exchange *x, struct subject *subject UNUSED, const struct error *err, void *arg)
+{
+	struct either *e = arg;
+	struct error answer = *err;
+
+	if (x != NULL && err->code == ERROR_DENIED && ++e->step < ARRAY_SIZE(steps)) {
+		ask_step(x, e);
+		return;
+	}
+	e->then(x, &answer, e->arg);
+	free(e);
+}
+
+static void ask_step(struct http_exchange *x, struct either *e)
+{
+	struct call *call = e->call;
+
+	gate_authorize(x, call->api->auth, call->subject, steps[e->step].action, call->namespace,
+		steps[e->step].quiet, step_answered, e);
+}
+
+void permit_ask_any(struct http_exchange *x, struct call *call, permit_then *then, void *arg)
+{
+	struct either *e = malloc(sizeof(*e));
+	struct error err = ERROR_INIT;
+
+	if (e == NULL) {
+		error_no_memory(&err);
+		then(x, &err, arg);
+		return;
+	}
+	*e = (struct either){call, 0, then, arg};
+	ask_step(x, e);
 }

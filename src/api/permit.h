@@ -19,6 +19,10 @@ typedef void permit_then(struct http_exchange *x, const struct error *err, void 
 void permit_ask(struct http_exchange *x, struct call *call, const struct change_set *set,
 	permit_then *then, void *arg);
 
+/* Whether it may change something at all in the path's namespace: ACTION_UPDATE, or else
+ * ACTION_DELETE. The refusal is that of the former. */
+void permit_ask_any(struct http_exchange *x, struct call *call, permit_then *then, void *arg);
+
 /* Namespaces of which more is to be removed than the set says yet: ACTION_DELETE, whether there is
  * anything or not, as the answer would tell otherwise. */
 struct permit_prune {

@@ -2,11 +2,12 @@
 #include "api/preconditions.h"
 
 #include "api/answer.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "intent/text.h"
+#include "publish/precondition.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 void preconditions_add_etag(struct http_reply *reply, uint64_t version)
 {
@@ -21,6 +22,8 @@ void preconditions_add_etag(struct http_reply *reply, uint64_t version)
 /* One of the two headers; several lines of it are one list. */
 struct etags {
 	const char *header;
+	bool (*parse)(struct slice tag, uint64_t *ret_version);
+	const char *example;
 	bool weak_match; /* W/"v1" is as good as "v1" (section 8.8.3.2) */
 	uint64_t current;
 	bool given;
@@ -34,8 +37,8 @@ static int refuse(const struct etags *tags, struct slice value, struct error *er
 	char excerpt[INTENT_EXCERPT_SIZE];
 
 	return error_set_field(err, tags->header,
-		"%s must be * or ETags in their quotes, as in \"v1795893153160483\", not %s",
-		tags->header, value.n == 0 ? "empty" : intent_excerpt(value, excerpt));
+		"%s must be * or ETags in their quotes, as in \"%s\", not %s", tags->header,
+		tags->example, value.n == 0 ? "empty" : intent_excerpt(value, excerpt));
 }
 
 static bool is_etagc(char c)
@@ -67,7 +70,7 @@ static void add_etag(struct etags *tags, struct slice tag, bool weak)
 {
 	uint64_t version;
 
-	if ((weak && !tags->weak_match) || !resource_tag_parse(tag, &version))
+	if ((weak && !tags->weak_match) || !tags->parse(tag, &version))
 		return;
 	if (tags->first == NEVER)
 		tags->first = version;
@@ -112,6 +115,9 @@ static int read_header(struct etags *tags, const struct http_head *head, struct 
 	return 0;
 }
 
+#define RESOURCE_ETAGS(name) \
+	.header = (name), .parse = resource_tag_parse, .example = "v1795893153160483"
+
 static struct precondition precondition_of_match(const struct etags *tags)
 {
 	struct precondition when = {.kind = IF_VERSION};
@@ -129,9 +135,9 @@ int preconditions_read(struct precondition *ret, const struct http_head *head,
 	const struct resource *current, struct error *err)
 {
 	uint64_t version = current == NULL ? NEVER : current->version;
-	struct etags match = {.header = "If-Match", .current = version};
+	struct etags match = {RESOURCE_ETAGS("If-Match"), .current = version};
 	struct etags none_match = {
-		.header = "If-None-Match", .weak_match = true, .current = version};
+		RESOURCE_ETAGS("If-None-Match"), .weak_match = true, .current = version};
 	struct precondition when;
 
 	if (read_header(&match, head, err) != 0 || read_header(&none_match, head, err) != 0)
@@ -147,82 +153,67 @@ int preconditions_read(struct precondition *ret, const struct http_head *head,
 	return 0;
 }
 
-bool preconditions_hold(const struct precondition *when, const struct resource *current)
+int preconditions_read_catalog(
+	uint64_t *ret, const struct http_head *head, uint64_t current, struct error *err)
 {
-	switch (when->kind) {
-	case IF_THERE:
-		return current != NULL;
-	case IF_NOT_THERE:
-		return current == NULL;
-	case IF_VERSION:
-		return current != NULL && current->version == when->version;
-	default:
-		return true;
+	struct etags match = {
+		.header = "If-Match",
+		.parse = record_tag_parse,
+		.example = "c1795893153160483",
+		.current = current,
+	};
+
+	if (read_header(&match, head, err) != 0)
+		return -1;
+	if (match.given && !match.any && match.first == NEVER) {
+		error_set(err, ERROR_PRECONDITION,
+			"If-Match has no ETag of the catalog: it is like \"%s\", as a list of "
+			"resources or a change answers it",
+			match.example);
+		snprintf(err->field, sizeof(err->field), "%s", match.header);
+		return -1;
 	}
+	*ret = match.matches ? current : match.first;
+	return 0;
+}
+
+bool preconditions_given(const struct http_head *head)
+{
+	return http_head_get(head, "if-match").p != NULL ||
+	       http_head_get(head, "if-none-match").p != NULL;
 }
 
 /* ---- answering ---- */
 
-/* What is asked for is about something that is not there. */
-static void say_missing(const struct precondition *when, const char *name, struct error *ret)
+/* How to send it, so that it is made. */
+static void advise(struct buf *b, const struct precondition *when, const struct resource *current)
 {
-	if (when->kind == IF_VERSION && when->version != NEVER)
-		error_set(ret, ERROR_PRECONDITION,
-			"%s is not there any more, and the request is about v%" PRIu64
-			": to make it anew, send If-None-Match: * in place of If-Match",
-			name, when->version);
-	else if (when->kind == IF_NOT_THERE)
-		error_set(ret, ERROR_PRECONDITION,
-			"%s was there a moment ago, and is deleted now: send it again", name);
-	else
-		error_set(ret, ERROR_PRECONDITION,
-			"%s is not there, and If-Match changes only what is: to make it, send "
-			"If-None-Match: * in its place",
-			name);
-}
+	bool is_of_version = when->kind == IF_VERSION && when->version != NEVER;
 
-static void say_different(
-	const struct precondition *when, const char *name, uint64_t version, struct error *ret)
-{
-	char since[CLOCK_RFC3339_SIZE];
-
-	clock_rfc3339(version, since);
+	if (current == NULL && when->kind != IF_NOT_THERE)
+		buf_printf(b, ": to make it%s, send If-None-Match: * in place of If-Match",
+			is_of_version ? " anew" : "");
+	if (current == NULL)
+		return;
+	buf_printf(
+		b, ", and send the change again with If-Match: \"v%" PRIu64 "\"", current->version);
 	if (when->kind == IF_NOT_THERE)
-		error_set(ret, ERROR_PRECONDITION,
-			"%s is there already, at v%" PRIu64
-			" (%s): to change that, read it, and send If-Match: \"v%" PRIu64
-			"\" in place of If-None-Match",
-			name, version, since, version);
-	else if (when->kind == IF_VERSION && when->version != NEVER)
-		error_set(ret, ERROR_PRECONDITION,
-			"%s was changed since: it is at v%" PRIu64
-			" now (%s), and the request is about v%" PRIu64
-			": read it again, and send the change again with If-Match: \"v%" PRIu64
-			"\"",
-			name, version, since, when->version, version);
-	else
-		error_set(ret, ERROR_PRECONDITION,
-			"%s is at v%" PRIu64
-			" (%s), which is none of what the request is about: read it again, and "
-			"send the change again with If-Match: \"v%" PRIu64
-			"\" alone (a weak ETag, W/..., never matches)",
-			name, version, since, version);
+		buf_puts(b, " in place of If-None-Match");
+	else if (!is_of_version)
+		buf_puts(b, " alone (a weak ETag, W/..., never matches)");
 }
 
 void preconditions_failed_init(struct http_reply *reply, const struct precondition *when,
 	const char *name, const struct resource *current)
 {
-	struct error err = ERROR_INIT;
+	CLEANUP(buf_done) struct buf advice = BUF_INIT(LIMIT_ERROR_TEXT);
+	struct error why = ERROR_INIT, err = ERROR_INIT;
 	char version[RESOURCE_TAG_SIZE];
 
-	if (current == NULL)
-		say_missing(when, name, &err);
-	else
-		say_different(when, name, current->version, &err);
-	answer_json_init(reply, error_status(err.code));
-	json_begin_object(&reply->body);
-	json_member_cstr(&reply->body, "error", err.text);
-	json_member_cstr(&reply->body, "code", error_name(err.code));
+	precondition_refuse(when, name, current, &why);
+	advise(&advice, when, current);
+	error_set(&err, why.code, "%s%s", why.text, advice.len == 0 ? "" : advice.data);
+	answer_error_begin(reply, &err);
 	if (current != NULL) {
 		preconditions_add_etag(reply, current->version);
 		resource_tag(current->version, version);

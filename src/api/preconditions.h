@@ -26,7 +26,14 @@ void preconditions_add_etag(struct http_reply *reply, uint64_t version);
 int preconditions_read(struct precondition *ret, const struct http_head *head,
 	const struct resource *current, struct error *err) MUST_CHECK;
 
-bool preconditions_hold(const struct precondition *when, const struct resource *current);
+/* The catalog's If-Match, whose ETags are those of commits, "c123": the version of the commit that
+ * must be the last, in the same way (current: of what readers see now); 0: any. ERROR_PRECONDITION:
+ * none of them is of a commit. */
+int preconditions_read_catalog(uint64_t *ret, const struct http_head *head, uint64_t current,
+	struct error *err) MUST_CHECK;
+
+/* Whether there is any of these headers. */
+bool preconditions_given(const struct http_head *head);
 
 /* The answer 412: what is there instead (current, NULL: nothing), and what to send then. */
 void preconditions_failed_init(struct http_reply *reply, const struct precondition *when,

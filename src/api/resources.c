@@ -150,12 +150,17 @@ int call_author(struct author **ret, const struct http_exchange *x, const struct
 	return error_wrap(err, "X-Change-Reason");
 }
 
-/* What the request says of the version that it changes, to call->when. */
+/* What the request says of the version that it changes, to call->when. Most say nothing, and need
+ * not know what there is. */
 static int read_preconditions(
 	const struct http_exchange *x, struct call *call, const char *name, struct error *err)
 {
-	CLEANUP(state_unrefp) struct state *state = publisher_state(call->api->publisher, NULL);
+	CLEANUP(state_unrefp) struct state *state = NULL;
 
+	call->when = ALWAYS;
+	if (!preconditions_given(http_exchange_head(x)))
+		return 0;
+	state = publisher_state(call->api->publisher, NULL);
 	return preconditions_read(&call->when, http_exchange_head(x),
 		state == NULL ? NULL : state_find(state, call->namespace, name), err);
 }

@@ -4,14 +4,15 @@
  * was. That is a new change, with all that guards one: what was done since stays in the history.
  */
 #include "api/answer.h"
+#include "api/change_set.h"
 #include "api/permit.h"
 #include "api/preconditions.h"
 #include "api/reading.h"
-#include "api/set.h"
 #include "base/nearest.h"
 #include "intent/text.h"
 #include "oci/json_read.h"
 #include "publish/history.h"
+#include "publish/precondition.h"
 
 #include <stdio.h>
 
@@ -73,7 +74,8 @@ static int collect(struct http_exchange *x, struct call *call,
 {
 	struct set_query query;
 
-	if (set_query_parse(&query, http_exchange_query(x), err) != 0 ||
+	if (set_check_key(x, err) != 0 ||
+		set_query_parse(&query, http_exchange_query(x), err) != 0 ||
 		call_check_json(x, err) != 0)
 		return -1;
 	http_exchange_collect(x, LIMIT_API_BODY, done, call);
@@ -107,6 +109,8 @@ static int finish_set(struct change_set *set, const struct http_exchange *x,
 		return -1;
 	set->dry_run = query.dry_run;
 	set->confirmed = query.confirmed;
+	if (set_give_key(set, x, call->body, err) != 0)
+		return -1;
 	return set_author(set, x, call, tag, err);
 }
 
@@ -168,25 +172,34 @@ static void put_version(struct http_exchange *x, struct call *call, struct readi
 		answer_error(x, &err);
 }
 
-static void resource_body(struct http_exchange *x, struct slice body, void *arg)
+static void rollback_one(struct http_exchange *x, struct call *call)
 {
-	CLEANUP(state_unrefp) struct state *state = NULL;
-	CLEANUP(reading_freep) struct reading *r = NULL;
-	struct call *call = arg;
+	CLEANUP(state_unrefp) struct state *state = call_state(x, call);
 	struct error err = ERROR_INIT;
+	struct reading *r;
 
-	state = call_state(x, call);
 	if (state == NULL)
 		return;
-	if (read_target(&call->revisions[0], &to_version, body, &err) != 0 ||
-		preconditions_read(&call->when, http_exchange_head(x),
-			state_find(state, call->namespace, call->name), &err) != 0) {
+	if (preconditions_read(&call->when, http_exchange_head(x),
+		    state_find(state, call->namespace, call->name), &err) != 0) {
 		answer_error(x, &err);
 		return;
 	}
 	r = reading_new(x, call);
 	if (r != NULL)
-		reading_run(TAKE_PTR(r), x, read_intent, put_version);
+		reading_run(r, x, read_intent, put_version);
+}
+
+static void resource_body(struct http_exchange *x, struct slice body, void *arg)
+{
+	struct call *call = arg;
+	struct error err = ERROR_INIT;
+
+	call->body = body;
+	if (read_target(&call->revisions[0], &to_version, body, &err) == 0)
+		set_recall(x, call, body, rollback_one);
+	else
+		answer_error(x, &err);
 }
 
 void rollback_resource(struct http_exchange *x, struct call *call)
@@ -199,19 +212,23 @@ void rollback_resource(struct http_exchange *x, struct call *call)
 
 /* ---- a namespace, or everything: what it takes ---- */
 
-/* was: NULL where it was not there. */
+/* was: NULL where it was not there. What others change meanwhile makes the rollback begin again, if
+ * it is of the same resources; all else is not in its way. */
 static int add_change(struct change_set *set, const struct reading *r,
 	const struct history_change *change, const struct resource *was, struct error *err)
 {
 	const struct resource *current = state_find(r->state, change->namespace, change->name);
+	struct precondition when = {.kind = IF_NOT_THERE};
 
+	if (current != NULL)
+		when = (struct precondition){IF_VERSION, current->version};
 	if (was == NULL && current == NULL)
 		return 0;
 	if (was == NULL)
-		return change_set_delete(set, change->namespace, change->name, ALWAYS, true, err);
+		return change_set_delete(set, change->namespace, change->name, when, true, err);
 	if (current != NULL && intent_eq(current->intent, was->intent))
 		return 0;
-	return change_set_put(set, was->intent, ALWAYS, err);
+	return change_set_put(set, was->intent, when, err);
 }
 
 #define CHANGES_AT_ONCE LIMIT_PULLS
@@ -259,12 +276,11 @@ static int read_set(struct reading *r, struct registry *registry, struct error *
 	AUTO_FREE struct history_change *changes = NULL;
 	size_t n, some;
 
-	if (history_changes(&changes, &n, registry, reading_namespace(r), r->revisions[0],
+	if (history_changes(&changes, &n, registry, r->cache, reading_namespace(r), r->revisions[0],
 		    r->version, err) != 0)
 		return reading_explain(r, r->revisions[0], err);
 	if (change_set_new(&r->set, err) != 0)
 		return -1;
-	r->set->if_revision = r->version;
 	for (size_t i = 0; i < n; i += some) {
 		some = n - i < CHANGES_AT_ONCE ? n - i : CHANGES_AT_ONCE;
 		if (reading_go_on(r, err) != 0 ||
@@ -339,7 +355,9 @@ static void propose(struct http_exchange *x, struct call *call, struct reading *
 	if (p == NULL) {
 		error_no_memory(&err);
 		answer_error(x, &err);
-	} else if (check_namespaces(call, r->set, &err) != 0 ||
+	} else if (preconditions_read_catalog(
+			   &r->set->if_revision, http_exchange_head(x), r->version, &err) != 0 ||
+		   check_namespaces(call, r->set, &err) != 0 ||
 		   finish_set(r->set, x, call, tag, &err) != 0) {
 		answer_error(x, &err);
 	} else {
@@ -350,16 +368,33 @@ static void propose(struct http_exchange *x, struct call *call, struct reading *
 	}
 }
 
+/* Nothing was changed since the caller has read it. */
+static int check_if_match(const struct http_exchange *x, const struct reading *r, struct error *err)
+{
+	uint64_t wanted;
+
+	if (preconditions_read_catalog(&wanted, http_exchange_head(x), r->version, err) != 0)
+		return -1;
+	if (wanted == 0 || wanted == r->version)
+		return 0;
+	return precondition_refuse_revision(wanted, r->version, err);
+}
+
 /* From the state of this moment; again, where another commit comes in between. */
 static void rollback_to(struct http_exchange *x, struct call *call)
 {
 	CLEANUP(reading_freep) struct reading *r = reading_new(x, call);
+	struct error err = ERROR_INIT;
 
 	if (r == NULL)
 		return;
 	r->state = call_state_at(x, call, &r->version);
-	if (r->state != NULL)
+	if (r->state == NULL)
+		return;
+	if (check_if_match(x, r, &err) == 0)
 		reading_run(TAKE_PTR(r), x, read_set, propose);
+	else
+		answer_error(x, &err);
 }
 
 static void all_body(struct http_exchange *x, struct slice body, void *arg)
@@ -367,8 +402,9 @@ static void all_body(struct http_exchange *x, struct slice body, void *arg)
 	struct call *call = arg;
 	struct error err = ERROR_INIT;
 
+	call->body = body;
 	if (read_target(&call->revisions[0], &to_revision, body, &err) == 0)
-		rollback_to(x, call);
+		set_recall(x, call, body, rollback_to);
 	else
 		answer_error(x, &err);
 }
@@ -377,6 +413,6 @@ void rollback_all(struct http_exchange *x, struct call *call)
 {
 	struct error err = ERROR_INIT;
 
-	if (collect(x, call, all_body, &err) != 0)
+	if (set_refuse_none_match(x, &err) != 0 || collect(x, call, all_body, &err) != 0)
 		answer_error(x, &err);
 }

@@ -248,6 +248,8 @@ const struct schema api_schemas[] = {
 			{"code", "ErrorCode", "For programs"},
 			{"field", "string", "The field or parameter that is wrong", true},
 			{"version", "Version", "With 412: of the resource as it is", true},
+			{"confirm", "string", "With 409: the value of the parameter of that name "
+				"which would let it be, if it is meant", true},
 			{"index", "integer", "Of several changes the one that was refused, from "
 				"0", true},
 			{"namespace", "string", "Its namespace", true},
@@ -464,7 +466,7 @@ const struct schema api_schemas[] = {
 			END}},
 	{"ChangesResult", "What was changed, in the order of the request",
 		.members = MEMBERS{
-			{"version", "Revision|null", "Of the commit; null: nothing was to be "
+			{"revision", "Revision|null", "The commit; null: nothing was to be "
 				"changed, or this is a dry run"},
 			{"dryRun", "boolean", "Nothing was changed", true},
 			{"replayed", "boolean", "It was made before, with that key", true},
@@ -480,15 +482,16 @@ const struct schema api_schemas[] = {
 			END}},
 	{"ChangeResult", "What became of a change",
 		.members = MEMBERS{
-			{"operation", "ResultOperation", "What was done"},
+			{"result", "Result", "What was done"},
 			{"namespace", "Name", "Of what"},
 			{"name", "Name", "Of what"},
-			{"version", "Version|null", "Its version now; null: it would be made"},
-			{"digest", "Digest|null", "Of its artifact; null: it would be made"},
+			{"version", "Version|null", "Its version now; null: it would be made, or "
+				"was unchanged, and this is `replayed`"},
+			{"digest", "Digest|null", "Of its artifact; null likewise"},
 			{"diff", "string", "In a dry run: what would change, as a unified "
 				"difference", true},
 			END}},
-	{"ResultOperation", "What was done", "string",
+	{"Result", "What was done", "string",
 		.values = (const char *const[]){"created", "updated", "unchanged", "deleted",
 			NULL}},
 
@@ -527,7 +530,7 @@ const struct schema api_schemas[] = {
 			END}},
 	{"CommitRecord", "A commit",
 		.members = MEMBERS{
-			{"version", "Revision", "Its version"},
+			{"revision", "Revision", "The commit"},
 			{"digest", "Digest", "Of its record"},
 			{"parent", "Digest|null", "Of the record before; null: it is the first"},
 			{"at", "Time", "When"},

@@ -196,6 +196,21 @@ static void authorize(struct auth_question *q)
 	answer(q);
 }
 
+int auth_check_somewhere(struct auth *a, const struct subject *subject, enum auth_action action,
+	const char *peer, struct error *err)
+{
+	CLEANUP(policy_unrefp) struct policy *policy = current_policy(a);
+
+	if (is_reviewed(a, subject) || policy_allows(policy, subject, action, NULL))
+		return 0;
+	count_failure("denied");
+	log_warn("denied", LOG_STR("subject", subject->name),
+		LOG_STR("action", action_name(action)), LOG_STR("peer", peer));
+	return error_set(err, ERROR_DENIED,
+		"%s may not %s resources in any namespace: ask an operator for a role",
+		subject->name, action_name(action));
+}
+
 /* ---- who is it? ---- */
 
 static unsigned rate_of(struct auth *a, const struct subject *s)

@@ -94,6 +94,11 @@ bool auth_identify(struct auth *a, struct auth_question *q) MUST_CHECK;
 /* Whether q->subject, which is given here and stays the caller's, may. */
 bool auth_authorize(struct auth *a, struct auth_question *q) MUST_CHECK;
 
+/* ERROR_DENIED: it may do this nowhere, whatever a request names later. Who is asked about by
+ * others' word may, as far as this knows. peer: for the log. */
+int auth_check_somewhere(struct auth *a, const struct subject *subject, enum auth_action action,
+	const char *peer, struct error *err) MUST_CHECK;
+
 /* Counts a request that was not identified by one of the above against its subject's rate.
  * ERROR_TOO_MANY: it is one too many. */
 int auth_take_rate(struct auth *a, const struct subject *subject, const char *peer,

@@ -621,7 +621,7 @@ int policy_load(struct policy **ret, const char *file, struct error *err)
 
 static bool covers(const struct rule *rule, const char *namespace)
 {
-	return strcmp(rule->namespaces[0], AUTH_EVERYWHERE) == 0 ||
+	return namespace == NULL || strcmp(rule->namespaces[0], AUTH_EVERYWHERE) == 0 ||
 	       bsearch(&namespace, rule->namespaces, rule->n_namespaces, sizeof(char *), by_text) !=
 		       NULL;
 }

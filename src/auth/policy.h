@@ -34,7 +34,8 @@ struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 DEFINE_CLEANUP(struct policy, policy_unref);
 
-/* By the subject's own grants or a rule. A question of AUTH_EVERYWHERE needs a grant there. */
+/* By the subject's own grants or a rule. A question of AUTH_EVERYWHERE needs a grant there;
+ * namespace NULL: one anywhere. */
 bool policy_allows(const struct policy *p, const struct subject *s, enum auth_action action,
 	const char *namespace);
 

@@ -139,14 +139,16 @@ bool subject_eq(const struct subject *a, const struct subject *b)
 				 same_groups(a, b) && same_grants(a, b));
 }
 
+static bool reaches(const struct grant *g, const char *namespace)
+{
+	return namespace == NULL || strcmp(g->namespace, AUTH_EVERYWHERE) == 0 ||
+	       strcmp(g->namespace, namespace) == 0;
+}
+
 bool subject_may(const struct subject *s, enum auth_action action, const char *namespace)
 {
-	for (size_t i = 0; i < s->n_grants; i++) {
-		const struct grant *g = &s->grants[i];
-
-		if (role_may(g->role, action) && (strcmp(g->namespace, AUTH_EVERYWHERE) == 0 ||
-							 strcmp(g->namespace, namespace) == 0))
+	for (size_t i = 0; i < s->n_grants; i++)
+		if (role_may(s->grants[i].role, action) && reaches(&s->grants[i], namespace))
 			return true;
-	}
 	return false;
 }

@@ -62,7 +62,7 @@ DEFINE_CLEANUP(struct subject, subject_unref);
  * count. */
 bool subject_eq(const struct subject *a, const struct subject *b);
 
-/* By its own grants alone. */
+/* By its own grants alone. namespace NULL: in one at least. */
 bool subject_may(const struct subject *s, enum auth_action action, const char *namespace);
 
 #endif

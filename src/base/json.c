@@ -14,12 +14,16 @@ static size_t clean_length(struct slice s)
 
 static void add_escaped(struct buf *b, char c)
 {
-	if (c == '"' || c == '\\') {
-		buf_putc(b, '\\');
-		buf_putc(b, c);
-	} else {
-		buf_printf(b, "\\u%04x", c);
-	}
+	static const char shorts[][2] = {
+		{'"', '"'}, {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(shorts); i++)
+		if (c == shorts[i][0]) {
+			buf_putc(b, '\\');
+			buf_putc(b, shorts[i][1]);
+			return;
+		}
+	buf_printf(b, "\\u%04x", c);
 }
 
 void json_add_string(struct buf *b, struct slice s)

@@ -19,7 +19,8 @@
 #define LIMIT_HTTP_HEAD_MS 10000        /* first byte of a request to the end of its head */
 #define LIMIT_HTTP_IDLE_MS 75000        /* keep-alive connection without a request */
 #define LIMIT_HTTP_BODY_GRACE_MS 10000  /* over which a body's rate is judged, each time */
-#define LIMIT_HTTP_BODY_RATE 1024       /* slowest accepted body, bytes a second */
+#define LIMIT_HTTP_BODY_RATE 1024       /* slowest accepted body, bytes a second, */
+#define LIMIT_HTTP_LARGE_RATE (32 * KIB) /* and one over LIMIT_API_BODY */
 #define LIMIT_HTTP_SEND_STALL_MS 30000  /* a peer that reads nothing of its answer */
 #define LIMIT_HTTP_DISCARD (64 * KIB)   /* unread body thrown away to keep a connection */
 #define LIMIT_HTTP_LINGER_MS 2000       /* after an early answer, before the close */
@@ -37,11 +38,16 @@
 /* API */
 #define LIMIT_API_BODY (1 * MIB)
 #define LIMIT_JSON_DEPTH 64
+#define LIMIT_JSON_VALUES 10000      /* in one resource, or another object of a request, */
+#define LIMIT_DOCUMENT_VALUES 250000 /* and in a YAML document, which may be a list of them */
 #define LIMIT_ERROR_TEXT 512
 #define LIMIT_API_ANSWER (256 * KIB) /* one resource, or an error */
 #define LIMIT_API_DESCRIPTION (1 * MIB) /* /openapi.json, and /docs */
 #define LIMIT_CHANGES 10000 /* in one change set: its record fits LIMIT_RECORD */
 #define LIMIT_CHANGES_BODY (16 * MIB)
+#define LIMIT_LARGE_BODIES (LIMIT_HTTP_COLLECTED / 2) /* all those over LIMIT_API_BODY */
+#define LIMIT_DECODE_HERE (64 * KIB) /* bodies decoded on the event loop itself, */
+#define LIMIT_DECODERS 2             /* and threads that decode the others */
 #define LIMIT_CHANGES_ANSWER (64 * MIB) /* with the differences that they make */
 #define LIMIT_CHANGES_ANSWERS (256 * MIB) /* all that are sent at a time; more dry runs must wait */
 #define LIMIT_IDEMPOTENCY_KEY 255       /* characters */
@@ -51,7 +57,7 @@
 #define LIMIT_PERMITS 1000              /* namespaces and actions asked about for one change */
 #define LIMIT_SELECTOR_TERMS 64         /* of a label selector, */
 #define LIMIT_SELECTOR_VALUES 256       /* and the values in them */
-#define LIMIT_PATCH_TRIES 4 /* a patch that finds another version each time is refused */
+#define LIMIT_CHANGE_TRIES 4            /* a change made of what is current by then is not each time */
 
 /* Intent: what Kubernetes accepts (API conventions, apimachinery/pkg/util/validation) */
 #define LIMIT_NAME 63
@@ -151,10 +157,14 @@
 #define LIMIT_HISTORY_PAGE 500     /* versions or records in one page of history, */
 #define LIMIT_HISTORY_LOOKS 5000   /* and records that are read for one, */
 #define LIMIT_HISTORY_CHANGES 20000 /* which has no more records once they name so many changes */
+#define LIMIT_HISTORY_CACHED 16     /* lists of what changed between two commits, */
+#define LIMIT_HISTORY_CACHED_NAMES 200000 /* the resources in all of them, */
+#define LIMIT_HISTORY_CACHED_MS 20000 /* and for how long */
 #define LIMIT_DIFF (512 * KIB)     /* text of one difference, */
 #define LIMIT_DIFF_LINES 1000      /* lines of a text that is compared */
 #define LIMIT_READERS 2            /* threads that read history from the registry */
-#define LIMIT_READER_QUEUE 256     /* requests that wait for one of them */
+#define LIMIT_READER_QUEUE 256     /* requests that wait for one of them, */
+#define LIMIT_READER_SHARE 8       /* and those of one subject */
 #define LIMIT_TRACE 100000         /* records read back to find what a catalog's tag should name */
 #define LIMIT_FINDING (2 * KIB)    /* text of one difference */
 #define LIMIT_FSCK_ROUNDS 5        /* how often a difference is looked at again */

@@ -42,6 +42,14 @@ static unsigned classes_of(struct slice s)
 	return all;
 }
 
+/* As json_add_string() writes it. */
+static size_t written_size(unsigned char c)
+{
+	if (c != '\0' && strchr("\"\\\n\r\t", c) != NULL)
+		return 2;
+	return c < 0x20 ? strlen("\\u0000") : 1;
+}
+
 /* As much of it, in whole characters, as json_add_string() writes in room bytes and the quotes. */
 static struct slice cut(struct slice s, size_t room)
 {
@@ -52,7 +60,7 @@ static struct slice cut(struct slice s, size_t room)
 	while (n < s.n) {
 		unsigned char c = (unsigned char)s.p[n];
 
-		taken += c < 0x20 ? strlen("\\u0000") : c == '"' || c == '\\' ? 2 : 1;
+		taken += written_size(c);
 		if (taken > room)
 			break;
 		n++;

@@ -35,6 +35,7 @@ void record_done(struct record *r)
 	free(r->from);
 	free(r->why);
 	author_unref(r->frozen.by);
+	free(r->keyed_before);
 	for (size_t i = 0; i < r->n_changes; i++)
 		author_unref(r->changes[i].author);
 	free(r->changes);
@@ -117,17 +118,58 @@ static void add_freeze(struct buf *b, const struct record_freeze *frozen)
 	json_end_object(b);
 }
 
-static void add_key(struct buf *b, const struct record_key *key, const struct record_keyed *keyed)
+static void add_key_members(struct buf *b, const struct record_key *key)
 {
-	if (key->is_set) {
+	member_digest(b, "key", &key->key);
+	member_digest(b, "request", &key->request);
+}
+
+static void add_keys(struct buf *b, const struct record *r)
+{
+	if (r->key.is_set) {
 		json_key(b, "idempotency");
 		json_begin_object(b);
-		member_digest(b, "key", &key->key);
-		member_digest(b, "request", &key->request);
+		add_key_members(b, &r->key);
+		json_key(b, "before");
+		json_begin_array(b);
+		for (size_t i = 0; i < r->n_keyed_before; i++) {
+			const struct record_keyed_commit *c = &r->keyed_before[i];
+
+			json_begin_object(b);
+			add_key_members(b, &c->key);
+			json_member_u64(b, "version", c->version);
+			member_digest(b, "record", &c->record);
+			json_end_object(b);
+		}
+		json_end_array(b);
 		json_end_object(b);
 	}
-	if (keyed->is_set)
-		member_digest(b, "keyed", &keyed->record);
+	if (r->keyed.is_set)
+		member_digest(b, "keyed", &r->keyed.record);
+}
+
+/* Levels that are the last one again are left out. */
+static void add_ancestry(struct buf *b, const struct record_ancestry *a)
+{
+	size_t n = RECORD_LEVELS;
+
+	if (!a->is_known)
+		return;
+	json_member_u64(b, "height", a->height);
+	if (a->parent_version == 0)
+		return;
+	json_member_u64(b, "parentVersion", a->parent_version);
+	while (n > 1 && a->at[n - 1].version == a->at[n - 2].version)
+		n--;
+	json_key(b, "ancestors");
+	json_begin_array(b);
+	for (size_t i = 0; i < n; i++) {
+		json_begin_object(b);
+		json_member_u64(b, "version", a->at[i].version);
+		member_digest(b, "digest", &a->at[i].digest);
+		json_end_object(b);
+	}
+	json_end_array(b);
 }
 
 static void add_layout(struct buf *b, const struct layout *layout)
@@ -182,12 +224,13 @@ void record_write(const struct record *r, struct buf *ret)
 	add_author(ret, r->who, r->from, r->why);
 	if (r->has_parent)
 		member_digest(ret, "parent", &r->parent);
+	add_ancestry(ret, &r->ancestry);
 	add_layout(ret, &r->layout);
 	if (r->layout.kind == LAYOUT_SPLIT)
 		add_root(ret, &r->root);
 	add_repartition(ret, &r->repartition);
 	add_freeze(ret, &r->frozen);
-	add_key(ret, &r->key, &r->keyed);
+	add_keys(ret, r);
 	json_key(ret, "changes");
 	json_begin_array(ret);
 	for (size_t i = 0; i < r->n_changes; i++)
@@ -453,17 +496,80 @@ static int read_freeze(struct record_freeze *ret, const json_t *root, struct err
 	return 0;
 }
 
-static int read_key(struct record *r, const json_t *root, struct error *err)
+static bool get_version(const json_t *object, const char *key, uint64_t *ret)
+{
+	const json_t *version = json_object_get(object, key);
+
+	if (!json_is_integer(version) || json_integer_value(version) <= 0 ||
+		(uint64_t)json_integer_value(version) > LIMIT_VERSION)
+		return false;
+	*ret = (uint64_t)json_integer_value(version);
+	return true;
+}
+
+static bool read_key(struct record_key *ret, const json_t *object)
+{
+	ret->is_set = true;
+	return get_digest(object, "key", &ret->key) && get_digest(object, "request", &ret->request);
+}
+
+static int read_keyed_before(struct record *r, const json_t *list, struct error *err)
+{
+	size_t n = json_array_size(list);
+
+	if (n > RECORD_KEYED_BEFORE)
+		return malformed("the commits with a key before", err);
+	r->keyed_before = calloc(n + 1, sizeof(*r->keyed_before));
+	if (r->keyed_before == NULL)
+		return error_no_memory(err);
+	for (; r->n_keyed_before < n; r->n_keyed_before++) {
+		struct record_keyed_commit *c = &r->keyed_before[r->n_keyed_before];
+		const json_t *object = json_array_get(list, r->n_keyed_before);
+
+		if (!read_key(&c->key, object) || !get_version(object, "version", &c->version) ||
+			!get_digest(object, "record", &c->record))
+			return malformed("a commit with a key before", err);
+	}
+	return 0;
+}
+
+static int read_keys(struct record *r, const json_t *root, struct error *err)
 {
 	const json_t *object = json_object_get(root, "idempotency");
 
-	r->key.is_set = object != NULL;
-	if (object != NULL && (!get_digest(object, "key", &r->key.key) ||
-				      !get_digest(object, "request", &r->key.request)))
-		return malformed("the idempotency key", err);
 	r->keyed.is_set = json_object_get(root, "keyed") != NULL;
 	if (r->keyed.is_set && !get_digest(root, "keyed", &r->keyed.record))
 		return malformed("the commit with a key before", err);
+	if (object == NULL)
+		return 0;
+	if (!read_key(&r->key, object))
+		return malformed("the idempotency key", err);
+	return read_keyed_before(r, json_object_get(object, "before"), err);
+}
+
+static int read_ancestry(struct record_ancestry *ret, const json_t *root, struct error *err)
+{
+	const json_t *height = json_object_get(root, "height");
+	const json_t *list = json_object_get(root, "ancestors");
+	size_t n = json_array_size(list);
+
+	if (height == NULL)
+		return 0;
+	if (!json_is_integer(height) || json_integer_value(height) < 0 || n > RECORD_LEVELS)
+		return malformed("its place in the chain", err);
+	ret->is_known = true;
+	ret->height = (uint64_t)json_integer_value(height);
+	if (ret->height == 0)
+		return 0;
+	if (n == 0 || !get_version(root, "parentVersion", &ret->parent_version))
+		return malformed("its place in the chain", err);
+	for (size_t i = 0; i < RECORD_LEVELS; i++) {
+		const json_t *object = json_array_get(list, i < n ? i : n - 1);
+
+		if (!get_version(object, "version", &ret->at[i].version) ||
+			!get_digest(object, "digest", &ret->at[i].digest))
+			return malformed("an ancestor", err);
+	}
 	return 0;
 }
 
@@ -524,7 +630,7 @@ static int read_record(struct record *r, const json_t *root, struct error *err)
 	if (read_repartition(&r->repartition, root, err) != 0)
 		return -1;
 	if (read_own_author(r, root, err) != 0 || read_freeze(&r->frozen, root, err) != 0 ||
-		read_key(r, root, err) != 0)
+		read_keys(r, root, err) != 0 || read_ancestry(&r->ancestry, root, err) != 0)
 		return -1;
 	r->has_parent = json_object_get(root, "parent") != NULL;
 	if (r->has_parent && !get_digest(root, "parent", &r->parent))

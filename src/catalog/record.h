@@ -52,10 +52,33 @@ struct record_key {
 	struct digest key, request;
 };
 
+/* A commit that has one. */
+struct record_keyed_commit {
+	struct record_key key;
+	uint64_t version;
+	struct digest record; /* manifest of its record */
+};
+#define RECORD_KEYED_BEFORE 16
+
 /* The last commit that has one. */
 struct record_keyed {
 	bool is_set;          /* false: there is none */
 	struct digest record; /* manifest of its record */
+};
+
+/* Where a record is in its chain: its parent's version, and for each power of RECORD_STRIDE the
+ * last ancestor whose height that power divides (publish/ancestry.h). */
+#define RECORD_STRIDE 16
+#define RECORD_LEVELS 5 /* 16, 256, 4096, 65536, 1048576 */
+struct record_ancestor {
+	uint64_t version; /* 0: none */
+	struct digest digest;
+};
+struct record_ancestry {
+	bool is_known;   /* false: the record is of a time before they were noted */
+	uint64_t height; /* how many ancestors it has, as far as they are counted */
+	uint64_t parent_version;
+	struct record_ancestor at[RECORD_LEVELS];
 };
 
 struct record_change {
@@ -77,6 +100,7 @@ struct record {
 	uint64_t version;     /* the commit's: the highest ever issued, tag c<version> */
 	bool has_parent;      /* false: the first of its chain */
 	struct digest parent; /* manifest of the record before */
+	struct record_ancestry ancestry;
 	struct layout layout;
 	struct root_options root; /* of a split layout; location "": the record does not say */
 	struct record_repartition repartition;
@@ -84,6 +108,8 @@ struct record {
 	struct record_freeze frozen; /* from this commit on */
 	struct record_key key;
 	struct record_keyed keyed; /* before this commit */
+	size_t n_keyed_before; /* of one with a key: the last before it, newest first, so that */
+	struct record_keyed_commit *keyed_before; /* many are found in few reads */
 	/* Of the commit: of all its changes, or RECORD_SEVERAL where they have different ones. */
 	char *who;
 	char *from; /* NULL: not said, or not from outside */

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#define ROUTE "/api/v1/changes"
+
 enum {
 	OPT_FILE = CLIENT_OPTIONS_,
 	OPT_RECURSIVE,
@@ -17,7 +19,8 @@ enum {
 	OPT_WAIT,
 	OPT_TIMEOUT,
 	OPT_REASON,
-	OPT_CONFIRM
+	OPT_CONFIRM,
+	OPT_YES
 };
 
 static const struct cli_option options[] = {
@@ -38,6 +41,7 @@ static const struct cli_option options[] = {
 	[OPT_TIMEOUT] = WAIT_OPTION_TIMEOUT,
 	[OPT_REASON] = CHANGE_OPTION_REASON,
 	[OPT_CONFIRM] = CHANGE_OPTION_CONFIRM,
+	[OPT_YES] = CHANGE_OPTION_YES,
 	{NULL},
 };
 
@@ -86,17 +90,25 @@ static int make_change(const struct verb *verb, struct client *c, const struct i
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_CHANGES_BODY);
 	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
-	const struct change_options how = {
+	const struct change_question question = {
+		.what = "Delete", .rest = "that the files do not have", .from = input->n};
+	bool asks = v->at[OPT_PRUNE] != NULL && v->at[OPT_ALL] != NULL && v->at[OPT_YES] == NULL;
+	struct change_options how = {
 		.dry_run = v->at[OPT_DRY_RUN] != NULL,
 		.confirmed = v->at[OPT_CONFIRM] != NULL,
 		.reason = v->at[OPT_REASON],
 		.n = input->n,
 	};
 	struct error err = ERROR_INIT;
+	bool is_meant = true;
 
-	if (write_body(&body, input, v, &err) != 0)
+	if (write_body(&body, input, v, &err) != 0 ||
+		(asks && change_ask(c, ROUTE, buf_slice(&body), &question, &how, &is_meant, &err) !=
+				 0))
 		return cli_failed(verb, &err);
-	if (change_send(c, "/api/v1/changes", buf_slice(&body), &how, &call, &err) != 0) {
+	if (!is_meant)
+		return EXIT_FAILED;
+	if (change_send(c, ROUTE, buf_slice(&body), &how, &call, &err) != 0) {
 		change_explain_item(input, &call, &err);
 		return cli_failed(verb, &err);
 	}
@@ -124,7 +136,7 @@ static int check(const struct cli_values *v, struct error *err)
 	if (!prunes && (by_labels || all))
 		return error_set(err, ERROR_INVALID, "--%s goes with --prune",
 			by_labels ? "selector" : "all");
-	return 0;
+	return change_check(v, OPT_WAIT, OPT_TIMEOUT, OPT_REASON, err);
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)

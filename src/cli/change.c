@@ -11,8 +11,51 @@
 
 #define TRIES 6
 #define FIRST_PAUSE_MS 250
-#define SHOWN_FROM 500 /* resources: they take a second or so */
-#define SEND_MS 120000 /* thousands of resources, to a registry that is far away */
+#define SHOWN_FROM 500  /* resources: they take a second or so */
+#define SHOWN_BEFORE 20 /* resources, before the question */
+#define SEND_MS 120000  /* thousands of resources, to a registry that is far away */
+
+/* ---- options ---- */
+
+/* Without the end of its line, which it has where a program wrote it to a variable or a file. */
+static struct slice reason_of(const char *reason)
+{
+	struct slice line = slice_of(reason);
+
+	while (slice_ends(line, SLICE("\n")) || slice_ends(line, SLICE("\r")))
+		line.n--;
+	return line;
+}
+
+static int check_reason(const char *reason, struct error *err)
+{
+	struct slice line = reason_of(reason);
+
+	if (line.n > LIMIT_REASON)
+		return error_set(
+			err, ERROR_INVALID, "--reason may have %d bytes at most", LIMIT_REASON);
+	for (size_t i = 0; i < line.n; i++)
+		if ((line.p[i] >= 0 && line.p[i] < ' ') || line.p[i] == 0x7f)
+			return error_set(err, ERROR_INVALID,
+				"--reason must be one line of printable text%s",
+				line.p[i] == '\n' ? ": the first of a longer one says enough" : "");
+	return 0;
+}
+
+char *change_reason_header(const char *reason)
+{
+	struct slice line = reason_of(reason);
+
+	return str_printf("X-Change-Reason: %.*s", SLICE_ARG(line));
+}
+
+int change_check(const struct cli_values *v, size_t opt_wait, size_t opt_timeout, size_t opt_reason,
+	struct error *err)
+{
+	if (wait_check(v, opt_wait, opt_timeout, err) != 0)
+		return -1;
+	return v->at[opt_reason] != NULL ? check_reason(v->at[opt_reason], err) : 0;
+}
 
 /* ---- sending ---- */
 
@@ -31,8 +74,14 @@ static bool may_pass(const struct error *err)
 
 static int explain(const struct client_call *call, bool was_lost, struct error *err)
 {
-	if (err->code == ERROR_CONFLICT && view_text(call->json, "name")[0] == '\0')
-		view_explain_guard(err);
+	const char *confirm = view_text(call->json, "confirm");
+	struct error why = *err;
+	const char *advice = strrchr(why.text, ';');
+
+	/* Its last words are what the API takes: here that is an option. */
+	if (confirm[0] != '\0' && advice != NULL)
+		error_set(err, why.code, "%.*s; if it is meant, give --confirm %s",
+			(int)(advice - why.text), why.text, confirm);
 	if (was_lost && may_pass(err))
 		return error_wrap(err,
 			"it is not known whether the change was made: run the same again, which is "
@@ -75,37 +124,40 @@ int change_send(struct client *c, const char *route, struct slice body,
 	struct progress progress = {.what = "sent", .done = options->n, .all = options->n};
 	char key[64];
 	uint64_t random[2];
+	size_t n = 0;
 	int rc;
 
 	arc4random_buf(random, sizeof(random));
 	snprintf(key, sizeof(key), "Idempotency-Key: %016llx%016llx", (unsigned long long)random[0],
 		(unsigned long long)random[1]);
 	if (options->reason != NULL)
-		reason = str_printf("X-Change-Reason: %s", options->reason);
+		reason = change_reason_header(options->reason);
 	if (whole == NULL || (options->reason != NULL && reason == NULL))
 		return error_no_memory(err);
-	*call = (struct client_call){.method = "POST",
-		.route = whole,
-		.body = body,
-		.headers = {key, reason},
-		.timeout_ms = SEND_MS};
+	*call = (struct client_call){
+		.method = "POST", .route = whole, .body = body, .timeout_ms = SEND_MS};
+	call->headers[n++] = key;
+	if (reason != NULL)
+		call->headers[n++] = reason;
+	if (options->precondition != NULL)
+		call->headers[n++] = options->precondition;
 	if (options->n >= SHOWN_FROM)
 		progress_show(&progress);
 	rc = send_again_where_lost(c, call, options->dry_run, err);
 	progress_end(&progress);
 	call->route = NULL;
-	call->headers[0] = call->headers[1] = NULL;
+	memset(call->headers, 0, sizeof(call->headers));
 	return rc;
 }
 
 /* ---- what files say ---- */
 
-/* {"name","namespace","labels"?,"spec"} */
-static void add_resource(struct buf *b, const struct intent *intent)
+void change_add_resource(struct buf *b, const struct intent *intent, bool is_told)
 {
 	json_begin_object(b);
 	json_member_cstr(b, "name", intent->name);
-	json_member_cstr(b, "namespace", intent->namespace);
+	if (is_told)
+		json_member_cstr(b, "namespace", intent->namespace);
 	if (intent->n_labels > 0) {
 		json_key(b, "labels");
 		json_begin_object(b);
@@ -131,7 +183,7 @@ void change_add_input(struct buf *body, const struct input *input)
 	for (size_t i = 0; i < input->n; i++) {
 		json_begin_object(body);
 		json_key(body, "resource");
-		add_resource(body, input->items[i].intent);
+		change_add_resource(body, input->items[i].intent, true);
 		json_end_object(body);
 	}
 	json_end_array(body);
@@ -185,15 +237,15 @@ static const char *word(const char *operation, bool named)
 	return operation;
 }
 
-static void tell(const struct client *c, json_t *change, bool named, bool dry_run)
+static void tell(FILE *out, const struct client *c, json_t *change, bool named, bool dry_run)
 {
 	const char *namespace = view_text(change, "namespace");
 
-	printf(VIEW_KIND "/%s %s", view_text(change, "name"),
-		word(view_text(change, "operation"), named));
+	fprintf(out, VIEW_KIND "/%s %s", view_text(change, "name"),
+		word(view_text(change, "result"), named));
 	if (strcmp(namespace, client_namespace(c)) != 0)
-		printf(" in the namespace %s", namespace);
-	puts(dry_run ? " (dry run)" : "");
+		fprintf(out, " in the namespace %s", namespace);
+	fputs(dry_run ? " (dry run)\n" : "\n", out);
 }
 
 json_t *change_list(const struct client *c, const struct client_call *call, struct error *err)
@@ -216,13 +268,66 @@ int change_tell(const struct client *c, const struct client_call *call, size_t n
 		return -1;
 	json_array_foreach(changes, i, change)
 	{
-		tell(c, change, i < named, dry_run);
+		tell(stdout, c, change, i < named, dry_run);
 	}
 	if (json_array_size(changes) == 0)
 		puts("nothing to change");
 	fflush(stdout);
 	return 0;
 }
+
+/* ---- asking ---- */
+
+/* The first of those that would change; returns how many there are. */
+static size_t show_first(const struct client *c, json_t *changes, size_t from)
+{
+	size_t n = 0, i;
+	json_t *change;
+
+	json_array_foreach(changes, i, change)
+	{
+		if (i < from || strcmp(view_text(change, "result"), "unchanged") == 0)
+			continue;
+		if (n++ < SHOWN_BEFORE)
+			tell(stderr, c, change, from == 0, true);
+	}
+	if (n > SHOWN_BEFORE)
+		fprintf(stderr, "and %zu more\n", n - SHOWN_BEFORE);
+	return n;
+}
+
+int change_ask(struct client *c, const char *route, struct slice body,
+	const struct change_question *question, struct change_options *options, bool *ret_is_meant,
+	struct error *err)
+{
+	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
+	struct change_options trial = *options;
+	char text[160];
+	json_t *changes;
+	size_t n;
+
+	*ret_is_meant = true;
+	if (options->dry_run || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return 0;
+	trial.dry_run = trial.confirmed = true;
+	if (change_send(c, route, body, &trial, &call, err) != 0)
+		return -1;
+	changes = change_list(c, &call, err);
+	if (changes == NULL)
+		return -1;
+	n = show_first(c, changes, question->from);
+	if (n == 0)
+		return 0;
+	snprintf(text, sizeof(text), "%s %zu resource%s %s?", question->what, n, n == 1 ? "" : "s",
+		question->rest);
+	*ret_is_meant = view_ask(text);
+	options->confirmed = options->confirmed || *ret_is_meant;
+	if (!*ret_is_meant)
+		fputs("nothing is changed\n", stderr);
+	return 0;
+}
+
+/* ---- waiting ---- */
 
 int change_wait(const struct verb *verb, struct client *c, const struct cli_values *v,
 	size_t opt_timeout, const struct client_call *call)
@@ -238,7 +343,7 @@ int change_wait(const struct verb *verb, struct client *c, const struct cli_valu
 	}
 	json_array_foreach(changes, i, change)
 	{
-		bool deleted = strcmp(view_text(change, "operation"), "deleted") == 0;
+		bool deleted = strcmp(view_text(change, "result"), "deleted") == 0;
 		const char *version = view_text(change, "version");
 
 		items[i] = (struct wait_item){

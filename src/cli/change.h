@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A change that a verb sends, all or none of it, and what is told of its answer (api/set.h). */
+/* A change that a verb sends, all or none of it, and what is told of its answer (api/change_set.h).
+ */
 #ifndef CLI_CHANGE_H
 #define CLI_CHANGE_H
 
@@ -10,7 +11,9 @@
 /* Rows of the table of options. */
 #define CHANGE_OPTION_DRY_RUN \
 	{ \
-		.flag = "dry-run", .help = "say what would be done, and why not; change nothing" \
+		.flag = "dry-run", \
+		.help = "say what would be done, and why not; change nothing. gsq diff shows " \
+			"the differences" \
 	}
 #define CHANGE_OPTION_REASON \
 	{ \
@@ -22,10 +25,22 @@
 		.help = "so many removals that nobody named are meant" \
 	}
 
+#define CHANGE_OPTION_YES \
+	{ \
+		.flag = "yes", .letter = 'y', \
+		.help = "do not ask, on a terminal, before what is named by nobody goes or comes " \
+			"back" \
+	}
+
+/* Of these options, before anything is changed. */
+int change_check(const struct cli_values *v, size_t opt_wait, size_t opt_timeout, size_t opt_reason,
+	struct error *err) MUST_CHECK;
+
 struct change_options {
 	bool dry_run, confirmed;
-	const char *reason; /* NULL: none */
-	size_t n;           /* resources that it names, for the bar of progress; 0: not known */
+	const char *reason;       /* NULL: none. One that change_check() takes */
+	const char *precondition; /* a header, "If-Match: ..."; NULL: none */
+	size_t n; /* resources that it names, for the bar of progress; 0: not known */
 };
 
 /* Sends it, and again where the answer is lost: it carries an Idempotency-Key, so it is made once.
@@ -36,6 +51,23 @@ int change_send(struct client *c, const char *route, struct slice body,
 	const struct change_options *options, struct client_call *call,
 	struct error *err) MUST_CHECK;
 
+/* On a terminal: tries it, as if the guard were confirmed, shows what would become of the resources
+ * from that place of the answer on, and asks "WHAT 3 resources REST?". *ret_is_meant: it is; then
+ * the guard is confirmed too, as somebody has seen what it counts. Nothing is asked where nobody is
+ * there, or nothing would change. */
+struct change_question {
+	const char *what, *rest; /* "Take", "back to c12" */
+	size_t from;
+};
+int change_ask(struct client *c, const char *route, struct slice body,
+	const struct change_question *question, struct change_options *options, bool *ret_is_meant,
+	struct error *err) MUST_CHECK;
+
+/* The header X-Change-Reason; NULL without memory. */
+char *change_reason_header(const char *reason);
+
+/* {"name","namespace"?,"labels"?,"spec"}; is_told: its namespace, which a path may say already. */
+void change_add_resource(struct buf *b, const struct intent *intent, bool is_told);
 /* The member "changes" of a body: what files say. */
 void change_add_input(struct buf *body, const struct input *input);
 /* Files without a resource. */

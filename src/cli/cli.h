@@ -39,10 +39,6 @@ extern const struct verb verb_serve, verb_fsck, verb_rebuild, verb_adopt, verb_i
 /* and of the program itself. */
 extern const struct verb verb_completion, verb_man, verb_version;
 
-/* Reads the options and runs the verb, or that one of its group that argv[0] names; or prints its
- * help. Returns the exit status. */
-int cli_run(const struct verb *verb, int argc, char **argv);
-
 /* ---- options: each a flag, most an environment variable too ---- */
 
 struct cli_option {

@@ -3,7 +3,9 @@
 
 #include "base/file.h"
 #include "cli/config.h"
+#include "cli/verbs.h"
 #include "http/uri.h"
+#include "intent/intent.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -148,14 +150,39 @@ static int set_identity(struct client *c, const struct cli_values *v, const stru
 	return check_kept_secret(c, &url, insecure, err);
 }
 
+/* It is a part of paths. from: the option that has it, or which context does. */
+static int check_namespace(const char *namespace, const char *from, struct error *err)
+{
+	if (intent_name_ok(slice_of(namespace)))
+		return 0;
+	if (*namespace == '\0')
+		return error_set(err, ERROR_INVALID, "%s is empty", from);
+	return error_set(err, ERROR_INVALID,
+		"%s: \"%.80s\" is no namespace: a name is at most %d lower-case letters, digits "
+		"and dashes%s",
+		from, namespace, LIMIT_NAME,
+		client_is_all(namespace) ? "; -A means all namespaces" : "");
+}
+
 static int set_namespace(struct client *c, const struct cli_values *v,
 	const struct context *context, struct error *err)
 {
 	const char *namespace = v->at[CLIENT_OPT_NAMESPACE];
+	char from[128] = "--namespace";
 
-	if (namespace == NULL && context != NULL)
-	namespace = context->namespace;
-	return copy(&c->namespace, namespace != NULL ? namespace : "default", err);
+	if (namespace == NULL && context != NULL) {
+		namespace = context->namespace;
+		if (!c->is_login)
+			snprintf(from, sizeof(from), "the namespace of the context %s",
+				context->name);
+	} else if (!v->given[CLIENT_OPT_NAMESPACE]) {
+		snprintf(from, sizeof(from), "GSQ_NAMESPACE");
+	}
+	if (namespace == NULL)
+	namespace = "default";
+	if (check_namespace(namespace, from, err) != 0)
+		return -1;
+	return copy(&c->namespace, namespace, err);
 }
 
 static int open_with(struct client *c, const struct cli_values *v, const struct config *config,
@@ -190,6 +217,7 @@ int client_open_context(struct client **ret, const struct context *context, stru
 
 	if (c == NULL)
 		return error_no_memory(err);
+	c->is_login = true;
 	buf_init(&c->authorization, LIMIT_CREDENTIAL + 64);
 	if (set_server(c, &v, context, err) != 0 || set_identity(c, &v, context, err) != 0 ||
 		set_namespace(c, &v, context, err) != 0)
@@ -224,11 +252,6 @@ const char *client_server(const struct client *c)
 	return c->server;
 }
 
-bool client_interrupted(const struct client *c)
-{
-	return c->interrupted;
-}
-
 /* ---- answers ---- */
 
 void pipe_signal_ignore(struct pipe_signal *p)
@@ -246,9 +269,9 @@ void pipe_signal_restore(const struct pipe_signal *p)
 static int not_understood(const struct client *c, int status, struct error *err)
 {
 	return error_set(err, ERROR_INTERNAL,
-		"%s gave an answer that this program does not understand (status %d): is --server "
-		"the API of gsq, of the same version?",
-		c->server, status);
+		"%s gave an answer that this program does not understand (status %d): is %s the "
+		"API of gsq, of the same version?",
+		c->server, status, c->is_login ? "this" : "--server");
 }
 
 int client_not_understood(const struct client *c, struct error *err)
@@ -283,6 +306,16 @@ static unsigned retry_after_s(const struct http_call *call)
 		       : 0;
 }
 
+static int explain_nobody(const struct client *c, struct error *err)
+{
+	if (c->is_login)
+		return error_wrap(err,
+			"it wants a token: give --bearer-file FILE, or - for standard input; on a "
+			"terminal it is asked for");
+	return error_wrap(
+		err, "log in with %s login %s, or give --bearer-file", cli_program(), c->server);
+}
+
 static int refused(
 	const struct client *c, const struct http_call *call, json_t *root, struct error *err)
 {
@@ -298,16 +331,16 @@ static int refused(
 	snprintf(err->field, sizeof(err->field), "%s", field);
 	err->retry_after_s = retry_after_s(call);
 	if (call->status == 401 && c->authorization.len == 0)
-		return error_wrap(
-			err, "log in with gsq login %s, or give --bearer-file", c->server);
+		return explain_nobody(c, err);
 	return -1;
 }
 
 static int unreachable(const struct client *c, const struct http_call *call, struct error *err)
 {
-	const char *what = c->is_default ? "start a server with gsq serve --init, or say where one "
-					   "is with gsq login URL or --server"
-					 : "is it running, and --server or the context right?";
+	const char *what = c->is_login     ? "is it running, and the URL right?"
+			   : c->is_default ? "start a server with gsq serve --init, or say where "
+					     "one is with gsq login URL or --server"
+					   : "is it running, and --server or the context right?";
 	char why[LIMIT_ERROR_TEXT];
 
 	*err = call->err;
@@ -347,7 +380,8 @@ void client_call_done(struct client_call *call)
 /* What the verb does before its first call need not wait for libcurl to start. */
 static int start_http(struct client *c, struct error *err)
 {
-	const struct http_client_options options = {.ca_file = c->ca, .parallel = 1, .certificates = true};
+	const struct http_client_options options = {
+		.ca_file = c->ca, .parallel = 1, .certificates = true};
 
 	return c->http != NULL ? 0 : http_client_new(&c->http, &options, err);
 }
@@ -367,8 +401,7 @@ static void take_clock(struct client_call *call, const struct http_call *http)
 {
 	AUTO_FREE char *date = slice_dup(http_call_header(http, "date"));
 	struct tm tm = {0};
-	const char *end =
-		date == NULL ? NULL : strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	const char *end = date == NULL ? NULL : strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 
 	if (end != NULL && *end == '\0')
 		call->at_us = (uint64_t)timegm(&tm) * 1000000;
@@ -495,8 +528,8 @@ int client_list(struct client *c, const char *route, const char *list,
 
 static void add_route(struct buf *b, const char *namespace, const char *suffix)
 {
-	if (*namespace == '\0') {
-		buf_puts(b, "/api/v1/resources?namespace=*");
+	if (client_is_all(namespace)) {
+		buf_puts(b, "/api/v1/resources?namespace=" CLIENT_ALL);
 		if (*suffix == '?')
 			buf_putc(b, '&');
 		buf_puts(b, *suffix == '?' ? suffix + 1 : suffix);
@@ -506,6 +539,11 @@ static void add_route(struct buf *b, const char *namespace, const char *suffix)
 	http_encode(slice_of(namespace), b);
 	buf_puts(b, "/resources");
 	buf_puts(b, suffix);
+}
+
+bool client_is_all(const char *namespace)
+{
+	return strcmp(namespace, CLIENT_ALL) == 0;
 }
 
 char *client_route(const char *namespace, const char *format, ...)

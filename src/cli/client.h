@@ -54,7 +54,7 @@ int client_open(struct client **ret, const struct cli_values *v, struct error *e
 void client_free(struct client *c);
 DEFINE_CLEANUP(struct client, client_free);
 
-const char *client_namespace(const struct client *c); /* as the rows say */
+const char *client_namespace(const struct client *c); /* as the rows say; a name that can be one */
 const char *client_server(const struct client *c);    /* its URL, for messages */
 
 /* ---- calls ---- */
@@ -69,11 +69,11 @@ struct client_call {
 	struct buf *text;         /* a 2xx answer is no JSON, and goes here; NULL: it is */
 
 	/* out; client_call_done() frees */
-	int status;    /* 0: no answer came */
-	bool sent;     /* some of it may have reached the server */
-	json_t *json;  /* the answer's object, an error's too; NULL: none */
-	char etag[64]; /* without quotes; "": none */
-	uint64_t at_us; /* the server's clock, to the second; 0: not told */
+	int status;       /* 0: no answer came */
+	bool sent;        /* some of it may have reached the server */
+	json_t *json;     /* the answer's object, an error's too; NULL: none */
+	char etag[64];    /* without quotes; "": none */
+	uint64_t at_us;   /* the server's clock, to the second; 0: not told */
 	char expires[32]; /* its certificate, as http_call.expires says */
 };
 void client_call_done(struct client_call *call);
@@ -103,11 +103,13 @@ int client_list_by(struct client *c, const char *route, const char *list, unsign
 int client_watch(struct client *c, const char *route, unsigned timeout_ms,
 	bool (*each)(const char *event, json_t *data, void *arg), void *arg,
 	struct error *err) MUST_CHECK;
-/* Whether Ctrl-C has ended client_watch(): see cli_interrupted(). */
-bool client_interrupted(const struct client *c);
 
-/* "/api/v1/namespaces/NAMESPACE/resources" and what follows; NULL without memory. namespace "": all
- * of them, as "/api/v1/resources?namespace=*" where suffix is "". The caller's to free. */
+/* In place of a namespace: all of them, as with -A. It is no name, so no option can be it. */
+#define CLIENT_ALL "*"
+bool client_is_all(const char *namespace);
+
+/* "/api/v1/namespaces/NAMESPACE/resources" and what follows; NULL without memory. CLIENT_ALL:
+ * "/api/v1/resources?namespace=*" where suffix is "". The caller's to free. */
 char *client_route(const char *namespace, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The answer is none that this program knows. */

@@ -16,6 +16,7 @@ struct client {
 	char *namespace;
 	bool is_default; /* nobody has named a server */
 	bool interrupted;
+	bool is_login;            /* of client_open_context(): errors say what helps there */
 	struct buf authorization; /* the header, or empty */
 };
 

@@ -8,11 +8,13 @@
 #include "cli/client.h"
 #include "cli/config.h"
 #include "cli/verbs.h"
+#include "cli/view.h"
 
 #include <stdio.h>
 
 #define NAMES_MAX 2000 /* of resources; more are no help */
-#define NAMES_MS 1000
+#define HISTORY_MAX 50 /* versions, or revisions */
+#define ASKED_MS 1000
 
 /* ---- the scripts ---- */
 
@@ -163,55 +165,115 @@ static void add_verbs(const struct completing *c)
 		add(c, SLICE("help"), SLICE("What a verb does"));
 }
 
-/* ---- names of resources ---- */
+/* ---- what the server knows ---- */
 
-static void add_names_of(const struct completing *c, struct client *client)
+/* The answer of a route, or NULL: there may be none at all. route NULL: nothing was known. */
+static json_t *ask(struct client *client, const char *route)
 {
-	AUTO_FREE char *route = client_route(client_namespace(client), "?limit=%d", NAMES_MAX);
-	CLEANUP(client_call_done)
-	struct client_call call = {.method = "GET", .route = route, .timeout_ms = NAMES_MS};
+	struct client_call call = {.method = "GET", .route = route, .timeout_ms = ASKED_MS};
 	struct error ignored = ERROR_INIT;
+	json_t *answer = NULL;
+
+	if (route != NULL && client_run(client, &call, &ignored) == 0)
+		answer = json_incref(call.json);
+	client_call_done(&call);
+	return answer;
+}
+
+/* A member of each element of the answer's list; once, where it is the same in a row. */
+static void add_members(const struct completing *c, json_t *answer, const char *list,
+	const char *key, const char *meaning)
+{
+	const char *before = "";
 	json_t *one;
 	size_t i;
 
-	if (route == NULL || client_run(client, &call, &ignored) != 0)
-		return;
-	json_array_foreach(json_object_get(call.json, "resources"), i, one)
+	json_array_foreach(json_object_get(answer, list), i, one)
 	{
-		const char *name = json_string_value(json_object_get(one, "name"));
-		const char *type =
-			json_string_value(json_object_get(json_object_get(one, "spec"), "type"));
+		const char *word = view_text(one, key);
 
-		if (name != NULL)
-			add(c, slice_of(name), slice_of(type != NULL ? type : ""));
+		if (word[0] != '\0' && strcmp(word, before) != 0)
+			add(c, slice_of(word), slice_of(view_text(one, meaning)));
+		before = word;
 	}
 }
 
-static bool is_client(const struct verb *verb)
+static void add_names(
+	const struct completing *c, struct client *client, const struct cli_values *v UNUSED)
 {
-	const struct cli_option *options = verb_options(verb);
+	AUTO_FREE char *route = client_route(client_namespace(client), "?limit=%d", NAMES_MAX);
+	CLEANUP(json_decrefp) json_t *answer = ask(client, route);
 
-	for (size_t i = 0; i < CLIENT_OPTIONS_; i++)
-		if (options[i].flag == NULL ||
-			strcmp(options[i].flag, cli_client_options[i].flag) != 0)
-			return false;
-	return true;
+	add_members(c, answer, "resources", "name", "phase");
+}
+
+/* Those that have resources. */
+static void add_namespaces(
+	const struct completing *c, struct client *client, const struct cli_values *v UNUSED)
+{
+	AUTO_FREE char *route = client_route(CLIENT_ALL, "?limit=%d", NAMES_MAX);
+	CLEANUP(json_decrefp) json_t *answer = ask(client, route);
+
+	add_members(c, answer, "resources", "namespace", "");
+}
+
+static void add_revisions(
+	const struct completing *c, struct client *client, const struct cli_values *v UNUSED)
+{
+	AUTO_FREE char *route = str_printf(
+		"/api/v1/namespaces/%s/revisions?limit=%d", client_namespace(client), HISTORY_MAX);
+	CLEANUP(json_decrefp) json_t *answer = ask(client, route);
+
+	add_members(c, answer, "revisions", "revision", "why");
+}
+
+/* Where one goes back to: its versions, or without a name revisions. */
+static void add_targets(
+	const struct completing *c, struct client *client, const struct cli_values *v)
+{
+	AUTO_FREE char *route = NULL;
+	CLEANUP(json_decrefp) json_t *answer = NULL;
+
+	if (v->argument == NULL) {
+		add_revisions(c, client, v);
+		return;
+	}
+	if (!intent_name_ok(slice_of(view_name(v->argument))))
+		return;
+	route = client_route(client_namespace(client), "/%s/history?limit=%d",
+		view_name(v->argument), HISTORY_MAX);
+	answer = ask(client, route);
+	add_members(c, answer, "history", "version", "why");
 }
 
 /* Of the server and the namespace that the words before name. */
-static void add_names(const struct completing *c)
+static void add_of_server(
+	const struct completing *c, void (*add_them)(const struct completing *c,
+					    struct client *client, const struct cli_values *v))
 {
 	const struct verb all = {
 		.name = c->verb->name, .options = c->verb->options, .argument = "[NAME]..."};
+	bool is_open = c->valued != NULL && c->before.n == 0; /* the last word is that option */
 	CLEANUP(client_freep) struct client *client = NULL;
 	struct error ignored = ERROR_INIT;
 	struct cli_values v;
 
-	if (!is_client(c->verb) || cli_parse(&v, &all, c->n, c->words, &ignored) != 0)
+	if (!verb_is_client(c->verb) ||
+		cli_parse(&v, &all, is_open ? c->n - 1 : c->n, c->words, &ignored) != 0)
 		return;
 	if (!v.help && client_open(&client, &v, &ignored) == 0)
-		add_names_of(c, client);
+		add_them(c, client, &v);
 	cli_values_done(&v);
+}
+
+/* "c1..c2": each of the two. */
+static void add_range(struct completing *c)
+{
+	const char *dots = strstr(c->current, "..");
+
+	if (dots != NULL)
+		c->before = (struct slice){c->current, (size_t)(dots + 2 - c->current)};
+	add_of_server(c, add_revisions);
 }
 
 /* ---- what the current word is ---- */
@@ -228,6 +290,12 @@ static void complete_value(struct completing *c, const struct cli_option *o)
 		add_words(c, o->values);
 	else if (strcmp(o->flag, "context") == 0)
 		add_contexts(c);
+	else if (strcmp(o->flag, "namespace") == 0)
+		add_of_server(c, add_namespaces);
+	else if (o->argument != NULL && strcmp(o->argument, "REVISION") == 0)
+		add_of_server(c, add_revisions);
+	else if (c->verb == &verb_rollback && strcmp(o->flag, "to") == 0)
+		add_of_server(c, add_targets);
 	else if (o->is_file || is_of_files(o->argument))
 		c->wants_files = true;
 }
@@ -241,7 +309,11 @@ static void complete_argument(struct completing *c)
 	if (argument == NULL)
 		return;
 	if (c->verb->completes_names)
-		add_names(c);
+		add_of_server(c, add_names);
+	else if (strcmp(argument, "[REVISION]") == 0 && c->n_arguments == 0)
+		add_of_server(c, add_revisions);
+	else if (c->verb == &verb_diff && c->n_arguments == 0)
+		add_range(c);
 	else if (strcmp(argument, "CONTEXT") == 0)
 		add_contexts(c);
 	else if (is_of_files(argument))

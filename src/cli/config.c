@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* ---- where it is ---- */
 
@@ -67,7 +68,7 @@ void config_done(struct config *c)
 		close(c->lock);
 }
 
-struct context *config_find(const struct config *c, const char *name)
+static struct context *find_context(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->contexts[i].name, name) == 0)
@@ -86,7 +87,7 @@ static const char *nearest(const struct config *c, const char *name)
 
 int config_need(const struct config *c, const char *name, struct context **ret, struct error *err)
 {
-	struct context *found = config_find(c, name);
+	struct context *found = find_context(c, name);
 	const char *meant;
 
 	if (found != NULL) {
@@ -170,7 +171,7 @@ int config_use(struct config *c, const char *name, struct error *err)
 
 int config_put(struct config *c, const struct context *context, struct error *err)
 {
-	struct context *old = config_find(c, context->name), new;
+	struct context *old = find_context(c, context->name), new;
 
 	if (old == NULL) {
 		if (add(c, context, err) != 0)
@@ -221,7 +222,7 @@ static int read_context(struct config *c, const json_t *from, struct error *err)
 			err);
 	if (context_name_check(name, &why) != 0)
 		return damaged(c, why.text, err);
-	if (config_find(c, name) != NULL)
+	if (find_context(c, name) != NULL)
 		return damaged(c, "two contexts have the same name", err);
 	return add(c,
 		&(struct context){(char *)name, (char *)server, (char *)namespace, (char *)token,
@@ -262,6 +263,14 @@ static int check_mode(int fd, const char *path, struct error *err)
 		st.st_mode & 0777);
 }
 
+/* /dev/null is what people name for no file at all. */
+static bool is_null(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
 static int read_file(struct config *c, struct error *err)
 {
 	CLEANUP(buf_wipe) struct buf text = BUF_INIT(LIMIT_CONFIG_FILE);
@@ -274,6 +283,8 @@ static int read_file(struct config *c, struct error *err)
 		return 0;
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", c->path);
+	if (is_null(fd))
+		return 0;
 	if (check_mode(fd, c->path, err) != 0 || file_read_fd(fd, c->path, &text, err) != 0)
 		return -1;
 	return read_text(c, buf_slice(&text), err);

@@ -28,7 +28,8 @@ struct config {
 };
 
 /* $GSQ_CONFIG, else gsq/config.json in $XDG_CONFIG_HOME or in ~/.config. A file that is not there
- * has no contexts. One that others may read, or that is damaged, is an error that names it. */
+ * has no contexts, and neither has /dev/null. One that others may read, or that is damaged, is an
+ * error that names it. */
 int config_load(struct config *ret, struct error *err) MUST_CHECK;
 /* The same for a change: until config_done() nobody else changes it. */
 int config_lock(struct config *ret, struct error *err) MUST_CHECK;
@@ -36,8 +37,6 @@ int config_lock(struct config *ret, struct error *err) MUST_CHECK;
 int config_save(const struct config *c, struct error *err) MUST_CHECK;
 void config_done(struct config *c);
 
-/* NULL: none. */
-struct context *config_find(const struct config *c, const char *name);
 /* ERROR_NOT_FOUND suggests the nearest. */
 int config_need(const struct config *c, const char *name, struct context **ret,
 	struct error *err) MUST_CHECK;

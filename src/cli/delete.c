@@ -7,9 +7,8 @@
 #include "cli/wait.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
-#define NAMES_ASKED 10 /* shown before the question */
+#define ROUTE "/api/v1/changes"
 
 enum {
 	OPT_SELECTOR = CLIENT_OPTIONS_,
@@ -37,9 +36,7 @@ static const struct cli_option options[] = {
 	[OPT_TIMEOUT] = WAIT_OPTION_TIMEOUT,
 	[OPT_REASON] = CHANGE_OPTION_REASON,
 	[OPT_CONFIRM] = CHANGE_OPTION_CONFIRM,
-	[OPT_YES] = {.flag = "yes",
-		.letter = 'y',
-		.help = "do not ask, on a terminal, before --selector or --all"},
+	[OPT_YES] = CHANGE_OPTION_YES,
 	{NULL},
 };
 
@@ -172,23 +169,6 @@ static int add_matching(json_t *resource, void *arg, struct error *err)
 	return add_target(d, view_text(resource, "namespace"), view_text(resource, "name"), err);
 }
 
-/* Shows them on a terminal, and asks. */
-static bool may_go(const struct deleting *d)
-{
-	char question[128];
-
-	if (d->v->at[OPT_YES] != NULL || d->v->at[OPT_DRY_RUN] != NULL || !isatty(STDIN_FILENO) ||
-		!isatty(STDERR_FILENO))
-		return true;
-	for (size_t i = 0; i < d->n && i < NAMES_ASKED; i++)
-		fprintf(stderr, "  %s\n", d->targets[i].name);
-	if (d->n > NAMES_ASKED)
-		fprintf(stderr, "  and %zu more\n", d->n - NAMES_ASKED);
-	snprintf(question, sizeof(question), "Delete %zu resource%s of the namespace %s?", d->n,
-		d->n == 1 ? "" : "s", client_namespace(d->client));
-	return view_ask(question);
-}
-
 static int find_matching(struct deleting *d, struct error *err)
 {
 	AUTO_FREE char *route =
@@ -237,10 +217,24 @@ static int write_body(const struct deleting *d, struct buf *body, struct error *
 	return buf_check(body, err);
 }
 
-static int send(struct deleting *d, struct client_call *call, struct error *err)
+static int ask(struct deleting *d, struct slice body, struct change_options *how,
+	bool *ret_is_meant, struct error *err)
+{
+	char rest[LIMIT_NAME + 32];
+	const struct change_question question = {.what = "Delete", .rest = rest};
+
+	*ret_is_meant = true;
+	if (!by_labels(d->v) || d->v->at[OPT_YES] != NULL)
+		return 0;
+	snprintf(rest, sizeof(rest), "of the namespace %s", client_namespace(d->client));
+	return change_ask(d->client, ROUTE, body, &question, how, ret_is_meant, err);
+}
+
+/* *ret_is_meant: no, where nothing was sent as nobody wants it. */
+static int send(struct deleting *d, struct client_call *call, bool *ret_is_meant, struct error *err)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_CHANGES_BODY);
-	const struct change_options how = {
+	struct change_options how = {
 		.dry_run = d->v->at[OPT_DRY_RUN] != NULL,
 		.confirmed = d->v->at[OPT_CONFIRM] != NULL,
 		.reason = d->v->at[OPT_REASON],
@@ -248,9 +242,12 @@ static int send(struct deleting *d, struct client_call *call, struct error *err)
 	};
 	const char *namespace, *name;
 
-	if (write_body(d, &body, err) != 0)
+	if (write_body(d, &body, err) != 0 ||
+		ask(d, buf_slice(&body), &how, ret_is_meant, err) != 0)
 		return -1;
-	if (change_send(d->client, "/api/v1/changes", buf_slice(&body), &how, call, err) == 0)
+	if (!*ret_is_meant)
+		return 0;
+	if (change_send(d->client, ROUTE, buf_slice(&body), &how, call, err) == 0)
 		return 0;
 	namespace = view_text(call->json, "namespace");
 	name = view_text(call->json, "name");
@@ -263,11 +260,11 @@ static void tell(const struct deleting *d, json_t *change)
 {
 	const char *namespace = view_text(change, "namespace"), *name = view_text(change, "name");
 
-	if (strcmp(view_text(change, "operation"), "deleted") != 0)
+	if (strcmp(view_text(change, "result"), "deleted") != 0)
 		return;
 	printf(VIEW_KIND " \"%s\" deleted", name);
 	if (strcmp(namespace, client_namespace(d->client)) != 0)
-		printf(" from the namespace %s", namespace);
+		printf(" in the namespace %s", namespace);
 	puts(d->v->at[OPT_DRY_RUN] != NULL ? " (dry run)" : "");
 }
 
@@ -276,10 +273,13 @@ static int make_change(struct deleting *d)
 	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
 	struct error err = ERROR_INIT;
 	json_t *changes, *change;
+	bool is_meant;
 	size_t i;
 
-	if (send(d, &call, &err) != 0)
+	if (send(d, &call, &is_meant, &err) != 0)
 		return cli_failed(d->verb, &err);
+	if (!is_meant)
+		return EXIT_FAILED;
 	changes = change_list(d->client, &call, &err);
 	if (changes == NULL)
 		return cli_failed(d->verb, &err);
@@ -306,7 +306,7 @@ static int check(const struct cli_values *v, struct error *err)
 	if (ways > 1)
 		return error_set(
 			err, ERROR_INVALID, "give names, -f, --selector or --all: one of them");
-	return 0;
+	return change_check(v, OPT_WAIT, OPT_TIMEOUT, OPT_REASON, err);
 }
 
 static int delete_all(struct deleting *d)
@@ -325,10 +325,6 @@ static int delete_all(struct deleting *d)
 	if (d->n == 0) {
 		fputs("No resources found\n", stderr);
 		return EXIT_OK;
-	}
-	if (by_labels(d->v) && !may_go(d)) {
-		fputs("nothing is deleted\n", stderr);
-		return EXIT_FAILED;
 	}
 	return make_change(d);
 }

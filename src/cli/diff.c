@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What files would change, or what two commits differ in. */
+/* What files would change, or what two revisions differ in. */
 #include "base/json.h"
 #include "cli/change.h"
 #include "cli/listing.h"
@@ -88,9 +88,10 @@ static int diff_files(struct client *c, const struct cli_values *v, bool *ret, s
 	return 0;
 }
 
-/* ---- commits ---- */
+/* ---- revisions ---- */
 
-static int diff_commits(struct client *c, const struct cli_values *v, bool *ret, struct error *err)
+static int diff_revisions(
+	struct client *c, const struct cli_values *v, bool *ret, struct error *err)
 {
 	AUTO_FREE char *route = v->at[OPT_ALL] != NULL ? str_printf("/api/v1/diff/%s", v->argument)
 						       : str_printf("/api/v1/namespaces/%s/diff/%s",
@@ -100,11 +101,13 @@ static int diff_commits(struct client *c, const struct cli_values *v, bool *ret,
 		return error_no_memory(err);
 	if (client_list(c, route, "changes", show, ret, err) == 0)
 		return 0;
-	return err->code == ERROR_NOT_FOUND ? error_set(err, ERROR_NOT_FOUND,
-						      "%s: these are not both commits, or not kept "
-						      "any more: gsq log shows those there are",
-						      v->argument)
-					    : -1;
+	return err->code == ERROR_NOT_FOUND
+		       ? error_set(err, ERROR_NOT_FOUND,
+				 "%s: these are not both revisions, or not kept "
+				 "any more: gsq log shows those there are, with -A of all "
+				 "namespaces",
+				 v->argument)
+		       : -1;
 }
 
 /* ---- the verb ---- */
@@ -122,20 +125,21 @@ static bool is_range(const char *text)
 
 static int check(const struct cli_values *v, struct error *err)
 {
-	bool files = v->all[OPT_FILE] != NULL, commits = v->argument != NULL;
+	bool files = v->all[OPT_FILE] != NULL, revisions = v->argument != NULL;
 
-	if (files == commits)
+	if (files == revisions)
 		return error_set(err, ERROR_INVALID,
-			"give -f FILE, or two commits as in c1795893153160483..c1795893160000000");
-	if (commits && !is_range(v->argument))
+			"give -f FILE, or two revisions as in "
+			"c1795893153160483..c1795893160000000");
+	if (revisions && !is_range(v->argument))
 		return error_set(err, ERROR_INVALID,
-			"\"%s\" is not two commits, as in c1795893153160483..c1795893160000000: "
+			"\"%s\" is not two revisions, as in c1795893153160483..c1795893160000000: "
 			"gsq "
 			"log shows them",
 			v->argument);
 	if (files && v->at[OPT_ALL] != NULL)
 		return error_set(err, ERROR_INVALID,
-			"--all-namespaces goes with two commits: files say which they are for");
+			"--all-namespaces goes with two revisions: files say which they are for");
 	return 0;
 }
 
@@ -149,7 +153,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	if (check(v, &err) != 0 || client_open(&client, v, &err) != 0)
 		return cli_usage(verb, &err);
 	rc = v->all[OPT_FILE] != NULL ? diff_files(client, v, &differs, &err)
-				      : diff_commits(client, v, &differs, &err);
+				      : diff_revisions(client, v, &differs, &err);
 	if (rc != 0)
 		return trouble(verb, &err);
 	return differs ? EXIT_DIFFERENT : EXIT_SAME;
@@ -157,7 +161,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 
 const struct verb verb_diff = {
 	.name = "diff",
-	.summary = "Show what apply would change, or what two commits differ in. The status is 0 "
+	.summary = "Show what apply would change, or what two revisions differ in. The status is 0 "
 		   "where nothing differs, 1 where something does, and 2 or more after an error.",
 	.argument = "[FROM..TO]",
 	.options = options,

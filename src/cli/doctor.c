@@ -59,8 +59,8 @@ struct doctor {
 
 static void show(enum result result, const char *check, const char *text, const char *advice)
 {
-	printf("%s%-8s%s %-13s %s\n", colour_begin(stdout, results[result].colour),
-		results[result].name, colour_end(stdout, results[result].colour), check, text);
+	colour_print(stdout, results[result].colour, "%-8s", results[result].name);
+	printf(" %-13s %s\n", check, text);
 	if (advice != NULL)
 		printf("%-22s %s\n", "", advice);
 	fflush(stdout); /* the next may take a while */
@@ -265,7 +265,7 @@ static bool check_ready(struct doctor *d)
 
 	if (client_get(d->client, "/readyz", &answer, &err) != 0) {
 		report(d, FAILED, "ready",
-			"it tries again by itself; what each reason means: Not ready, in "
+			"it tries again by itself; what each reason means: Is it ready?, in "
 			"docs/OPERATIONS.md",
 			"%s", err.text);
 		return false;
@@ -353,15 +353,16 @@ static double metric(const struct doctor *d, const char *name, const char *label
 	size_t n = 0;
 
 	while (rest.p != NULL) {
-		struct slice line = slice_cut(&rest, '\n'), value = line;
-		struct slice head = slice_cut(&value, ' ');
-		struct slice labels = head, found = slice_cut(&labels, '{');
-		AUTO_FREE char *text = NULL;
+		struct slice line = slice_cut(&rest, '\n');
+		const char *space = line.n > 0 ? memrchr(line.p, ' ', line.n) : NULL;
+		size_t n_head = space != NULL ? (size_t)(space - line.p) : 0;
+		struct slice labels = {line.p, n_head}, found = slice_cut(&labels, '{');
+		char value[32];
 
-		if (!slice_eq(found, slice_of(name)) || !has_label(labels, label))
+		if (space == NULL || !slice_eq(found, slice_of(name)) || !has_label(labels, label))
 			continue;
-		text = slice_dup(value);
-		sum += text != NULL ? strtod(text, NULL) : 0;
+		snprintf(value, sizeof(value), "%.*s", (int)(line.n - n_head - 1), space + 1);
+		sum += strtod(value, NULL);
 		n++;
 	}
 	if (ret_n != NULL)
@@ -445,10 +446,10 @@ static void check_cluster(struct doctor *d)
 {
 	static const char advice[] =
 		"give gsq serve --kubeconfig or --in-cluster, and look whether "
-		"it may reach the API server: Status, in docs/OPERATIONS.md";
+		"it may reach the API server: The cluster, in docs/OPERATIONS.md";
 	char why[LIMIT_ERROR_TEXT] = "it is not seen, or none is watched";
 	bool is_up = d->metrics.len > 0 && metric(d, "gsq_cluster_watch_up", NULL, NULL) > 0;
-	const char *namespace = d->metrics.len > 0 ? "" : client_namespace(d->client);
+	const char *namespace = d->metrics.len > 0 ? CLIENT_ALL : client_namespace(d->client);
 
 	if (is_up)
 		report(d, GOOD, "cluster", NULL, "is watched");
@@ -474,8 +475,8 @@ static void check_flux(struct doctor *d)
 		: wakes > 0 ? "it looks by itself now and then, so this only costs time; the "
 			      "server's log says why"
 			    : NULL,
-		"%zu failed, %zu pending, the oldest for %.0f s; %zu wakes of Flux failed", failed,
-		pending, oldest, wakes);
+		"%zu failed, %zu pending, the oldest for %.0f s; %zu wake%s of Flux failed", failed,
+		pending, oldest, wakes, plural(wakes));
 }
 
 /* Whoever may not read the metrics has the lists. */

@@ -4,10 +4,10 @@
  * What cannot be taken is shown to the editor again, with the reason.
  */
 #include "base/file.h"
-#include "base/json.h"
-#include "cli/cli.h"
+#include "cli/change.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "cli/wait.h"
 #include "intent/document.h"
 
 #include <errno.h>
@@ -23,13 +23,13 @@
 	"#\n"
 #define ERROR_COLUMNS 76
 
-enum { OPT_REASON = CLIENT_OPTIONS_ };
+enum { OPT_REASON = CLIENT_OPTIONS_, OPT_WAIT, OPT_TIMEOUT };
 
 static const struct cli_option options[] = {
 	CLIENT_OPTION_ROWS,
-	[OPT_REASON] = {.flag = "reason",
-		.argument = "TEXT",
-		.help = "why: it is kept with the change"},
+	[OPT_REASON] = CHANGE_OPTION_REASON,
+	[OPT_WAIT] = WAIT_OPTION_WAIT,
+	[OPT_TIMEOUT] = WAIT_OPTION_TIMEOUT,
 	{NULL},
 };
 
@@ -39,8 +39,9 @@ struct editing {
 	const char *name;
 	char *folder, *file; /* ours alone */
 	struct intent *old;
-	char etag[64]; /* of the version that is edited */
-	bool keeps;    /* the file stays, as it has what somebody wrote */
+	char etag[64];  /* of the version that is edited */
+	char saved[64]; /* the version that was made of it; "": none */
+	bool keeps;     /* the file stays, as it has what somebody wrote */
 };
 
 /* ---- the resource ---- */
@@ -68,45 +69,28 @@ static int fetch(struct editing *e, struct error *err)
 	return view_intent(&e->old, &view, err);
 }
 
-static void write_intent(const struct intent *i, struct buf *b)
-{
-	json_begin_object(b);
-	json_member_cstr(b, "name", i->name);
-	json_key(b, "labels");
-	json_begin_object(b);
-	for (size_t l = 0; l < i->n_labels; l++)
-		json_member_cstr(b, i->labels[l].key, i->labels[l].value);
-	json_end_object(b);
-	json_key(b, "spec");
-	json_begin_object(b);
-	json_member_cstr(b, "type", intent_type_name(i->type));
-	json_member_cstr(b, "size", intent_size_name(i->size));
-	if (i->region != NULL)
-		json_member_cstr(b, "region", i->region);
-	json_member_u64(b, "replicas", i->replicas);
-	json_end_object(b);
-	json_end_object(b);
-}
-
 static int put(struct editing *e, const struct intent *new, struct error *err)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_API_BODY);
 	AUTO_FREE char *route = client_route(client_namespace(e->client), "/%s", e->name);
 	AUTO_FREE char *match = str_printf("If-Match: \"%s\"", e->etag);
-	AUTO_FREE char *reason = str_printf(
-		"X-Change-Reason: %s", e->v->at[OPT_REASON] != NULL ? e->v->at[OPT_REASON] : "");
+	const char *why = e->v->at[OPT_REASON];
+	AUTO_FREE char *reason = change_reason_header(why != NULL ? why : "");
 	CLEANUP(client_call_done)
 	struct client_call call = {.method = "PUT", .route = route, .headers = {match}};
 
 	if (route == NULL || match == NULL || reason == NULL)
 		return error_no_memory(err);
-	if (e->v->at[OPT_REASON] != NULL)
+	if (why != NULL)
 		call.headers[1] = reason;
-	write_intent(new, &body);
+	change_add_resource(&body, new, false);
 	if (buf_check(&body, err) != 0)
 		return -1;
 	call.body = buf_slice(&body);
-	return client_run(e->client, &call, err);
+	if (client_run(e->client, &call, err) != 0)
+		return -1;
+	snprintf(e->saved, sizeof(e->saved), "%s", view_text(call.json, "version"));
+	return 0;
 }
 
 /* ---- the file ---- */
@@ -410,6 +394,15 @@ static int edit(struct editing *e, struct error *err)
 	}
 }
 
+static int wait_for(const struct verb *verb, const struct editing *e)
+{
+	struct wait_item item = {
+		.namespace = client_namespace(e->client), .name = e->name, .version = e->saved};
+
+	fflush(stdout);
+	return wait_run(verb, e->client, e->v, OPT_TIMEOUT, &item, 1);
+}
+
 static int run(const struct verb *verb, const struct cli_values *v)
 {
 	CLEANUP(client_freep) struct client *client = NULL;
@@ -417,7 +410,8 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	struct error err = ERROR_INIT;
 	int rc;
 
-	if (client_open(&client, v, &err) != 0)
+	if (change_check(v, OPT_WAIT, OPT_TIMEOUT, OPT_REASON, &err) != 0 ||
+		client_open(&client, v, &err) != 0)
 		return cli_usage(verb, &err);
 	e.client = client;
 	rc = fetch(&e, &err);
@@ -426,7 +420,9 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	if (rc == 0)
 		rc = edit(&e, &err);
 	clean_up(&e);
-	return rc == 0 ? EXIT_OK : cli_failed(verb, &err);
+	if (rc != 0)
+		return cli_failed(verb, &err);
+	return v->at[OPT_WAIT] != NULL && e.saved[0] != '\0' ? wait_for(verb, &e) : EXIT_OK;
 }
 
 const struct verb verb_edit = {

@@ -2,7 +2,8 @@
 /* Writes resources as files that apply takes back, without anything that the server puts there. */
 #include "base/file.h"
 #include "catalog/record.h"
-#include "cli/cli.h"
+#include "cli/listing.h"
+#include "cli/verbs.h"
 #include "cli/view.h"
 #include "intent/document.h"
 
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { OPT_ALL = CLIENT_OPTIONS_, OPT_SELECTOR, OPT_REVISION, OPT_FORCE };
 
@@ -19,8 +21,8 @@ static const struct cli_option options[] = {
 	[OPT_ALL] = VIEW_OPTION_ALL_NAMESPACES,
 	[OPT_SELECTOR] = VIEW_OPTION_SELECTOR,
 	[OPT_REVISION] = {.flag = "revision",
-		.argument = "COMMIT",
-		.help = "as that commit left them, c1764005082123456: see gsq log"},
+		.argument = "REVISION",
+		.help = "as they were at that revision, c1764005082123456: see gsq log"},
 	[OPT_FORCE] = {.flag = "force",
 		.help = "into a folder that is not empty: files of the same names are replaced, "
 			"others stay"},
@@ -137,26 +139,49 @@ static char *route_of(const struct cli_values *v, const char *namespace)
 
 	if (revision == NULL)
 		return view_list_route(namespace, v->at[OPT_SELECTOR]);
-	if (*namespace == '\0')
+	if (client_is_all(namespace))
 		return str_printf("/api/v1/revisions/%s/resources", revision);
 	return str_printf("/api/v1/namespaces/%s/revisions/%s/resources", namespace, revision);
 }
 
+/* Whoever names a resource wants it, and no folder that is called so. */
+static int check_no_name(struct exporting *e, struct error *err)
+{
+	CLEANUP(json_decrefp) json_t *resource = NULL;
+	const char *namespace = client_namespace(e->client), *name = view_name(e->folder);
+	AUTO_FREE char *route = client_route(namespace, "/%s", name);
+	struct error ignored = ERROR_INIT;
+
+	if (route == NULL)
+		return error_no_memory(err);
+	if (access(e->folder, F_OK) == 0 || !intent_name_ok(slice_of(name)) ||
+		client_get(e->client, route, &resource, &ignored) != 0)
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"%s is a resource, and a folder is to be named here: %s get %s -o yaml writes one "
+		"resource, and ./%s is the folder",
+		name, cli_program(), name, name);
+}
+
 static int export(struct exporting *e, const struct cli_values *v, struct error *err)
 {
-	const char *namespace = v->at[OPT_ALL] != NULL ? "" : client_namespace(e->client);
+	const char *namespace = v->at[OPT_ALL] != NULL ? CLIENT_ALL : client_namespace(e->client);
 	AUTO_FREE char *route = route_of(v, namespace);
 
 	if (route == NULL)
 		return error_no_memory(err);
+	if (e->folder != NULL && check_no_name(e, err) != 0)
+		return -1;
 	if (e->folder != NULL && make_folder(e->folder, err) != 0)
 		return -1;
 	if (e->folder != NULL && v->at[OPT_FORCE] == NULL && check_empty(e->folder, err) != 0)
 		return -1;
-	if (client_list(e->client, route, "resources", each, e, err) != 0)
-		return e->n == 0 ? -1
-				 : error_wrap(err, "not all is exported, only the first %zu", e->n);
-	return 0;
+	if (client_list(e->client, route, "resources", each, e, err) == 0)
+		return 0;
+	if (e->n > 0)
+		return error_wrap(err, "not all is exported, only the first %zu", e->n);
+	return v->at[OPT_REVISION] != NULL ? listing_explain_revision(v->at[OPT_REVISION], err)
+					   : -1;
 }
 
 static int check(const struct cli_values *v, struct error *err)
@@ -166,7 +191,7 @@ static int check(const struct cli_values *v, struct error *err)
 	if (v->at[OPT_REVISION] != NULL &&
 		!record_tag_parse(slice_of(v->at[OPT_REVISION]), &version))
 		return error_set(err, ERROR_INVALID,
-			"--revision: %s is no commit as gsq log names them, c1764005082123456",
+			"--revision: %s is no revision as gsq log names them, c1764005082123456",
 			v->at[OPT_REVISION]);
 	if (v->at[OPT_REVISION] != NULL && v->at[OPT_SELECTOR] != NULL)
 		return error_set(err, ERROR_INVALID, "give --revision or --selector, not both");
@@ -190,9 +215,11 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	fflush(stdout);
 	if (rc != 0)
 		return cli_failed(verb, &err);
-	if (e.folder != NULL)
-		printf("%zu resource%s exported to %s: gsq apply -f %s takes them back\n", e.n,
-			e.n == 1 ? "" : "s", e.folder, e.folder);
+	if (e.n == 0)
+		view_tell_none(v->at[OPT_ALL] != NULL ? CLIENT_ALL : client_namespace(client));
+	else if (e.folder != NULL)
+		printf("%zu resource%s exported to %s: %s apply -R -f %s takes them back\n", e.n,
+			e.n == 1 ? "" : "s", e.folder, cli_program(), e.folder);
 	return EXIT_OK;
 }
 
@@ -200,7 +227,7 @@ const struct verb verb_export = {
 	.name = "export",
 	.summary =
 		"Write resources as YAML, a file NAMESPACE/NAME.yaml for each in a new folder, or "
-		"one stream on standard output. gsq apply -f takes both back, and nothing is "
+		"one stream on standard output. gsq apply -R -f takes both back, and nothing is "
 		"changed by that.",
 	.argument = "[DIR|-]",
 	.options = options,

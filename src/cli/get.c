@@ -4,8 +4,8 @@
 #include "cli/cli.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "cli/yaml.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #define ROWS_AT_ONCE 500 /* the first say how wide the columns are */
@@ -22,8 +22,8 @@ static const struct cli_option options[] = {
 		.argument = "FORMAT",
 		.initial = "table",
 		.values = "table|wide|yaml|json|name",
-		.help = "wide has versions, digests and reasons too; yaml and json are Kubernetes "
-			"objects"},
+		.help = "wide has versions, digests and reasons too, and lines as long as they "
+			"need; yaml and json are Kubernetes objects"},
 	[OPT_WATCH] = {.flag = "watch",
 		.letter = 'w',
 		.help = "then show every change, until Ctrl-C"},
@@ -37,7 +37,7 @@ struct getting {
 	const struct verb *verb;
 	const struct cli_values *v;
 	struct client *client;
-	const char *namespace; /* "": all */
+	const char *namespace; /* or CLIENT_ALL */
 	enum output output;
 	bool is_list;              /* of Kubernetes, around the objects */
 	bool is_one_by_one;        /* what is shown is to be seen at once */
@@ -79,7 +79,7 @@ static bool is_table(const struct getting *g)
 /* One column less where all are of one namespace. */
 static size_t first_column(const struct getting *g)
 {
-	return g->namespace[0] == '\0' ? 0 : 1;
+	return client_is_all(g->namespace) ? 0 : 1;
 }
 
 static int add_row(struct getting *g, const char *const *cells, struct error *err)
@@ -128,7 +128,7 @@ static int add_object_yaml(struct getting *g, json_t *object, struct error *err)
 		buf_puts(&g->text, g->n_shown == 0 ? "items:\n- " : "- ");
 	else if (g->n_shown > 0)
 		buf_puts(&g->text, "---\n");
-	view_add_yaml(&g->text, object, g->is_list ? 2 : 0, g->is_list);
+	yaml_write(&g->text, object, g->is_list ? 2 : 0, g->is_list);
 	return buf_check(&g->text, err);
 }
 
@@ -264,10 +264,7 @@ static void finish(struct getting *g)
 
 static void tell_none(const struct getting *g)
 {
-	if (g->namespace[0] == '\0')
-		fputs("No resources found\n", stderr);
-	else
-		fprintf(stderr, "No resources found in %s namespace.\n", g->namespace);
+	view_tell_none(g->namespace);
 }
 
 static int get_list(struct getting *g)
@@ -413,8 +410,7 @@ static bool each_event(const char *event, json_t *data, void *arg)
 static int watch(struct getting *g)
 {
 	CLEANUP(json_decrefp) json_t *seen = json_object();
-	bool all = g->namespace[0] == '\0';
-	AUTO_FREE char *route = str_printf("/api/v1/watch?namespace=%s", all ? "*" : g->namespace);
+	AUTO_FREE char *route = str_printf("/api/v1/watch?namespace=%s", g->namespace);
 	struct error err = ERROR_INIT;
 
 	g->seen = seen;
@@ -423,7 +419,7 @@ static int watch(struct getting *g)
 	else if (client_watch(g->client, route, 0, each_event, g, &err) == 0)
 		err = g->err;
 	if (err.code == ERROR_NONE)
-		return 128 + SIGINT;
+		return EXIT_INTERRUPTED;
 	return cli_failed(g->verb, &err);
 }
 
@@ -475,7 +471,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 		return cli_usage(verb, &err);
 	g.client = client;
 	g.selector = selector;
-	g.namespace = v->at[OPT_ALL] != NULL ? "" : client_namespace(client);
+	g.namespace = v->at[OPT_ALL] != NULL ? CLIENT_ALL : client_namespace(client);
 	g.output = output_of(v->at[OPT_OUTPUT]);
 	g.is_list = v->n_arguments != 1 && v->at[OPT_WATCH] == NULL;
 	table = table_new(

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
+#include "cli/client.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 
-#define WIDTH_MAX 100 /* longer lines are hard to read */
-#define NARROW 50     /* a terminal where a verb and what it does do not fit beside each other */
+#define WIDTH_MAX 100  /* longer lines are hard to read */
+#define WIDTH_PIPED 80 /* where it is no terminal */
+#define NARROW 50      /* a terminal where a verb and what it does do not fit beside each other */
 
 /* ---- lines ---- */
 
@@ -12,7 +14,9 @@ static size_t width(void)
 {
 	size_t columns = terminal_width();
 
-	return columns == SIZE_MAX || columns < WIDTH_MAX ? columns : WIDTH_MAX;
+	if (columns == SIZE_MAX)
+		return WIDTH_PIPED;
+	return columns < WIDTH_MAX ? columns : WIDTH_MAX;
 }
 
 /* Goes on in column *at; lines after the first begin at the indent. */
@@ -45,24 +49,41 @@ static void add_paragraph(FILE *out, const char *text, size_t indent)
 
 /* ---- parts ---- */
 
+/* "a|b|c" as "one of a, b and c". */
+static void add_choices(const char *values, struct buf *ret)
+{
+	struct slice rest = slice_of(values);
+	const char *before = "; one of ";
+
+	while (rest.n > 0) {
+		struct slice one = slice_cut(&rest, '|');
+
+		buf_printf(ret, "%s%.*s", before, SLICE_ARG(one));
+		before = memchr(rest.p, '|', rest.n) != NULL ? ", " : " and ";
+	}
+}
+
 void help_of_option(const struct cli_option *o, struct buf *ret)
 {
 	buf_puts(ret, o->help);
+	if (o->values != NULL && strchr(o->values, '|') != NULL)
+		add_choices(o->values, ret);
 	if (o->initial != NULL)
 		buf_printf(ret, "; default %s", o->initial);
 	if (o->repeats)
 		buf_puts(ret, "; may be given several times");
 }
 
-static void add_options(FILE *out, const struct cli_option *options)
+/* n of them, or up to their end. */
+static void add_options(FILE *out, const char *heading, const struct cli_option *options, size_t n)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_HELP);
 
 	if (options->flag == NULL)
 		return;
 	fputc('\n', out);
-	add_words(out, SLICE("Options (and environment variables):"), 0, 0);
-	for (const struct cli_option *o = options; o->flag != NULL; o++) {
+	add_words(out, slice_of(heading), 0, 0);
+	for (const struct cli_option *o = options; o < options + n && o->flag != NULL; o++) {
 		buf_reset(&text);
 		if (o->letter != 0)
 			buf_printf(&text, "-%c, ", o->letter);
@@ -75,6 +96,18 @@ static void add_options(FILE *out, const struct cli_option *options)
 		help_of_option(o, &text);
 		add_paragraph(out, text.data, 6);
 	}
+}
+
+/* Those that say which server it is come last: they are the same everywhere. */
+static void add_all_options(FILE *out, const struct verb *verb)
+{
+	const struct cli_option *options = verb_options(verb);
+	size_t skipped = verb_is_client(verb) ? CLIENT_OPTIONS_ : 0;
+
+	add_options(
+		out, "Options (and environment variables):", options + skipped, CLI_OPTIONS_MAX);
+	if (skipped > 0)
+		add_options(out, "Connection:", options, skipped);
 }
 
 static size_t longest_word(const struct verb *group)
@@ -116,6 +149,25 @@ static void add_verbs(FILE *out, const struct verb *group)
 	}
 }
 
+/* "gsq" as the user calls it. */
+static void add_command(FILE *out, struct slice line)
+{
+	static const struct slice name = SLICE("gsq ");
+	char before = ' ';
+
+	while (line.n > 0) {
+		bool is_name = strchr(" (\"'", before) != NULL && slice_starts(line, name);
+		size_t n = is_name ? name.n - 1 : 1;
+
+		if (is_name)
+			fputs(cli_program(), out);
+		else
+			fputc(line.p[0], out);
+		before = line.p[n - 1];
+		line = (struct slice){line.p + n, line.n - n};
+	}
+}
+
 static void add_example(FILE *out, const char *example)
 {
 	struct slice rest = slice_of(example != NULL ? example : "");
@@ -125,7 +177,9 @@ static void add_example(FILE *out, const char *example)
 	while (rest.n > 0) {
 		struct slice line = slice_cut(&rest, '\n');
 
-		fprintf(out, "%s%.*s\n", line.n > 0 ? "  " : "", SLICE_ARG(line));
+		fputs(line.n > 0 ? "  " : "", out);
+		add_command(out, line);
+		fputc('\n', out);
 	}
 }
 
@@ -154,7 +208,7 @@ void help_verb(const struct verb *verb, FILE *out)
 	fputc('\n', out);
 	add_words(out, slice_of(verb->summary != NULL ? verb->summary : ""), 0, 0);
 	add_verbs(out, verb);
-	add_options(out, verb_options(verb));
+	add_all_options(out, verb);
 	add_example(out, verb->example);
 	if (verb->verbs == NULL)
 		return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The versions of a resource: who changed it when, why, and how. */
+/* The versions of resources: who changed them when, why, and how. */
 #include "cli/listing.h"
-#include "cli/terminal.h"
 #include "cli/view.h"
+#include "intent/intent.h"
 
 #include <stdio.h>
 
@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
 };
 
 static const struct table_column columns[] = {
+	{.head = "NAME"}, /* only of several */
 	{.head = "VERSION"},
 	{.head = "OPERATION"},
 	{.head = "AGE"},
@@ -33,24 +34,31 @@ static const struct table_column columns[] = {
 	{NULL},
 };
 
-/* arg: the table. */
-static int show_row(json_t *entry, void *arg, struct error *err)
+static bool are_several(const struct cli_values *v)
 {
-	char age[AGE_SIZE];
-	const char *cells[] = {view_text(entry, "version"), view_text(entry, "operation"),
-		terminal_age(view_text(entry, "at"), age), view_text(entry, "who"),
-		view_text(entry, "why"), view_text(entry, "revision")};
-
-	return table_add(arg, cells) == 0 ? 0 : error_no_memory(err);
+	return v->n_arguments > 1;
 }
 
-static int show_patch(json_t *entry, void *arg UNUSED, struct error *err UNUSED)
+static int show_row(struct listing *l, json_t *entry, struct error *err)
+{
+	char age[AGE_SIZE];
+	const char *cells[] = {view_text(entry, "name"), view_text(entry, "version"),
+		view_text(entry, "operation"), terminal_age(view_text(entry, "at"), age),
+		view_text(entry, "who"), view_text(entry, "why"), view_text(entry, "revision")};
+
+	return table_add(l->table, are_several(l->v) ? cells : cells + 1) == 0
+		       ? 0
+		       : error_no_memory(err);
+}
+
+static void show_patch(json_t *entry)
 {
 	const char *why = view_text(entry, "why"), *who = view_text(entry, "who");
+	const char *name = view_text(entry, "name");
 
-	printf("%s%s %s%s\n", colour_begin(stdout, COLOUR_BOLD), view_text(entry, "version"),
-		view_text(entry, "operation"), colour_end(stdout, COLOUR_BOLD));
-	printf("Date: %s\n", view_text(entry, "at"));
+	colour_print(stdout, COLOUR_BOLD, "%s%s%s %s", name, name[0] != '\0' ? " " : "",
+		view_text(entry, "version"), view_text(entry, "operation"));
+	printf("\nDate: %s\n", view_text(entry, "at"));
 	if (who[0] != '\0')
 		printf("Who:  %s\n", who);
 	if (why[0] != '\0')
@@ -58,53 +66,66 @@ static int show_patch(json_t *entry, void *arg UNUSED, struct error *err UNUSED)
 	putchar('\n');
 	terminal_diff(stdout, view_text(entry, "diff"));
 	putchar('\n');
+}
+
+static int show(struct listing *l, json_t *entry, struct error *err)
+{
+	if (l->v->at[OPT_PATCH] == NULL)
+		return show_row(l, entry, err);
+	show_patch(entry);
 	return 0;
 }
 
 /* ---- the verb ---- */
 
-static int list(struct listing *l, struct client *c, const char *name, struct error *err)
+static int list_one(struct listing *l, const char *name, struct error *err)
 {
-	AUTO_FREE char *route = client_route(client_namespace(c), "/%s/history", name);
+	const char *namespace = client_namespace(l->client);
+	AUTO_FREE char *route = client_route(namespace, "/%s/history", name);
 
+	if (!intent_name_ok(slice_of(name)))
+		return view_not_there(l->client, namespace, name, err);
 	if (route == NULL)
 		return error_no_memory(err);
-	if (listing_run(l, c, route, "history", err) == 0)
+	if (listing_run(l, route, "history", err) == 0)
 		return 0;
-	return err->code == ERROR_NOT_FOUND ? view_not_there(c, client_namespace(c), name, err)
-					    : -1;
+	return err->code == ERROR_NOT_FOUND ? view_not_there(l->client, namespace, name, err) : -1;
+}
+
+static int list(struct listing *l, struct error *err)
+{
+	for (size_t i = 0; i < l->v->n_arguments; i++) {
+		const char *name = view_name(l->v->arguments[i]);
+
+		l->name = are_several(l->v) ? name : NULL;
+		if (list_one(l, name, err) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)
 {
-	CLEANUP(client_freep) struct client *client = NULL;
-	CLEANUP(table_freep) struct table *table = table_new(columns, false, true);
-	CLEANUP(listing_done) struct listing l = {.show = show_row, .arg = table};
-	struct error err = ERROR_INIT;
+	const struct listing_verb how = {
+		.opt_output = OPT_OUTPUT,
+		.opt_limit = OPT_LIMIT,
+		.columns = are_several(v) ? columns : columns + 1,
+		.show = show,
+		.list = list,
+	};
 
-	if (v->at[OPT_PATCH] != NULL)
-		l.show = show_patch;
-	if (client_open(&client, v, &err) != 0 ||
-		listing_begin(&l, v->at[OPT_OUTPUT], v->at[OPT_LIMIT], &err) != 0)
-		return cli_usage(verb, &err);
-	if (table == NULL)
-		error_no_memory(&err);
-	if (table == NULL || list(&l, client, view_name(v->argument), &err) != 0 ||
-		listing_end(&l, v->at[OPT_OUTPUT], &err) != 0)
-		return cli_failed(verb, &err);
-	if (table_rows(table) > 0)
-		table_print(table, stdout);
-	return EXIT_OK;
+	return listing_verb_run(verb, v, &how);
 }
 
 const struct verb verb_history = {
 	.name = "history",
-	.summary = "Show the versions of a resource, newest first: who changed it when, and why. "
+	.summary = "Show the versions of resources, newest first: who changed them when, and why. "
 		   "Deletions are versions too, and what was before them stays.",
-	.argument = "NAME",
+	.argument = "NAME...",
 	.options = options,
 	.run = run,
 	.example = "gsq history web\n"
-		   "gsq history web -p",
+		   "gsq history web -p\n"
+		   "gsq get -o name | xargs gsq history --limit 1",
 	.completes_names = true,
 };

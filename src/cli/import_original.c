@@ -17,33 +17,20 @@ enum {
 	OPT_SIGN_KEY,
 	OPT_SIGN_PASSWORD,
 	OPT_CA,
-	OPT_LAYOUT,
-	OPT_CATALOGS,
-	OPT_CATALOG_URL,
-	OPT_CATALOG_SECRET,
-	OPT_CATALOG_ACCOUNTS,
-	OPT_CATALOG_VERIFY,
-	OPT_CATALOG_CA,
+	LAYOUT_OPTIONS,
 };
 
 static const struct cli_option options[] = {
 	[OPT_SKIP] = {.flag = "skip",
 		.argument = "NAMESPACE/NAME",
-		.help = "leave this resource out, so that Flux deletes it; may be given several "
-			"times",
+		.help = "leave this resource out, so that Flux deletes it",
 		.repeats = true},
 	[OPT_DRY_RUN] = {"dry-run", NULL, NULL, NULL,
 		"write nothing into the registry, only say what would become of each resource"},
 	[OPT_SIGN_KEY] = SIGNING_OPTION_KEY,
 	[OPT_SIGN_PASSWORD] = SIGNING_OPTION_PASSWORD,
 	[OPT_CA] = BACKEND_OPTION_CA,
-	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT,
-	[OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS,
-	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL,
-	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET,
-	[OPT_CATALOG_ACCOUNTS] = LAYOUT_OPTION_CATALOG_ACCOUNTS,
-	[OPT_CATALOG_VERIFY] = LAYOUT_OPTION_CATALOG_VERIFY,
-	[OPT_CATALOG_CA] = LAYOUT_OPTION_CATALOG_CA,
+	LAYOUT_OPTION_ROWS,
 	{NULL},
 };
 

@@ -15,6 +15,7 @@ struct reading {
 	const struct input_options *options;
 	size_t room;  /* of input->items */
 	size_t found; /* resources, those past LIMIT_CHANGES too */
+	bool skipped_folders;
 };
 
 void input_done(struct input *input)
@@ -162,24 +163,14 @@ static bool is_file(const FTSENT *entry)
 		       !S_ISDIR(st.st_mode));
 }
 
-static bool has_files(FTS *walk)
-{
-	for (const FTSENT *e = fts_children(walk, 0); e != NULL; e = e->fts_link)
-		if (is_read_of_folders(e->fts_name) && e->fts_info != FTS_D)
-			return true;
-	return false;
-}
-
-/* A folder's number says whether it has files itself: then those in it are not for us. */
 static int read_entry(struct reading *r, FTS *walk, FTSENT *entry, struct error *err)
 {
 	switch (entry->fts_info) {
 	case FTS_D:
-		if (!r->options->recursive && entry->fts_level > 0 &&
-			entry->fts_parent->fts_number != 0)
+		if (!r->options->recursive && entry->fts_level > 0) {
+			r->skipped_folders = true;
 			fts_set(walk, entry, FTS_SKIP);
-		else
-			entry->fts_number = has_files(walk);
+		}
 		return 0;
 	case FTS_DNR:
 	case FTS_ERR:
@@ -189,6 +180,7 @@ static int read_entry(struct reading *r, FTS *walk, FTSENT *entry, struct error 
 		return is_file(entry) ? read_file(r, entry->fts_path, err) : 0;
 	}
 }
+
 static int walk_folder(struct reading *r, FTS *walk, struct error *err)
 {
 	FTSENT *entry;
@@ -221,6 +213,7 @@ static int read_path(struct reading *r, const char *path, struct error *err)
 	size_t before = r->input->n_files;
 	struct stat st;
 
+	r->skipped_folders = false;
 	if (strcmp(path, "-") == 0)
 		return read_stdin(r, err);
 	if (stat(path, &st) != 0)
@@ -232,7 +225,8 @@ static int read_path(struct reading *r, const char *path, struct error *err)
 	if (r->input->n_files > before)
 		return 0;
 	return error_set(err, ERROR_NOT_FOUND,
-		"%s: there is no file that ends in .json, .yaml or .yml in this folder", path);
+		"%s: there is no file that ends in .json, .yaml or .yml in this folder%s", path,
+		r->skipped_folders ? "; give -R to read its folders too" : "");
 }
 
 /* ---- all of them ---- */

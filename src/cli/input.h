@@ -2,7 +2,7 @@
 /*
  * What is given with -f: files, folders and standard input, with the resources in them, as
  * intent/document.h reads them. Files of a folder are taken in the order of their names, those that
- * end in .json, .yaml and .yml; a folder that has none of its own is read with its folders.
+ * end in .json, .yaml and .yml; its folders are read where that is asked for.
  */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H

@@ -28,6 +28,18 @@ int layout_options_read(struct layout_options *ret, const struct cli_option *opt
 
 #define LAYOUT_DEFAULT_URL "http://api.gitops-squared.svc.cluster.local:5000"
 
+/* Places of the rows in the enum of a verb that has all of them, and the rows. */
+#define LAYOUT_OPTIONS \
+	OPT_LAYOUT, OPT_CATALOGS, OPT_CATALOG_URL, OPT_CATALOG_SECRET, OPT_CATALOG_ACCOUNTS, \
+		OPT_CATALOG_VERIFY, OPT_CATALOG_CA
+#define LAYOUT_OPTION_ROWS \
+	[OPT_LAYOUT] = LAYOUT_OPTION_LAYOUT, [OPT_CATALOGS] = LAYOUT_OPTION_CATALOGS, \
+	[OPT_CATALOG_URL] = LAYOUT_OPTION_CATALOG_URL, \
+	[OPT_CATALOG_SECRET] = LAYOUT_OPTION_CATALOG_SECRET, \
+	[OPT_CATALOG_ACCOUNTS] = LAYOUT_OPTION_CATALOG_ACCOUNTS, \
+	[OPT_CATALOG_VERIFY] = LAYOUT_OPTION_CATALOG_VERIFY, \
+	[OPT_CATALOG_CA] = LAYOUT_OPTION_CATALOG_CA
+
 /* Rows for a verb's table of options. */
 #define LAYOUT_OPTION_LAYOUT \
 	{ \

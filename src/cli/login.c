@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <termios.h>
 
-enum { OPT_NAME, OPT_TOKEN_FILE, OPT_NAMESPACE, OPT_CA, OPT_INSECURE };
+enum { OPT_NAME, OPT_BEARER_FILE, OPT_NAMESPACE, OPT_CA, OPT_INSECURE };
 
 static const struct cli_option options[] = {
 	[OPT_NAME] = {"name", NULL, "NAME", NULL,
 		"what gsq context calls it; not set: the host of the URL"},
-	[OPT_TOKEN_FILE] = {"token-file", NULL, "FILE|-", NULL,
+	[OPT_BEARER_FILE] = {"bearer-file", NULL, "FILE|-", NULL,
 		"file with the token, or - for standard input; not set: asked for on a terminal",
 		.is_file = true},
 	[OPT_NAMESPACE] = {"namespace", NULL, "NAMESPACE", NULL,
@@ -77,7 +77,7 @@ static int read_file(const char *file, struct buf *ret, struct error *err)
 	int result = strcmp(file, "-") == 0 ? file_read_fd(STDIN_FILENO, "standard input", ret, err)
 					    : file_read(file, ret, err);
 
-	return result == 0 ? 0 : error_wrap(err, "--token-file");
+	return result == 0 ? 0 : error_wrap(err, "--bearer-file");
 }
 
 /* Cuts the end of the line off; there is one line, and nothing but a token in it. */
@@ -90,7 +90,7 @@ static int check_token(struct buf *token, bool is_needed, struct error *err)
 			return error_set(err, ERROR_INVALID,
 				"that is no token: it is one line without spaces");
 	if (is_needed && token->len == 0)
-		return error_set(err, ERROR_INVALID, "--token-file: there is no token in it");
+		return error_set(err, ERROR_INVALID, "--bearer-file: there is no token in it");
 	return 0;
 }
 
@@ -167,12 +167,12 @@ static int read_options(struct context *ret, const struct cli_values *v, struct 
 	if (context_name_check(ret->name, err) != 0)
 		return error_wrap(err, "--name");
 	ret->server = (char *)v->argument;
-	ret->namespace = (char *)v->at[OPT_NAMESPACE];
+	ret->namespace = (char *)v->at[OPT_NAMESPACE]; /* client_open_context() looks at it */
 	ret->insecure = v->at[OPT_INSECURE] != NULL;
 	return absolute(v->at[OPT_CA], &ret->ca, err);
 }
 
-static int log_in(const struct verb *verb, struct context *context, const char *token_file)
+static int log_in(const struct verb *verb, struct context *context, const char *bearer_file)
 {
 	CLEANUP(buf_wipe) struct buf token = BUF_INIT(LIMIT_CREDENTIAL);
 	struct error err = ERROR_INIT;
@@ -181,11 +181,11 @@ static int log_in(const struct verb *verb, struct context *context, const char *
 		error_no_memory(&err);
 		return cli_failed(verb, &err);
 	}
-	if (token_file != NULL && read_file(token_file, &token, &err) != 0)
+	if (bearer_file != NULL && read_file(bearer_file, &token, &err) != 0)
 		return cli_usage(verb, &err);
-	if (token_file == NULL && isatty(STDIN_FILENO) && ask(context->server, &token) != 0)
+	if (bearer_file == NULL && isatty(STDIN_FILENO) && ask(context->server, &token) != 0)
 		return cli_interrupted(verb, "nothing is kept");
-	if (check_token(&token, token_file != NULL, &err) != 0)
+	if (check_token(&token, bearer_file != NULL, &err) != 0)
 		return cli_usage(verb, &err);
 	if (token.len > 0)
 		context->token = token.data;
@@ -206,7 +206,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	if (read_options(&context, v, &err) != 0)
 		status = cli_usage(verb, &err);
 	else
-		status = log_in(verb, &context, v->at[OPT_TOKEN_FILE]);
+		status = log_in(verb, &context, v->at[OPT_BEARER_FILE]);
 	free(context.name);
 	free(context.ca);
 	return status;
@@ -221,5 +221,5 @@ const struct verb verb_login = {
 	.options = options,
 	.run = run,
 	.example = "gsq login https://gsq.example.org --name prod -n shop\n"
-		   "gsq login http://127.0.0.1:8080 --token-file token",
+		   "gsq login http://127.0.0.1:8080 --bearer-file token",
 };

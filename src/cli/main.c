@@ -247,7 +247,9 @@ static int run(const struct verb *verb, int argc, char **argv)
 	return check_output(verb, status);
 }
 
-int cli_run(const struct verb *verb, int argc, char **argv)
+/* Reads the options and runs the verb, or that one of its group that argv[0] names; or prints its
+ * help. Returns the exit status. */
+static int run_words(const struct verb *verb, int argc, char **argv)
 {
 	while (verb->verbs != NULL && !runs_itself(verb, argc, argv)) {
 		const struct verb *one;
@@ -328,8 +330,8 @@ int main(int argc, char **argv)
 	if (is_called(argv[0], "kubectl-intent"))
 		program = "kubectl intent";
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
-		return cli_run(&verb_version, 0, NULL);
+		return run_words(&verb_version, 0, NULL);
 	if (argc > 1)
 		cli_verb_first(argc - 1, argv + 1);
-	return cli_run(&verb_gsq, argc > 1 ? argc - 1 : 0, argv + 1);
+	return run_words(&verb_gsq, argc > 1 ? argc - 1 : 0, argv + 1);
 }

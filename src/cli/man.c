@@ -2,6 +2,7 @@
 /* Manual pages, in the language of man(7), of what --help says. */
 #include "base/clock.h"
 #include "base/file.h"
+#include "cli/client.h"
 #include "cli/verbs.h"
 
 #include <errno.h>
@@ -142,11 +143,18 @@ static void add_option(struct buf *b, const struct cli_option *o)
 
 static void add_options(struct buf *b, const struct verb *verb, const char *heading)
 {
-	if (verb_options(verb)->flag == NULL)
+	const struct cli_option *options = verb_options(verb);
+	size_t connection = verb_is_client(verb) ? CLIENT_OPTIONS_ : 0;
+
+	if (options->flag == NULL)
 		return;
 	buf_puts(b, heading);
-	for (const struct cli_option *o = verb_options(verb); o->flag != NULL; o++)
+	for (const struct cli_option *o = options + connection; o->flag != NULL; o++)
 		add_option(b, o);
+	if (connection > 0)
+		buf_puts(b, ".SS Connection\n");
+	for (size_t i = 0; i < connection; i++)
+		add_option(b, &options[i]);
 }
 
 static void add_verb(struct buf *b, const struct verb *verb)
@@ -295,19 +303,31 @@ static int write_all(const char *folder, struct error *err)
 	return 0;
 }
 
+static int print_main(struct error *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_HELP);
+
+	main_page(&text, &verb_gsq);
+	if (buf_check(&text, err) != 0)
+		return -1;
+	fwrite(text.data, 1, text.len, stdout);
+	return 0;
+}
+
 static int run(const struct verb *verb, const struct cli_values *v)
 {
 	struct error err = ERROR_INIT;
+	int rc = v->argument != NULL ? write_all(v->argument, &err) : print_main(&err);
 
-	return write_all(v->argument != NULL ? v->argument : ".", &err) == 0
-		       ? EXIT_OK
-		       : cli_failed(verb, &err);
+	return rc == 0 ? EXIT_OK : cli_failed(verb, &err);
 }
 
 const struct verb verb_man = {
 	.name = "man",
-	.summary = "Write the manual pages into a folder: gsq.1, and one for each verb.",
+	.summary = "Write the manual pages into a folder: gsq.1, and one for each verb. Without a "
+		   "folder it prints gsq.1.",
 	.argument = "[DIR]",
 	.run = run,
-	.example = "gsq man man1 && man -l man1/gsq-get.1",
+	.example = "gsq man | man -l -\n"
+		   "gsq man man1 && man -l man1/gsq-get.1",
 };

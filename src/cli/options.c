@@ -8,6 +8,17 @@
 
 const struct cli_option cli_client_options[] = {CLIENT_OPTION_ROWS, {NULL}};
 
+bool verb_is_client(const struct verb *verb)
+{
+	const struct cli_option *options = verb_options(verb);
+
+	for (size_t i = 0; i < CLIENT_OPTIONS_; i++)
+		if (options[i].flag == NULL ||
+			strcmp(options[i].flag, cli_client_options[i].flag) != 0)
+			return false;
+	return true;
+}
+
 /* ---- what the verb takes ---- */
 
 /* The words of verb->argument. */
@@ -43,11 +54,24 @@ static struct slice takes_word(const struct verb *verb, size_t i)
 	return word;
 }
 
+static const struct cli_option *find_flag(const struct cli_option *options, struct slice name)
+{
+	for (const struct cli_option *o = options; o->flag != NULL; o++)
+		if (slice_eq(name, slice_of(o->flag)))
+			return o;
+	return NULL;
+}
+
 static int take_argument(
 	struct cli_values *v, const struct verb *verb, char *value, struct error *err)
 {
+	bool takes_files = find_flag(verb_options(verb), SLICE("filename")) != NULL;
+
 	if (v->n_arguments >= takes_of(verb).at_most)
-		return error_set(err, ERROR_INVALID, "unexpected argument %s", value);
+		return error_set(err, ERROR_INVALID, "unexpected argument %s%s%s", value,
+			takes_files ? ": files are given as -f " : "", takes_files ? value : "");
+	if (*value == '\0' && verb->completes_names)
+		return error_set(err, ERROR_INVALID, "a name is empty");
 	v->arguments[v->n_arguments++] = value;
 	v->argument = v->arguments[0];
 	return 0;
@@ -184,14 +208,6 @@ struct parser {
 	char **argv;
 };
 
-static const struct cli_option *find_flag(const struct cli_option *options, struct slice name)
-{
-	for (const struct cli_option *o = options; o->flag != NULL; o++)
-		if (slice_eq(name, slice_of(o->flag)))
-			return o;
-	return NULL;
-}
-
 static const struct cli_option *find_letter(const struct cli_option *options, char letter)
 {
 	for (const struct cli_option *o = options; o->flag != NULL; o++)
@@ -200,9 +216,36 @@ static const struct cli_option *find_letter(const struct cli_option *options, ch
 	return NULL;
 }
 
+/* What other programs call it, and people try; where the verb has what is meant. */
+static const struct {
+	const char *word, *meant;
+} habits[] = {
+	{"as-of", "revision"},
+	{"change-cause", "reason"},
+	{"commit", "revision"},
+	{"file", "filename"},
+	{"format", "output"},
+	{"message", "reason"},
+	{"revision", "to"},
+	{"since", "limit"},
+	{"tail", "limit"},
+	{"to-revision", "to"},
+	{"token", "bearer-file"},
+	{"token-file", "bearer-file"},
+};
+
+static const char *meant_by_habit(const struct parser *p, struct slice name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(habits); i++)
+		if (slice_eq(name, slice_of(habits[i].word)) &&
+			find_flag(p->options, slice_of(habits[i].meant)) != NULL)
+			return habits[i].meant;
+	return NULL;
+}
+
 static int unknown_flag(const struct parser *p, struct slice name, struct error *err)
 {
-	const char *flags[CLI_OPTIONS_MAX + 2] = {NULL}, *meant;
+	const char *flags[CLI_OPTIONS_MAX + 2] = {NULL}, *meant = meant_by_habit(p, name);
 	char word[NEAREST_WORD + 2];
 	size_t n = 0;
 
@@ -210,7 +253,8 @@ static int unknown_flag(const struct parser *p, struct slice name, struct error 
 		flags[n++] = o->flag;
 	flags[n] = "help";
 	snprintf(word, sizeof(word), "%.*s", SLICE_ARG(name));
-	meant = nearest_word(word, flags);
+	if (meant == NULL)
+		meant = nearest_word(word, flags);
 	return error_set(err, ERROR_INVALID, "unknown option --%.*s%s%s%s", SLICE_ARG(name),
 		meant != NULL ? "; did you mean --" : "", meant != NULL ? meant : "",
 		meant != NULL ? "?" : "");
@@ -245,7 +289,8 @@ static int parse_flag(struct parser *p, struct error *err)
 		return unknown_flag(p, name, err);
 	snprintf(as_given, sizeof(as_given), "--%s", o->flag);
 	if (o->argument == NULL && rest.p != NULL)
-		return error_set(err, ERROR_INVALID, "%s takes no value", as_given);
+		return error_set(
+			err, ERROR_INVALID, "%s takes no value: say %s", as_given, as_given);
 	if (o->argument == NULL || rest.p != NULL)
 		return take(p, o, o->argument == NULL ? "1" : rest.p, err) == 0 ? 1 : -1;
 	return take_next(p, o, as_given, err);
@@ -271,7 +316,8 @@ static int parse_letters(struct parser *p, struct error *err)
 		if (o->argument != NULL)
 			return take(p, o, at + (at[1] == '=' ? 2 : 1), err) == 0 ? 1 : -1;
 		if (at[1] == '=')
-			return error_set(err, ERROR_INVALID, "%s takes no value", as_given);
+			return error_set(err, ERROR_INVALID, "%s takes no value: say %s", as_given,
+				as_given);
 		if (take(p, o, "1", err) != 0)
 			return -1;
 	}

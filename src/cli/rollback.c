@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Brings back what was: one resource at a version, or everything at a commit, as a new change. */
+/* Brings back what was: one resource at a version, or everything at a revision, as a new change.
+ */
 #include "base/json.h"
 #include "cli/change.h"
 #include "cli/listing.h"
-#include "cli/terminal.h"
+#include "cli/verbs.h"
 #include "cli/view.h"
 #include "cli/wait.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #define PAGE 10 /* of the history: the version before is soon there */
 
@@ -28,7 +28,7 @@ static const struct cli_option options[] = {
 	[OPT_TO] = {.flag = "to",
 		.argument = "VERSION",
 		.help = "of a resource: v123, as gsq history shows it, else the one before the "
-			"current; without a NAME: the commit c123, as gsq log shows it"},
+			"current; without a NAME: the revision c123, as gsq log shows it"},
 	[OPT_ALL] = {.flag = "all-namespaces",
 		.letter = 'A',
 		.help = "everything in all namespaces"},
@@ -37,25 +37,29 @@ static const struct cli_option options[] = {
 	[OPT_TIMEOUT] = WAIT_OPTION_TIMEOUT,
 	[OPT_REASON] = CHANGE_OPTION_REASON,
 	[OPT_CONFIRM] = CHANGE_OPTION_CONFIRM,
-	[OPT_YES] = {.flag = "yes",
-		.letter = 'y',
-		.help = "do not ask, on a terminal, before more than one resource goes back"},
+	[OPT_YES] = CHANGE_OPTION_YES,
 	{NULL},
 };
 
 /* ---- where to ---- */
 
-/* The second of its versions that can be gone back to. */
+/* The second of its versions that can be gone back to, and what the first is: nobody is to change
+ * it meanwhile. */
 struct search {
 	unsigned n;
 	char version[32];
+	char precondition[64]; /* a header; "": it is not there, so there is nothing to match */
 };
 
 static int look(json_t *entry, void *arg, struct error *err UNUSED)
 {
+	bool is_deletion = strcmp(view_text(entry, "operation"), "delete") == 0;
 	struct search *s = arg;
 
-	if (s->n++ == 0 || strcmp(view_text(entry, "operation"), "delete") == 0)
+	if (s->n == 0 && !is_deletion)
+		snprintf(s->precondition, sizeof(s->precondition), "If-Match: \"%s\"",
+			view_text(entry, "version"));
+	if (s->n++ == 0 || is_deletion)
 		return 0;
 	snprintf(s->version, sizeof(s->version), "%s", view_text(entry, "version"));
 	return -1;
@@ -81,82 +85,70 @@ static int version_before(struct search *ret, struct client *c, const char *name
 
 /* ---- the change ---- */
 
+static void write_body(struct buf *body, const char *to)
+{
+	json_begin_object(body);
+	json_member_cstr(body, "to", to);
+	json_end_object(body);
+}
+
 static int send(struct client *c, const char *route, const char *to,
 	const struct change_options *how, struct client_call *call, struct error *err)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(KIB);
 	struct error why;
 
-	json_begin_object(&body);
-	json_member_cstr(&body, "to", to);
-	json_end_object(&body);
+	write_body(&body, to);
 	if (buf_check(&body, err) != 0)
 		return -1;
 	if (change_send(c, route, buf_slice(&body), how, call, err) == 0)
 		return 0;
-	if (err->code != ERROR_NOT_FOUND)
-		return -1;
 	why = *err;
-	return to[0] == 'c' ? error_set(err, ERROR_NOT_FOUND,
-				      "there is no commit %s: gsq log shows those there are", to)
-			    : error_set(err, ERROR_NOT_FOUND, "%.450s; see gsq history", why.text);
+	if (err->code == ERROR_PRECONDITION)
+		return error_set(err, ERROR_PRECONDITION,
+			"somebody has changed it just now, so nothing goes back: look at %s "
+			"history, and say --to which version",
+			cli_program());
+	if (err->code == ERROR_NOT_FOUND && to[0] != 'c')
+		return error_set(
+			err, ERROR_NOT_FOUND, "%.450s; see %s history", why.text, cli_program());
+	return listing_explain_revision(to, err);
 }
 
-static void show_diffs(const struct client_call *call)
+static int ask(struct client *c, const char *route, const char *to, struct change_options *how,
+	bool *ret_is_meant, struct error *err)
 {
-	json_t *change;
-	size_t i;
+	CLEANUP(buf_done) struct buf body = BUF_INIT(KIB), rest = BUF_INIT(KIB);
+	struct change_question question = {.what = "Take"};
 
-	json_array_foreach(json_object_get(call->json, "changes"), i, change)
-	{
-		terminal_diff(stdout, view_text(change, "diff"));
-	}
-}
-
-/* What would become of how many, on a terminal, and whether that is meant. */
-static int ask(struct client *c, const char *route, const char *to, struct change_options how,
-	bool *ret, struct error *err)
-{
-	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
-	char question[128];
-	size_t n;
-
-	how.dry_run = true;
-	if (send(c, route, to, &how, &call, err) != 0 ||
-		change_tell(c, &call, SIZE_MAX, true, err) != 0)
+	write_body(&body, to);
+	buf_printf(&rest, "back to %s", to);
+	if (buf_check(&body, err) != 0 || buf_check(&rest, err) != 0)
 		return -1;
-	n = json_array_size(json_object_get(call.json, "changes"));
-	snprintf(question, sizeof(question), "Take %zu resource%s back to %s?", n,
-		n == 1 ? "" : "s", to);
-	*ret = n == 0 || view_ask(question);
-	return 0;
+	question.rest = rest.data;
+	return change_ask(c, route, buf_slice(&body), &question, how, ret_is_meant, err);
 }
 
+/* precondition: a header, or NULL. */
 static int make_change(const struct verb *verb, struct client *c, const char *route, const char *to,
-	const struct cli_values *v)
+	const char *precondition, const struct cli_values *v)
 {
 	CLEANUP(client_call_done) struct client_call call = {.method = NULL};
-	const struct change_options how = {
+	struct change_options how = {
 		.dry_run = v->at[OPT_DRY_RUN] != NULL,
 		.confirmed = v->at[OPT_CONFIRM] != NULL,
 		.reason = v->at[OPT_REASON],
+		.precondition = precondition,
 	};
-	bool asks = v->argument == NULL && !how.dry_run && v->at[OPT_YES] == NULL &&
-		    isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	bool asks = v->argument == NULL && v->at[OPT_YES] == NULL, is_meant = true;
 	struct error err = ERROR_INIT;
-	bool meant = true;
 
-	if (asks && ask(c, route, to, how, &meant, &err) != 0)
+	if (asks && ask(c, route, to, &how, &is_meant, &err) != 0)
 		return cli_failed(verb, &err);
-	if (!meant) {
-		fputs("nothing is changed\n", stderr);
+	if (!is_meant)
 		return EXIT_FAILED;
-	}
-	if (send(c, route, to, &how, &call, &err) != 0)
-		return cli_failed(verb, &err);
-	if (how.dry_run)
-		show_diffs(&call);
-	if (change_tell(c, &call, SIZE_MAX, how.dry_run, &err) != 0)
+	if (send(c, route, to, &how, &call, &err) != 0 ||
+		change_tell(c, &call, SIZE_MAX, how.dry_run, &err) != 0)
 		return cli_failed(verb, &err);
 	if (v->at[OPT_WAIT] == NULL || how.dry_run)
 		return EXIT_OK;
@@ -171,32 +163,38 @@ static int check(const struct cli_values *v, struct error *err)
 
 	if (v->argument == NULL && to == NULL)
 		return error_set(err, ERROR_INVALID,
-			"--to is missing: the commit to go back to, as gsq log shows it");
+			"--to is missing: the revision to go back to, as gsq log shows it");
 	if (v->argument != NULL && v->at[OPT_ALL] != NULL)
 		return error_set(err, ERROR_INVALID, "give a NAME or --all-namespaces");
 	if (to != NULL && !listing_is_tag(v->argument != NULL ? 'v' : 'c', slice_of(to)))
 		return error_set(err, ERROR_INVALID, "--to: %s",
 			v->argument != NULL
 				? "a resource goes back to a version: v123, as gsq history shows it"
-				: "everything goes back to a commit: c123, as gsq log shows it; "
+				: "everything goes back to a revision: c123, as gsq log shows it; "
 				  "or give the NAME of a resource");
-	return 0;
+	return change_check(v, OPT_WAIT, OPT_TIMEOUT, OPT_REASON, err);
 }
 
 static int roll_back_one(const struct verb *verb, struct client *c, const struct cli_values *v)
 {
 	const char *name = view_name(v->argument), *to = v->at[OPT_TO];
 	AUTO_FREE char *route = client_route(client_namespace(c), "/%s/rollback", name);
+	const char *precondition = NULL;
 	struct error err = ERROR_INIT;
 	struct search before;
 
-	if (route == NULL)
+	if (route == NULL) {
 		error_no_memory(&err);
-	else if (to == NULL && version_before(&before, c, name, &err) == 0)
+	} else if (!intent_name_ok(slice_of(name))) {
+		view_not_there(c, client_namespace(c), name, &err);
+		to = NULL;
+	} else if (to == NULL && version_before(&before, c, name, &err) == 0) {
 		to = before.version;
+		precondition = before.precondition[0] != '\0' ? before.precondition : NULL;
+	}
 	if (to == NULL || route == NULL)
 		return cli_failed(verb, &err);
-	return make_change(verb, c, route, to, v);
+	return make_change(verb, c, route, to, precondition, v);
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)
@@ -213,7 +211,7 @@ static int run(const struct verb *verb, const struct cli_values *v)
 			? str_printf("/api/v1/rollback")
 			: str_printf("/api/v1/namespaces/%s/rollback", client_namespace(client));
 	if (route != NULL)
-		return make_change(verb, client, route, v->at[OPT_TO], v);
+		return make_change(verb, client, route, v->at[OPT_TO], NULL, v);
 	error_no_memory(&err);
 	return cli_failed(verb, &err);
 }
@@ -222,7 +220,7 @@ const struct verb verb_rollback = {
 	.name = "rollback",
 	.summary =
 		"Bring back what was, as a new change: a resource at one of its versions, or all "
-		"of a namespace (-A: of all) at a commit. What came since is removed, what was "
+		"of a namespace (-A: of all) at a revision. What came since is removed, what was "
 		"deleted comes back; history goes on.",
 	.argument = "[NAME]",
 	.options = options,

@@ -10,12 +10,18 @@
 #define FAILED_SHOWN 50
 #define INDENT 10 /* of what is told of one, beside its heads */
 
-enum { OPT_ALL = CLIENT_OPTIONS_, OPT_SELECTOR, OPT_WAIT, OPT_TIMEOUT };
+enum { OPT_ALL = CLIENT_OPTIONS_, OPT_SELECTOR, OPT_OUTPUT, OPT_WAIT, OPT_TIMEOUT };
 
 static const struct cli_option options[] = {
 	CLIENT_OPTION_ROWS,
 	[OPT_ALL] = VIEW_OPTION_ALL_NAMESPACES,
 	[OPT_SELECTOR] = VIEW_OPTION_SELECTOR,
+	[OPT_OUTPUT] = {.flag = "output",
+		.letter = 'o',
+		.argument = "FORMAT",
+		.initial = "text",
+		.values = "text|json|yaml",
+		.help = "json and yaml are a list of what text shows, of each resource"},
 	[OPT_WAIT] = {.flag = "wait",
 		.help = "wait until all are applied; the status is 1 where one fails"},
 	[OPT_TIMEOUT] = WAIT_OPTION_TIMEOUT,
@@ -54,10 +60,9 @@ static void show_text(const char *head, const char *text)
 
 static void show_phase(const char *phase)
 {
-	enum colour colour = colour_of_phase(phase);
-
-	printf("%-*s%s%s%s\n", INDENT, "Phase:", colour_begin(stdout, colour), phase,
-		colour_end(stdout, colour));
+	printf("%-*s", INDENT, "Phase:");
+	colour_print(stdout, colour_of_phase(phase), "%s", phase);
+	putchar('\n');
 }
 
 /* resource NULL: it is deleted, and not yet gone. */
@@ -115,6 +120,65 @@ static int status_of_names(const struct verb *verb, const struct cli_values *v, 
 			break;
 	}
 	return status;
+}
+
+/* ---- for programs ---- */
+
+struct collecting {
+	struct client *client;
+	json_t *all;
+};
+
+/* {"namespace","name","version",...what .../status answers} */
+static int add_status(json_t *resource, void *arg, struct error *err)
+{
+	struct collecting *c = arg;
+	CLEANUP(json_decrefp) json_t *status = NULL, *one = NULL;
+	const char *namespace = view_text(resource, "namespace"),
+		   *name = view_text(resource, "name");
+	struct error why = ERROR_INIT;
+
+	if (view_get_part(&status, c->client, namespace, name, "/status", &why) != 0) {
+		if (why.code == ERROR_NOT_FOUND)
+			return 0; /* deleted meanwhile */
+		*err = why;
+		return -1;
+	}
+	one = json_pack("{s:s,s:s,s:O*,s:O}", "namespace", namespace, "name", name, "version",
+		json_object_get(resource, "version"), "status", status);
+	return one != NULL && json_array_append(c->all, one) == 0 ? 0 : error_no_memory(err);
+}
+
+static int collect_named(struct collecting *c, const struct cli_values *v, struct error *err)
+{
+	for (size_t i = 0; i < v->n_arguments; i++) {
+		CLEANUP(json_decrefp) json_t *resource = NULL;
+
+		if (view_get(&resource, c->client, client_namespace(c->client),
+			    view_name(v->arguments[i]), err) != 0 ||
+			add_status(resource, c, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int print_statuses(const struct verb *verb, const struct cli_values *v,
+	struct client *client, const char *route)
+{
+	CLEANUP(json_decrefp) json_t *all = json_array();
+	struct collecting c = {.client = client, .all = all};
+	struct error err = ERROR_INIT;
+	int rc;
+
+	if (all == NULL)
+		rc = error_no_memory(&err);
+	else if (v->n_arguments > 0)
+		rc = collect_named(&c, v, &err);
+	else
+		rc = client_list(client, route, "resources", add_status, &c, &err);
+	if (rc == 0)
+		rc = view_print(all, v->at[OPT_OUTPUT], &err);
+	return rc == 0 ? EXIT_OK : cli_failed(verb, &err);
 }
 
 /* ---- all of them, in short ---- */
@@ -192,12 +256,10 @@ static void show_counts(const struct summary *s)
 
 	printf("%zu resource%s", s->n, s->n == 1 ? "" : "s");
 	for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
-		enum colour colour = colour_of_phase(phases[i]);
-
 		if (s->counts[i] == 0)
 			continue;
-		printf("%s%zu %s%s%s", before, s->counts[i], colour_begin(stdout, colour),
-			phases[i], colour_end(stdout, colour));
+		printf("%s%zu ", before, s->counts[i]);
+		colour_print(stdout, colour_of_phase(phases[i]), "%s", phases[i]);
 		before = ", ";
 	}
 	putchar('\n');
@@ -221,8 +283,7 @@ static int summarize(struct summary *s, const char *route, const char *namespace
 	if (client_list(s->client, route, "resources", count, s, err) != 0)
 		return -1;
 	if (s->n == 0) {
-		fprintf(stderr, "No resources found%s%s%s\n", namespace[0] != '\0' ? " in " : "",
-			namespace, namespace[0] != '\0' ? " namespace." : "");
+		view_tell_none(namespace);
 		return 0;
 	}
 	show_counts(s);
@@ -241,7 +302,7 @@ static int summarize(struct summary *s, const char *route, const char *namespace
 static int status_of_all(
 	const struct verb *verb, struct client *c, const char *route, const char *namespace)
 {
-	size_t first_column = namespace[0] == '\0' ? 0 : 1;
+	size_t first_column = client_is_all(namespace) ? 0 : 1;
 	CLEANUP(table_freep)
 	struct table *table = table_new(failed_columns + first_column, false, true);
 	struct summary s = {.client = c, .table = table, .first_column = first_column};
@@ -329,7 +390,9 @@ static int check(const struct cli_values *v, struct error *err)
 			"a name belongs to one namespace: give -n, not --all-namespaces");
 	if (v->n_arguments > 0 && v->at[OPT_SELECTOR] != NULL)
 		return error_set(err, ERROR_INVALID, "give names or --selector, not both");
-	return 0;
+	if (v->at[OPT_WAIT] != NULL && strcmp(v->at[OPT_OUTPUT], "text") != 0)
+		return error_set(err, ERROR_INVALID, "give --wait or --output, not both");
+	return wait_check(v, OPT_WAIT, OPT_TIMEOUT, err);
 }
 
 static int run(const struct verb *verb, const struct cli_values *v)
@@ -341,12 +404,14 @@ static int run(const struct verb *verb, const struct cli_values *v)
 
 	if (check(v, &err) != 0 || client_open(&c, v, &err) != 0)
 		return cli_usage(verb, &err);
-	namespace = v->at[OPT_ALL] != NULL ? "" : client_namespace(c);
+	namespace = v->at[OPT_ALL] != NULL ? CLIENT_ALL : client_namespace(c);
 	route = view_list_route(namespace, v->at[OPT_SELECTOR]);
 	if (route == NULL) {
 		error_no_memory(&err);
 		return cli_failed(verb, &err);
 	}
+	if (strcmp(v->at[OPT_OUTPUT], "text") != 0)
+		return print_statuses(verb, v, c, route);
 	if (v->at[OPT_WAIT] != NULL)
 		return wait_for_all(verb, v, c, route);
 	if (v->n_arguments > 0)

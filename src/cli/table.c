@@ -21,6 +21,7 @@ struct column {
 };
 
 struct table {
+	bool wide;  /* nothing is cut */
 	bool heads; /* still to be printed */
 	size_t n_columns, n_rows;
 	struct column *columns;
@@ -107,6 +108,7 @@ struct table *table_new(const struct table_column *columns, bool wide, bool head
 		return NULL;
 	}
 	STAILQ_INIT(&t->rows);
+	t->wide = wide;
 	t->heads = heads;
 	for (size_t i = 0; i < n; i++)
 		if (wide || !columns[i].wide)
@@ -222,17 +224,14 @@ static void print_cell(
 {
 	size_t n = width_of(text);
 
-	fputs(colour_begin(out, colour), out);
 	if (n <= c->shown) {
-		fputs(text, out);
+		colour_print(out, colour, "%s", text);
 	} else {
 		struct slice part = beginning(text, c->shown - 1, &n);
 
-		fwrite(part.p, 1, part.n, out);
-		fputs(ELLIPSIS, out);
+		colour_print(out, colour, "%.*s" ELLIPSIS, SLICE_ARG(part));
 		n++;
 	}
-	fputs(colour_end(out, colour), out);
 	if (!is_last)
 		fprintf(out, "%*s", (int)(c->shown - n + GAP), "");
 }
@@ -270,7 +269,7 @@ void table_print(struct table *t, FILE *out)
 {
 	struct row *row;
 
-	fit(t, terminal_width());
+	fit(t, t->wide ? SIZE_MAX : terminal_width());
 	if (t->heads)
 		print_line(t, out, NULL);
 	t->heads = false;

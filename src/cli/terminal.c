@@ -6,6 +6,7 @@
 #include "base/timestamp.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -38,23 +39,25 @@ static bool has_colour(FILE *out)
 	       (term == NULL || strcmp(term, "dumb") != 0);
 }
 
-const char *colour_begin(FILE *out, enum colour colour)
+void colour_print(FILE *out, enum colour colour, const char *fmt, ...)
 {
 	static const char *const sequences[] = {
-		[COLOUR_NONE] = "",
 		[COLOUR_GOOD] = "\033[32m",
 		[COLOUR_BAD] = "\033[31m",
 		[COLOUR_WAITING] = "\033[33m",
 		[COLOUR_FAINT] = "\033[2m",
 		[COLOUR_BOLD] = "\033[1m",
 	};
+	bool is_shown = colour != COLOUR_NONE && has_colour(out);
+	va_list ap;
 
-	return colour != COLOUR_NONE && has_colour(out) ? sequences[colour] : "";
-}
-
-const char *colour_end(FILE *out, enum colour colour)
-{
-	return colour != COLOUR_NONE && has_colour(out) ? "\033[0m" : "";
+	if (is_shown)
+		fputs(sequences[colour], out);
+	va_start(ap, fmt);
+	vfprintf(out, fmt, ap);
+	va_end(ap);
+	if (is_shown)
+		fputs("\033[0m", out);
 }
 
 enum colour colour_of_phase(const char *phase)
@@ -93,11 +96,8 @@ void terminal_diff(FILE *out, const char *text)
 
 	while (rest.n > 0) {
 		struct slice line = slice_cut(&rest, '\n');
-		enum colour colour = colour_of_line(line);
 
-		fputs(colour_begin(out, colour), out);
-		fwrite(line.p, 1, line.n, out);
-		fputs(colour_end(out, colour), out);
+		colour_print(out, colour_of_line(line), "%.*s", SLICE_ARG(line));
 		fputc('\n', out);
 	}
 }

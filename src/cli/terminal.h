@@ -2,7 +2,7 @@
 /*
  * What goes to people: tables that fit the terminal, colour where it is wanted, progress.
  *
- * Nothing here fails on a closed pipe: cli_run() ends the program quietly by SIGPIPE's status, as
+ * Nothing here fails on a closed pipe: main.c ends the program quietly by SIGPIPE's status, as
  * other commands do.
  */
 #ifndef CLI_TERMINAL_H
@@ -19,9 +19,8 @@ size_t terminal_width(void);
 /* ---- colour: only on a terminal, not with NO_COLOR (no-color.org) or TERM=dumb ---- */
 
 enum colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_BAD, COLOUR_WAITING, COLOUR_FAINT, COLOUR_BOLD };
-/* The escape sequence for out, or "". */
-const char *colour_begin(FILE *out, enum colour colour);
-const char *colour_end(FILE *out, enum colour colour);
+/* In that colour, and back to the terminal's own after it. */
+void colour_print(FILE *out, enum colour colour, const char *fmt, ...) PRINTF_LIKE(3, 4);
 enum colour colour_of_phase(const char *phase); /* "applied" is good */
 
 /* A unified difference, its lines in colour on a terminal. */
@@ -38,7 +37,8 @@ struct table_column {
 	enum colour (*colour)(const char *cell); /* NULL: none */
 };
 
-/* columns: borrowed, head NULL ends. NULL without memory. */
+/* columns: borrowed, head NULL ends. wide: with all of them, and whole, whatever the terminal's
+ * width. NULL without memory. */
 struct table *table_new(const struct table_column *columns, bool wide, bool heads);
 /* One cell for each column, the wide ones too; copied. NULL or "" is shown as "-". */
 int table_add(struct table *t, const char *const *cells) MUST_CHECK;

@@ -36,6 +36,7 @@ void cli_values_done(struct cli_values *v);
 
 /* The beginning of the rows of every client verb; NULL flag ends. */
 extern const struct cli_option cli_client_options[];
+bool verb_is_client(const struct verb *verb); /* its table begins with them */
 
 /* ---- completion.c ---- */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/view.h"
 
-#include "base/json.h"
 #include "base/nearest.h"
+#include "cli/yaml.h"
 #include "http/uri.h"
 #include "intent/document.h"
 
@@ -82,6 +82,18 @@ static int compare(json_t *resource, void *arg, struct error *err)
 	return error_set(err, ERROR_TOO_LARGE, "there are too many names to compare");
 }
 
+/* What kubectl wants before a name. */
+static bool is_kind(const char *word)
+{
+	static const char *const kinds[] = {
+		VIEW_KIND, VIEW_KIND "s", "pr", "vm", "database", "bucket"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(word, kinds[i]) == 0)
+			return true;
+	return false;
+}
+
 int view_not_there(struct client *c, const char *namespace, const char *name, struct error *err)
 {
 	AUTO_FREE char *route = view_list_route(namespace, NULL);
@@ -93,6 +105,12 @@ int view_not_there(struct client *c, const char *namespace, const char *name, st
 	if (route != NULL && client_list(c, route, "resources", compare, &s, &ignored) != 0 &&
 		ignored.code != ERROR_TOO_LARGE)
 		s.n = 0;
+	if (s.n == 0 && is_kind(name))
+		return error_set(err, ERROR_NOT_FOUND,
+			"there is no resource %s in the namespace %s; resources are called by "
+			"their "
+			"names alone, without a kind",
+			name, namespace);
 	for (size_t i = 0; i < s.n; i++) {
 		const char *before = i == 0 ? "; did you mean " : i + 1 < s.n ? ", " : " or ";
 
@@ -140,16 +158,12 @@ char *view_list_route(const char *namespace, const char *selector)
 	return b.failed == ERROR_NONE ? buf_take(&b) : NULL;
 }
 
-void view_explain_guard(struct error *err)
+void view_tell_none(const char *namespace)
 {
-	struct error why = *err;
-	const char *theirs = strstr(why.text, "send it with ?confirm=prune");
-
-	if (theirs == NULL)
-		error_set(err, why.code, "%.400s; if it is meant, give --confirm prune", why.text);
+	if (client_is_all(namespace))
+		fputs("No resources found\n", stderr);
 	else
-		error_set(err, why.code, "%.*sgive --confirm prune", (int)(theirs - why.text),
-			why.text);
+		fprintf(stderr, "No resources found in %s namespace.\n", namespace);
 }
 
 bool view_ask(const char *question)
@@ -178,6 +192,27 @@ int view_intent(struct intent **ret, const struct view *view, struct error *err)
 	return intent_from_json(ret, declared, view->namespace, err);
 }
 
+int view_print(json_t *list, const char *output, struct error *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_HTTP_REPLY);
+	AUTO_FREE char *json = NULL;
+
+	if (strcmp(output, "yaml") != 0) {
+		json = json_dumps(list, JSON_INDENT(2));
+		if (json == NULL)
+			return error_no_memory(err);
+		puts(json);
+		return 0;
+	}
+	if (json_array_size(list) == 0)
+		buf_puts(&text, "[]\n");
+	yaml_write(&text, list, 0, false);
+	if (buf_check(&text, err) != 0)
+		return -1;
+	fwrite(text.data, 1, text.len, stdout);
+	return 0;
+}
+
 /* ---- as Kubernetes has them ---- */
 
 /* Members by their names, as kubectl shows them; takes the reference. */
@@ -199,127 +234,4 @@ json_t *view_object(const struct view *v)
 	return sorted(json_pack("{s:s,s:s,s:o,s:O,s:O*}", "apiVersion",
 		"gitops-squared.io/v1alpha1", "kind", "PlatformResource", "metadata", metadata,
 		"spec", v->spec, "status", v->status));
-}
-
-/* Is it a string to every reader of YAML when written as it is? */
-static bool is_plain(const char *s)
-{
-	static const struct slice words[] = {SLICE("y"), SLICE("n"), SLICE("yes"), SLICE("no"),
-		SLICE("on"), SLICE("off"), SLICE("true"), SLICE("false"), SLICE("null"),
-		SLICE("nan"), SLICE("inf"), SLICE("infinity")};
-
-	if ((*s < 'a' || *s > 'z') && (*s < 'A' || *s > 'Z'))
-		return false;
-	if (s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-")] !=
-		'\0')
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (slice_eq_nocase(slice_of(s), words[i]))
-			return false;
-	return true;
-}
-
-static void add_string(struct buf *b, const char *s)
-{
-	if (is_plain(s))
-		buf_puts(b, s);
-	else
-		json_add_string(b, slice_of(s)); /* double-quoted YAML reads it alike */
-}
-
-static void add_scalar(struct buf *b, json_t *value)
-{
-	char *text;
-
-	if (json_is_string(value)) {
-		add_string(b, json_string_value(value));
-		return;
-	}
-	text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-	if (text != NULL)
-		buf_puts(b, text); /* a number, true, false, null, {} or [] */
-	free(text);
-}
-
-static bool is_block(json_t *value)
-{
-	return json_object_size(value) > 0 || json_array_size(value) > 0;
-}
-
-/* An object or an array that is being written. */
-struct level {
-	json_t *value;
-	void *member; /* of an object, the next */
-	size_t item;  /* of an array, the next */
-	unsigned indent;
-};
-
-struct yaml {
-	struct buf *b;
-	struct level levels[LIMIT_JSON_DEPTH + 4];
-	size_t depth;
-	bool is_begun; /* the line has its indentation */
-};
-
-static void enter(struct yaml *y, json_t *value, unsigned indent)
-{
-	ASSERT(y->depth < ARRAY_SIZE(y->levels));
-	y->levels[y->depth++] =
-		(struct level){.value = value, .member = json_object_iter(value), .indent = indent};
-}
-
-static void begin_line(struct yaml *y, unsigned indent)
-{
-	if (!y->is_begun)
-		buf_printf(y->b, "%*s", (int)indent, "");
-	y->is_begun = false;
-}
-
-static void add_member(struct yaml *y, struct level *l)
-{
-	json_t *value = json_object_iter_value(l->member);
-
-	begin_line(y, l->indent);
-	add_string(y->b, json_object_iter_key(l->member));
-	l->member = json_object_iter_next(l->value, l->member);
-	if (is_block(value)) {
-		buf_puts(y->b, ":\n");
-		enter(y, value, json_is_object(value) ? l->indent + 2 : l->indent);
-		return;
-	}
-	buf_puts(y->b, ": ");
-	add_scalar(y->b, value);
-	buf_putc(y->b, '\n');
-}
-
-static void add_item(struct yaml *y, struct level *l)
-{
-	json_t *value = json_array_get(l->value, l->item++);
-
-	begin_line(y, l->indent);
-	buf_puts(y->b, "- ");
-	if (is_block(value)) {
-		y->is_begun = true;
-		enter(y, value, l->indent + 2);
-		return;
-	}
-	add_scalar(y->b, value);
-	buf_putc(y->b, '\n');
-}
-
-void view_add_yaml(struct buf *b, json_t *object, unsigned indent, bool is_item)
-{
-	struct yaml y = {.b = b, .is_begun = is_item};
-
-	enter(&y, object, indent);
-	while (y.depth > 0) {
-		struct level *l = &y.levels[y.depth - 1];
-
-		if (l->member != NULL)
-			add_member(&y, l);
-		else if (l->item < json_array_size(l->value))
-			add_item(&y, l);
-		else
-			y.depth--;
-	}
 }

@@ -52,12 +52,11 @@ int view_get_part(json_t **ret, struct client *c, const char *namespace, const c
 /* That error, for calls that have heard already that it is not there. */
 int view_not_there(struct client *c, const char *namespace, const char *name, struct error *err);
 
-/* The prune guard has refused a change, and says what the API takes: here that is an option. */
-void view_explain_guard(struct error *err);
-
-/* The route of a list; namespace "": of all. selector NULL: any. The caller's to free; NULL without
- * memory. */
+/* The route of a list; namespace: or CLIENT_ALL. selector NULL: any. The caller's to free; NULL
+ * without memory. */
 char *view_list_route(const char *namespace, const char *selector);
+/* That it has nothing, on standard error, in kubectl's words. */
+void view_tell_none(const char *namespace);
 
 /* Asks on the terminal; yes where nobody is there to be asked. */
 bool view_ask(const char *question);
@@ -65,13 +64,12 @@ bool view_ask(const char *question);
 /* What was declared. */
 int view_intent(struct intent **ret, const struct view *view, struct error *err) MUST_CHECK;
 
+/* A list for programs: "json" or "yaml". */
+int view_print(json_t *list, const char *output, struct error *err) MUST_CHECK;
+
 /* ---- as Kubernetes has them ---- */
 
 /* The object, with the version, the digest and the status; NULL without memory. */
 json_t *view_object(const struct view *view);
-
-/* Block style, indented by so many columns; the first line is too where the value stands alone,
- * and is not where is_item: it follows "- ". */
-void view_add_yaml(struct buf *b, json_t *object, unsigned indent, bool is_item);
 
 #endif

@@ -358,6 +358,17 @@ static int watch(struct waiting *w, uint64_t timeout_s, struct error *err)
 	return -1;
 }
 
+int wait_check(const struct cli_values *v, size_t opt_wait, size_t opt_timeout, struct error *err)
+{
+	uint64_t ignored;
+
+	if (cli_duration("timeout", v->at[opt_timeout], &ignored, err) != 0)
+		return -1;
+	if (v->given[opt_timeout] && v->at[opt_wait] == NULL)
+		return error_set(err, ERROR_INVALID, "--timeout goes with --wait");
+	return 0;
+}
+
 int wait_run(const struct verb *verb, struct client *c, const struct cli_values *v,
 	size_t opt_timeout, struct wait_item *items, size_t n)
 {

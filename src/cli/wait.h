@@ -40,6 +40,10 @@ struct wait_item {
 	char message[LIMIT_ERROR_TEXT];
 };
 
+/* Of the two options: a duration, that goes with --wait. */
+int wait_check(const struct cli_values *v, size_t opt_wait, size_t opt_timeout,
+	struct error *err) MUST_CHECK;
+
 /*
  * Waits until none is pending, with a bar of progress on a terminal, and says what came of it: a
  * line on standard output where all are done, else one on standard error for each that is not.

@@ -49,18 +49,12 @@ static void show_padded(int width, const char *text)
 	printf("%-*s  ", terminal_width() >= WIDE ? width : 0, text);
 }
 
-static void show_phase(const char *phase)
-{
-	enum colour colour = colour_of_phase(phase);
-
-	printf("%s%s%s", colour_begin(stdout, colour), phase, colour_end(stdout, colour));
-}
-
 static void show_line(const char *event, json_t *data)
 {
 	json_t *status = json_object_get(data, "status");
 	const char *reason = view_text(status, "reason"), *message = view_text(status, "message");
 	bool is_change = strcmp(event, "change") == 0;
+	const char *phase = view_text(is_change ? data : status, "phase");
 	char resource[2 * LIMIT_NAME + 2];
 
 	snprintf(resource, sizeof(resource), "%s/%s", view_text(data, "namespace"),
@@ -68,7 +62,7 @@ static void show_line(const char *event, json_t *data)
 	show_time();
 	show_padded(24, resource);
 	show_padded(8, is_change ? view_text(data, "op") : event);
-	show_phase(view_text(is_change ? data : status, "phase"));
+	colour_print(stdout, colour_of_phase(phase), "%s", phase);
 	if (reason[0] != '\0')
 		printf("  %s", reason);
 	if (message[0] != '\0')
@@ -118,12 +112,12 @@ static int run(const struct verb *verb, const struct cli_values *v)
 	if (client_open(&client, v, &err) != 0)
 		return cli_usage(verb, &err);
 	route = str_printf("/api/v1/watch?namespace=%s",
-		v->at[OPT_ALL] != NULL ? "*" : client_namespace(client));
+		v->at[OPT_ALL] != NULL ? CLIENT_ALL : client_namespace(client));
 	if (route == NULL)
 		error_no_memory(&err);
 	else if (client_watch(client, route, 0, each, &w, &err) == 0)
 		err = w.err;
-	return err.code == ERROR_NONE ? 128 + SIGINT : cli_failed(verb, &err);
+	return err.code == ERROR_NONE ? EXIT_INTERRUPTED : cli_failed(verb, &err);
 }
 
 const struct verb verb_watch = {

@@ -318,32 +318,37 @@ static CURLcode set_body(CURL *easy, const struct http_call *call)
 	return rc;
 }
 
-static bool add_header(struct transfer *t, const char *line)
+/* A line break in it would begin another header, which nobody meant. */
+static CURLcode add_header(struct transfer *t, const char *line)
 {
-	struct curl_slist *longer = curl_slist_append(t->headers, line);
+	struct curl_slist *longer;
 
+	if (line[strcspn(line, "\r\n")] != '\0')
+		return CURLE_BAD_FUNCTION_ARGUMENT;
+	longer = curl_slist_append(t->headers, line);
 	if (longer == NULL)
-		return false;
+		return CURLE_OUT_OF_MEMORY;
 	t->headers = longer;
-	return true;
+	return CURLE_OK;
 }
 
 /* An empty value takes away what libcurl would send of its own accord. */
 static CURLcode set_headers(struct transfer *t)
 {
+	CURLcode rc = add_header(t, "Expect:");
 	bool has_type = false;
 
-	if (!add_header(t, "Expect:"))
-		return CURLE_OUT_OF_MEMORY;
-	for (const char *const *h = t->call->headers; h != NULL && *h != NULL; h++) {
+	for (const char *const *h = t->call->headers; h != NULL && *h != NULL && rc == CURLE_OK;
+		h++) {
 		if (strncasecmp(*h, "content-type:", strlen("content-type:")) == 0)
 			has_type = true;
-		if (!add_header(t, *h))
-			return CURLE_OUT_OF_MEMORY;
+		rc = add_header(t, *h);
 	}
-	if (!has_type && !add_header(t, "Content-Type:"))
-		return CURLE_OUT_OF_MEMORY;
-	return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+	if (!has_type && rc == CURLE_OK)
+		rc = add_header(t, "Content-Type:");
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+	return rc;
 }
 
 static CURLcode set_request(struct transfer *t, const struct http_client *client)
@@ -439,6 +444,11 @@ static void set_error(struct transfer *t, CURLcode code)
 			"the client certificate for %.*s cannot be used; give a certificate and "
 			"the key that belongs to it, both as PEM: %s",
 			SLICE_ARG(origin), why);
+		return;
+	case CURLE_BAD_FUNCTION_ARGUMENT:
+		error_set(&call->err, ERROR_INVALID,
+			"a header of a call to %.*s has a line break in it: it is one line",
+			SLICE_ARG(origin));
 		return;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:

@@ -26,7 +26,7 @@ struct http_client_options {
 	const char *unix_socket;
 	/* PEM text, copied; SLICE_NONE: none. ca is in place of ca_file and of the system's. */
 	struct slice ca, certificate, key;
-	bool insecure; /* takes any certificate of a server */
+	bool insecure;     /* takes any certificate of a server */
 	bool certificates; /* http_call.expires is wanted */
 	/* NULL, or: called while draining, after http_client_wake() and about every tick_ms. It may
 	 * start and cancel calls. */
@@ -44,8 +44,10 @@ struct http_call {
 	/* in; borrowed until the call has ended */
 	const char *method; /* GET, HEAD, POST, PUT, PATCH, DELETE */
 	const char *url;
-	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none */
-	struct slice body;          /* sent with Content-Length when send_body */
+	/* "Name: value", NULL-terminated; NULL: none. One with a line break ends the call, before
+	 * anything is sent, with ERROR_INVALID. */
+	const char *const *headers;
+	struct slice body; /* sent with Content-Length when send_body */
 	bool send_body;
 	unsigned timeout_ms; /* whole call, without its delay; 0: LIMIT_REQUEST_MS */
 	unsigned idle_ms;    /* longest silence, give or take 5 s; 0: only timeout_ms counts */
@@ -63,7 +65,7 @@ struct http_call {
 	int status;                  /* 0 when no whole answer came: see err */
 	struct buf response_headers; /* "name: value\n" lines, names in lower case */
 	struct buf response_body;
-	bool sent;           /* some of the request may have reached the server */
+	bool sent; /* some of the request may have reached the server */
 	/* when the server's certificate expires, as OpenSSL says it ("Nov 29 08:05:03 2026 GMT");
 	 * "": there is none, or the connection is an old one */
 	char expires[32];

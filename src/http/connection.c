@@ -342,13 +342,15 @@ void conn_time_body(struct conn *c, uint64_t now)
 static bool body_is_slow(struct conn *c, uint64_t now)
 {
 	const struct http_limits *limits = server_limits(c->server);
+	bool is_large = c->state == CONN_SERVICE && c->x->is_large;
+	unsigned rate = is_large ? limits->large_rate : limits->body_rate;
 	uint64_t elapsed = now - c->body_since_ms - c->body_paused_ms;
 	uint64_t bytes = c->body_bytes;
 
 	if (elapsed <= limits->body_grace_ms)
 		return false;
 	conn_time_body(c, now);
-	return bytes * 1000 / elapsed < limits->body_rate;
+	return bytes * 1000 / elapsed < rate;
 }
 
 /* Has the client taken nothing of what waits for it, for too long? */

@@ -121,6 +121,8 @@ struct http_exchange {
 	struct buf body;
 	size_t body_memory; /* of the server's budget */
 	void (*done)(struct http_exchange *x, struct slice body, void *arg);
+	struct http_admission admission; /* admit NULL: none, or it was asked already, */
+	bool is_large;                   /* and has let a large one in */
 	struct http_sink sink;
 	void *reading_arg;
 	bool paused;

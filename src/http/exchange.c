@@ -191,6 +191,47 @@ void http_exchange_collect(struct http_exchange *x, size_t max,
 	buf_init(&x->body, max);
 }
 
+void http_exchange_collect_large(struct http_exchange *x, size_t max,
+	const struct http_admission *admission,
+	void (*done)(struct http_exchange *x, struct slice body, void *arg), void *arg)
+{
+	http_exchange_collect(x, max, done, arg);
+	x->admission = *admission;
+}
+
+struct http_collected {
+	struct http_server *server;
+	size_t memory; /* of its budget */
+	struct buf text;
+};
+
+struct http_collected *http_exchange_take_body(struct http_exchange *x)
+{
+	struct http_collected *body = malloc(sizeof(*body));
+
+	ASSERT(x->was_read && x->reading == READING_NOT);
+	if (body == NULL)
+		return NULL;
+	*body = (struct http_collected){x->c->server, x->body_memory, x->body};
+	x->body_memory = 0;
+	buf_init(&x->body, 0);
+	return body;
+}
+
+struct slice http_collected_text(const struct http_collected *body)
+{
+	return buf_slice(&body->text);
+}
+
+void http_collected_free(struct http_collected *body)
+{
+	if (body == NULL)
+		return;
+	buf_done(&body->text);
+	server_return_memory(body->server, body->memory);
+	free(body);
+}
+
 void http_exchange_stream(struct http_exchange *x, const struct http_sink *sink, void *arg)
 {
 	begin_reading(x, READING_STREAM, arg);
@@ -227,6 +268,27 @@ static void body_too_large(struct conn *c, size_t max)
 	conn_fail(c, &err, false);
 }
 
+/* Asks once. False: it is over. */
+static bool is_admitted(struct http_exchange *x)
+{
+	struct conn *c = x->c;
+	int (*admit)(struct http_exchange * x, size_t declared, void *arg, struct error *err) =
+		x->admission.admit;
+	bool is_declared = c->body.framing == HTTP_LENGTH;
+	size_t size = x->body.len + (is_declared ? (size_t)c->body.left : 0);
+	struct error err = ERROR_INIT;
+
+	if (admit == NULL || size <= x->admission.small)
+		return true;
+	x->admission.admit = NULL;
+	if (admit(x, is_declared ? size : x->body.max, x->reading_arg, &err) != 0) {
+		conn_fail(c, &err, false);
+		return false;
+	}
+	x->is_large = true;
+	return true;
+}
+
 /* What the buffer has grown by is asked of the server's budget afterwards, so that can be exceeded
  * by one buffer per loop for a moment. */
 static void collect(struct http_exchange *x, struct slice data)
@@ -248,6 +310,7 @@ static void collect(struct http_exchange *x, struct slice data)
 		conn_fail(c, &err, true);
 	} else {
 		x->body_memory += more;
+		is_admitted(x);
 	}
 }
 
@@ -337,6 +400,8 @@ bool service_step(struct conn *c)
 		body_too_large(c, x->body.max);
 		return true;
 	}
+	if (x->reading == READING_WHOLE && !is_admitted(x))
+		return true;
 	if (c->continue_wanted) {
 		send_continue(c);
 		return true;

@@ -28,6 +28,7 @@ const struct http_limits http_limits_default = {
 	.idle_ms = LIMIT_HTTP_IDLE_MS,
 	.body_grace_ms = LIMIT_HTTP_BODY_GRACE_MS,
 	.body_rate = LIMIT_HTTP_BODY_RATE,
+	.large_rate = LIMIT_HTTP_LARGE_RATE,
 	.send_stall_ms = LIMIT_HTTP_SEND_STALL_MS,
 	.collected = LIMIT_HTTP_COLLECTED,
 };

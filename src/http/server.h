@@ -65,7 +65,8 @@ struct http_service {
 struct http_limits {
 	size_t connections;
 	unsigned head_ms, idle_ms;
-	unsigned body_grace_ms, body_rate; /* bytes a second, over every body_grace_ms */
+	unsigned body_grace_ms, body_rate; /* bytes a second, over every body_grace_ms, */
+	unsigned large_rate;               /* of a body that was admitted as large */
 	unsigned send_stall_ms;
 	size_t collected; /* bytes of memory for the bodies of http_exchange_collect() */
 };
@@ -119,6 +120,25 @@ void http_exchange_set_data(struct http_exchange *x, void *data, void (*free_dat
  * is it where all bodies together would take more memory than the limit: then it answers 503. */
 void http_exchange_collect(struct http_exchange *x, size_t max,
 	void (*done)(struct http_exchange *x, struct slice body, void *arg), void *arg);
+
+/* Likewise, of what may be large: once it is known to be over small bytes, by what was declared or
+ * by what has come, admit() is called, which says no with an error that the server answers;
+ * declared: at most so many bytes. From then on the body must come faster (large_rate). */
+struct http_admission {
+	size_t small;
+	int (*admit)(struct http_exchange *x, size_t declared, void *arg, struct error *err);
+};
+void http_exchange_collect_large(struct http_exchange *x, size_t max,
+	const struct http_admission *admission,
+	void (*done)(struct http_exchange *x, struct slice body, void *arg), void *arg);
+
+/* The collected body, for another thread: the caller's until it lets go of it, which must be before
+ * the server is freed. The slice stays what it is. NULL without memory. */
+struct http_collected;
+struct http_collected *http_exchange_take_body(struct http_exchange *x) MUST_CHECK;
+struct slice http_collected_text(const struct http_collected *body);
+void http_collected_free(struct http_collected *body); /* any thread */
+DEFINE_CLEANUP(struct http_collected, http_collected_free);
 
 /* Streams the body. data() may call http_exchange_pause(); no more comes until
  * http_exchange_resume(). gone() is called instead of end() when the connection breaks or the

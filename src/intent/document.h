@@ -39,7 +39,9 @@ struct document_options {
 /* Calls each() for one intent after the other, in their order, which may take a reference; its -1
  * ends it. Errors of a resource name it ("web", where it has a name), its place ("document 3, line
  * 41") and the field; err->field is the path in it ("spec.size"). YAML: aliases and merge keys are
- * refused, comments and empty documents passed over; memory is that of one document. */
+ * refused, comments and empty documents passed over; memory is that of one document, and of a JSON
+ * list that of one item. ERROR_TOO_LARGE: an object of more than LIMIT_JSON_VALUES values or
+ * LIMIT_API_BODY bytes, or a YAML document of more than LIMIT_DOCUMENT_VALUES. */
 int document_read(struct slice text, const struct document_options *options,
 	int (*each)(struct intent *intent, const struct document_place *place, void *arg,
 		struct error *err),
@@ -66,5 +68,12 @@ void intent_write_yaml(const struct intent *intent, struct buf *ret);
  * they are equal. ret is appended to. from and to: the names in its first two lines. */
 void intent_diff(const struct intent *old, const struct intent *new, const char *from,
 	const char *to, struct buf *ret);
+
+/* Such a name, for all differences that are shown: "default/web@v123" of what is stored,
+ * "default/web" of what is wanted (version 0), "/dev/null" of nothing (intent NULL). Returns ret.
+ */
+#define INTENT_DIFF_NAME_SIZE (2 * LIMIT_NAME + 24)
+const char *intent_diff_name(
+	const struct intent *intent, uint64_t version, char ret[INTENT_DIFF_NAME_SIZE]);
 
 #endif

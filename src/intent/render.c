@@ -7,6 +7,9 @@
 #include "intent/schema.h"
 #include "intent/text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define MANAGED_BY "app.kubernetes.io/managed-by"
 
 /* Words that some YAML reader takes for a boolean, a null or a number, in any case. */
@@ -167,4 +170,17 @@ void intent_diff(const struct intent *old, const struct intent *new, const char 
 	if (ret->failed == ERROR_NONE)
 		ret->failed = a.failed != ERROR_NONE ? a.failed : b.failed;
 	line_diff(buf_slice(&a), buf_slice(&b), from, to, ret);
+}
+
+const char *intent_diff_name(
+	const struct intent *intent, uint64_t version, char ret[INTENT_DIFF_NAME_SIZE])
+{
+	if (intent == NULL)
+		snprintf(ret, INTENT_DIFF_NAME_SIZE, "/dev/null"); /* as of diff -N */
+	else if (version == 0)
+		snprintf(ret, INTENT_DIFF_NAME_SIZE, "%s/%s", intent->namespace, intent->name);
+	else
+		snprintf(ret, INTENT_DIFF_NAME_SIZE, "%s/%s@v%" PRIu64, intent->namespace,
+			intent->name, version);
+	return ret;
 }

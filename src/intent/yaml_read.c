@@ -19,6 +19,7 @@ struct yaml_reader {
 	struct frame frames[LIMIT_JSON_DEPTH];
 	size_t depth; /* of them */
 	size_t documents;
+	size_t values; /* of the document */
 	size_t *lines; /* of members of the list */
 	size_t n_lines, lines_max;
 };
@@ -54,7 +55,8 @@ static bool is_utf16(struct slice text)
 	return slice_starts(text, SLICE("\xff\xfe")) || slice_starts(text, SLICE("\xfe\xff"));
 }
 
-/* And without characters that readers of YAML differ about. */
+/* And without characters that readers of YAML differ about, or directives of tags: each costs the
+ * parser a look at all before it. */
 static int check_utf8(struct slice text, struct error *err)
 {
 	struct position at = {1, 1};
@@ -63,6 +65,10 @@ static int check_utf8(struct slice text, struct error *err)
 	if (is_utf16(text))
 		return fail_at(at, err, "this is UTF-16, not UTF-8; save it as UTF-8");
 	while (utf8_next(&text, &c)) {
+		if (at.column == 1 && c == '%' && slice_starts(text, SLICE("TAG")))
+			return fail_at(at, err,
+				"a %%TAG directive, and tags are not taken: leave it out, or "
+				"indent the line if it is text,");
 		if (c == 0xfeff) /* the parser takes it for a column of its line */
 			return fail_at(
 				at, err, "a byte order mark (U+FEFF) inside the text; remove it");
@@ -379,6 +385,19 @@ static int put(struct yaml_reader *r, json_t *value, json_t **ret, struct error 
 	return rc != 0 ? error_no_memory(err) : 0;
 }
 
+/* So that a document of many small values is no more in memory than one of few large ones. */
+static int count_value(struct yaml_reader *r, struct error *err)
+{
+	struct position at = position_of(r->event.start_mark);
+
+	if (++r->values <= LIMIT_DOCUMENT_VALUES)
+		return 0;
+	return error_set(err, ERROR_TOO_LARGE,
+		"more than the %d values allowed in one document: make one of each resource, with "
+		"a line --- before it, at line %zu, column %zu",
+		LIMIT_DOCUMENT_VALUES, at.line, at.column);
+}
+
 /* One event of a document. */
 static int read_event(struct yaml_reader *r, json_t **ret, struct error *err)
 {
@@ -391,6 +410,8 @@ static int read_event(struct yaml_reader *r, json_t **ret, struct error *err)
 	}
 	if (in != NULL && json_is_object(in->value) && in->key == NULL)
 		return read_key(r, in->value, &in->key, err);
+	if (count_value(r, err) != 0)
+		return -1;
 	if (in != NULL && in->items && add_line(r, err) != 0)
 		return -1;
 	if (r->event.type != YAML_SCALAR_EVENT)
@@ -445,7 +466,7 @@ static int read_document(struct yaml_reader *r, struct yaml_read *ret, struct er
 	size_t line = 0;
 
 	r->documents++;
-	r->n_lines = 0;
+	r->n_lines = r->values = 0;
 	while (value == NULL) {
 		if (next(r, err) != 0)
 			return -1;

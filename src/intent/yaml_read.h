@@ -4,8 +4,10 @@
  *
  * Strict where readers differ: a plain scalar that YAML 1.1, which kubectl reads, and YAML 1.2 take
  * for different things (yes, 010, 1_000) is refused and wants quotes, and so is a number that JSON
- * cannot write. No anchors, aliases, merge keys or tags; keys are strings, each given once; at most
- * LIMIT_JSON_DEPTH levels; no NUL.
+ * cannot write. No anchors, aliases, merge keys, tags or directives of tags (a line that begins
+ * with %TAG; %YAML 1.1 and 1.2 are taken); keys are strings, each given once; at most
+ * LIMIT_JSON_DEPTH levels; no NUL. ERROR_TOO_LARGE: more than LIMIT_DOCUMENT_VALUES values in one
+ * document.
  */
 #ifndef INTENT_YAML_READ_H
 #define INTENT_YAML_READ_H

@@ -26,14 +26,21 @@ static void advance(struct position *at, char c)
 	}
 }
 
-/* What jansson would do worse: it recurses to greater depths, and takes a NUL for the end. Brackets
- * that do not match are left to it. one: stops behind the first value. ret_n: how far it came; at
- * is moved on. */
-static int check_value(
-	struct slice text, bool one, struct position *at, size_t *ret_n, struct error *err)
+static int refuse_many(struct error *err, size_t max, struct position at)
+{
+	return error_set(err, ERROR_TOO_LARGE,
+		"more than the %zu values allowed at line %zu, column %zu", max, at.line,
+		at.column);
+}
+
+/* What jansson would do worse: it recurses to greater depths, takes a NUL for the end, and makes a
+ * hundred bytes of one that is an empty object. Brackets that do not match are left to it. one:
+ * stops behind the first value. max: values in it. ret_n: how far it came; at is moved on. */
+static int check_value(struct slice text, bool one, size_t max, struct position *at, size_t *ret_n,
+	struct error *err)
 {
 	bool in_string = false, escaped = false;
-	size_t depth = 0, i = 0;
+	size_t depth = 0, i = 0, values = 1;
 
 	while (i < text.n) {
 		char c = text.p[i++];
@@ -49,20 +56,25 @@ static int check_value(
 		} else if (c == '{' || c == '[') {
 			if (++depth > LIMIT_JSON_DEPTH)
 				return refuse(err, "objects and lists are nested too deep", *at);
+			values++;
+		} else if (c == ',') {
+			values++;
 		} else if ((c == '}' || c == ']') && depth > 0 && --depth == 0 && one) {
 			break;
 		}
+		if (values > max)
+			return refuse_many(err, max, *at);
 	}
 	*ret_n = i;
 	return 0;
 }
 
-static int check_bytes(struct slice text, struct error *err)
+static int check_bytes(struct slice text, size_t max, struct error *err)
 {
 	struct position at = {1, 0};
 	size_t n;
 
-	return check_value(text, false, &at, &n, err);
+	return check_value(text, false, max, &at, &n, err);
 }
 
 /* The first byte that counts opens an object. */
@@ -127,8 +139,9 @@ static int load(json_t **ret, struct slice text, bool wide, struct position from
 static int read_object(json_t **ret, struct slice text, bool wide, struct error *err)
 {
 	static const struct position start = {1, 0};
+	size_t max = wide ? LIMIT_JSON_VALUES : SIZE_MAX;
 
-	if (check_object(text, err) != 0 || check_bytes(text, err) != 0)
+	if (check_object(text, err) != 0 || check_bytes(text, max, err) != 0)
 		return -1;
 	return load(ret, text, wide, start, err);
 }
@@ -143,29 +156,28 @@ int json_read_object_wide(json_t **ret, struct slice text, struct error *err)
 	return read_object(ret, text, true, err);
 }
 
-int json_read_next(json_t **ret, struct json_reader *reader, struct error *err)
+int json_skip_next(struct slice *ret, struct json_reader *reader, struct error *err)
 {
-	struct position at = {reader->line, reader->column}, from;
-	struct slice rest = reader->rest, value;
+	struct position at = {reader->line, reader->column};
+	struct slice rest = reader->rest;
+	size_t begins;
 
 	while (rest.n > 0 && memchr(" \t\r\n", rest.p[0], 4) != NULL) {
 		advance(&at, rest.p[0]);
 		rest = (struct slice){rest.p + 1, rest.n - 1};
 	}
-	if (rest.n == 0) {
-		*ret = NULL;
+	*ret = SLICE_NONE;
+	if (rest.n == 0)
 		return 0;
-	}
-	from = at;
+	begins = at.line;
 	if (rest.p[0] != '{' && rest.p[0] != '[') {
 		advance(&at, rest.p[0]);
 		return refuse(err, "not a JSON object or list: expected { or [", at);
 	}
-	value = rest;
-	if (check_value(rest, true, &at, &value.n, err) != 0 ||
-		load(ret, value, true, from, err) != 0)
+	*ret = rest;
+	if (check_value(rest, true, SIZE_MAX, &at, &ret->n, err) != 0)
 		return -1;
-	rest = (struct slice){rest.p + value.n, rest.n - value.n};
-	*reader = (struct json_reader){rest, at.line, at.column, from.line};
+	rest = (struct slice){rest.p + ret->n, rest.n - ret->n};
+	*reader = (struct json_reader){rest, at.line, at.column, begins};
 	return 0;
 }

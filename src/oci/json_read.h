@@ -19,7 +19,8 @@
 int json_read_object(json_t **ret, struct slice text, struct error *err) MUST_CHECK;
 
 /* The same, but where a whole number does not fit 64 bits, all numbers of the document are reals:
- * whoever looks for an integer there can refuse it by the name of its field. */
+ * whoever looks for an integer there can refuse it by the name of its field. For what comes from
+ * clients: more than LIMIT_JSON_VALUES values are ERROR_TOO_LARGE. */
 int json_read_object_wide(json_t **ret, struct slice text, struct error *err) MUST_CHECK;
 
 /* Several objects and lists, one after the other, with or without white space between. */
@@ -33,8 +34,8 @@ struct json_reader {
 		.rest = (text), .line = 1 \
 	}
 
-/* The next one, with numbers as above; NULL: there are no more. Errors say the line in the whole
- * text. */
-int json_read_next(json_t **ret, struct json_reader *reader, struct error *err) MUST_CHECK;
+/* The text of the next one, not read yet: its brackets match, and it is not too deep and has no
+ * NUL; p == NULL: there are no more. Errors say the line in the whole text. */
+int json_skip_next(struct slice *ret, struct json_reader *reader, struct error *err) MUST_CHECK;
 
 #endif

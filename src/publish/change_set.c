@@ -59,9 +59,9 @@ int change_set_put(
 }
 
 int change_set_delete(struct change_set *set, const char *namespace, const char *name,
-	struct precondition when, bool unnamed, struct error *err)
+	struct precondition when, bool pruned, struct error *err)
 {
-	struct set_item item = {.when = when, .unnamed = unnamed};
+	struct set_item item = {.when = when, .pruned = pruned};
 
 	return add(set, &item, namespace, name, err);
 }

@@ -17,7 +17,7 @@ struct set_item {
 	struct precondition when;
 	/* Nobody named it: a prune or a rollback takes it away. Such removals are counted by the
 	 * prune guard, and what is not there any more is as it should be. */
-	bool unnamed;
+	bool pruned;
 };
 
 struct change_set {
@@ -42,7 +42,7 @@ DEFINE_CLEANUP(struct change_set, change_set_free);
 int change_set_put(struct change_set *set, struct intent *intent, struct precondition when,
 	struct error *err) MUST_CHECK;
 int change_set_delete(struct change_set *set, const char *namespace, const char *name,
-	struct precondition when, bool unnamed, struct error *err) MUST_CHECK;
+	struct precondition when, bool pruned, struct error *err) MUST_CHECK;
 
 /* Two items of one resource: ERROR_INVALID names it, *ret_first and *ret_second are their places.
  * To be called once, when all are there. */
@@ -57,8 +57,10 @@ struct set_outcome {
 	struct error err;
 	size_t failed;    /* place of the item at fault; SIZE_MAX: none alone */
 	uint64_t version; /* of the commit; 0: nothing was to be changed, or dry run */
-	bool replayed;    /* it was made before, with that key: items have no resource, and old
-			     is unset */
+	/* It was made before, with that key, by this commit: what it changed, in the order of the
+	 * set of then. There are no items: what was unchanged then nobody has written down, and the
+	 * set of now does not matter, but that its request is the same. NULL: it was not. */
+	const struct record *replayed;
 	size_t n;
 	const struct outcome *items; /* in the order of the set's; NULL with err. A dry run issues
 				      * no versions: what would be made has 0, and no resource */

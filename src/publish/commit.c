@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/commit.h"
 
+#include "publish/ancestry.h"
+#include "publish/capacity.h"
 #include "publish/hold.h"
 #include "publish/metrics.h"
-#include "publish/room.h"
+#include "publish/precondition.h"
 
 #include <inttypes.h>
 
@@ -33,7 +35,7 @@ static void decide_delete(
 	if (no_deletes->code != ERROR_NONE) {
 		item->err = *no_deletes;
 	} else if (item->old == NULL) {
-		if (!change->unnamed)
+		if (!change->pruned)
 			error_set(&item->err, ERROR_NOT_FOUND,
 				"there is no resource %s in namespace %s", change->name,
 				change->namespace);
@@ -51,48 +53,16 @@ static void decide_delete(
 	}
 }
 
-static int refuse_precondition(const struct item *item, struct error *err)
-{
-	const struct change *change = item->change;
-	const struct resource *old = item->old;
-
-	if (old == NULL)
-		return error_set(err, ERROR_PRECONDITION,
-			"there is no resource %s in namespace %s, and the request is about one "
-			"that is there",
-			change->name, change->namespace);
-	if (change->when.kind == IF_NOT_THERE)
-		return error_set(err, ERROR_PRECONDITION,
-			"%s is there already, at v%" PRIu64 ", and was to be created", change->name,
-			old->version);
-	return error_set(err, ERROR_PRECONDITION,
-		"%s was changed since: it is at v%" PRIu64
-		" now, and the request is about v%" PRIu64 ": read it again first",
-		change->name, old->version, change->when.version);
-}
-
-/* RFC 9110 section 13.1; what would be refused without it is refused so (13.2.1). */
+/* What would be refused without it is refused so (RFC 9110 section 13.2.1). */
 static int check_precondition(struct item *item)
 {
-	const struct precondition *when = &item->change->when;
-	bool holds = true;
+	const struct change *change = item->change;
 
-	if (item->change->kind == CHANGE_DELETE && item->old == NULL)
+	if (change->kind == CHANGE_DELETE && item->old == NULL)
 		return 0;
-	switch (when->kind) {
-	case IF_ANYTHING:
-		break;
-	case IF_THERE:
-		holds = item->old != NULL;
-		break;
-	case IF_NOT_THERE:
-		holds = item->old == NULL;
-		break;
-	case IF_VERSION:
-		holds = item->old != NULL && item->old->version == when->version;
-		break;
-	}
-	return holds ? 0 : refuse_precondition(item, &item->err);
+	if (precondition_holds(&change->when, item->old))
+		return 0;
+	return precondition_refuse(&change->when, change->name, item->old, &item->err);
 }
 
 static void decide(struct item *item, const struct head *head, const struct error *no_deletes)
@@ -158,7 +128,7 @@ static int decide_all(struct batch *b, struct writer *w, struct error *err)
 	}
 	for (size_t i = 0; i < b->n; i++)
 		decide(&b->items[i], &w->head, &b->no_deletes);
-	room_check(b, w, &root);
+	capacity_check(b, w, &root);
 	hold_make(b, w->registry);
 	if (b->set != NULL)
 		set_request_settle(b, w);
@@ -413,9 +383,12 @@ static int make_revision(struct batch *b, struct writer *w, struct error *err)
 	int rc;
 
 	root_choose(&root, w->root, &w->head.root);
-	if (b->set != NULL && b->set->set->key[0] != '\0' &&
-		keyed_key(&draft.key, b->set->set, err) != 0)
-		return -1;
+	ancestry_of_child(&draft.ancestry, &w->head.ancestry, w->head.version, &w->head.record);
+	if (b->set != NULL && b->set->set->key[0] != '\0') {
+		if (idempotency_key(&draft.key, b->set->set, err) != 0)
+			return -1;
+		draft.keyed_before = idempotency_last(&w->idempotency, &draft.n_keyed_before);
+	}
 	rc = b->step != NULL ? make_of_step(b, &draft, &w->head, err)
 			     : make_of_changes(b, &draft, &w->head, err);
 	if (rc != 0)
@@ -594,11 +567,11 @@ static enum commit_result write_all(struct batch *b, struct writer *w, struct er
 static void move_head(struct batch *b, struct writer *w)
 {
 	const struct revision *rev = &b->revision;
-	struct keyed_commit commit = {rev->key, rev->version, rev->record.digest};
+	struct record_keyed_commit commit = {rev->key, rev->version, rev->record.digest};
 	struct head *head = &w->head;
 
 	if (rev->key.is_set)
-		keyed_add(&w->keyed, &commit);
+		idempotency_add(&w->idempotency, &commit);
 	head_done(head);
 	*head = (struct head){
 		.version = b->revision.version,
@@ -607,6 +580,7 @@ static void move_head(struct batch *b, struct writer *w)
 		.root = b->revision.root,
 		.repartition = b->revision.repartition,
 		.frozen = record_freeze_copy(&b->revision.frozen),
+		.ancestry = rev->ancestry,
 		.keyed = rev->key.is_set ? (struct record_keyed){true, rev->record.digest}
 					 : rev->keyed,
 		.leftovers = b->revision.leftovers,
@@ -652,6 +626,8 @@ enum commit_result commit_run(struct batch *b, struct writer *w, struct error *e
 		blame_registry(err);
 	else if (b->has_revision)
 		stage_ends("all", began);
+	else if (b->set != NULL)
+		set_request_note_unchanged(b, w);
 	return result;
 }
 

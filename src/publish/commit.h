@@ -5,7 +5,7 @@
 #ifndef PUBLISH_COMMIT_H
 #define PUBLISH_COMMIT_H
 
-#include "publish/keyed.h"
+#include "publish/idempotency.h"
 #include "publish/publisher.h"
 #include "publish/queue.h"
 #include "publish/revision.h"
@@ -61,8 +61,9 @@ struct writer {
 	uint64_t (*quota)(const char *namespace, void *arg); /* of struct publisher_options */
 	void *quota_arg;
 	struct prune_guard guard;
-	struct keyed keyed;      /* of the head */
-	struct root_lacks lacks; /* likewise */
+	struct idempotency idempotency; /* of the head, */
+	struct idempotency unchanged;   /* and of sets that made no commit */
+	struct root_lacks lacks;        /* likewise */
 	struct signing signing;
 	struct gzips gzips;
 	struct versions versions;

@@ -127,6 +127,7 @@ int head_read(struct head *ret, struct unrolled *ret_unrolled, struct registry *
 	head.root = u.record.root;
 	head.repartition = u.record.repartition;
 	head.frozen = record_freeze_copy(&u.record.frozen);
+	head.ancestry = u.record.ancestry;
 	head.keyed = u.record.keyed;
 	if (u.record.key.is_set)
 		head.keyed = (struct record_keyed){true, head.record};
@@ -161,6 +162,7 @@ static int first_revision(struct revision *ret, const struct layout *layout,
 		.root = root,
 		.version = now_us,
 		.why = "init",
+		.ancestry = {.is_known = true},
 		.gzips = &gzips,
 		.signing = signing,
 	};

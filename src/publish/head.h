@@ -20,6 +20,7 @@ struct head {
 	struct root_options root; /* as the record has it, */
 	struct record_repartition repartition;
 	struct record_freeze frozen;
+	struct record_ancestry ancestry;
 	struct record_keyed keyed; /* the last commit with an Idempotency-Key, this one too */
 	struct places leftovers; /* of repartition.other, which the root holds beside the state's */
 };

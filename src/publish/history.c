@@ -122,23 +122,41 @@ static int read_wanted(struct registry *registry, struct history_wanted *wanted,
 	return rc;
 }
 
+static int judge_one(struct fate *ret, struct records *records, const struct history_wanted *w,
+	struct error *err)
+{
+	if (records_judge(ret, records, w->namespace, w->name, w->version, err) != 0)
+		return -1;
+	if (ret->kind == FATE_DEBRIS)
+		return no_version(w->namespace, w->name, w->version, err);
+	if (ret->kind == FATE_NAMED && ret->op == RECORD_DELETE)
+		return is_deletion(w->namespace, w->name, w->version, err);
+	return 0;
+}
+
+static int compare_wanted(const void *a, const void *b)
+{
+	const struct history_wanted *x = *(const struct history_wanted *const *)a;
+	const struct history_wanted *y = *(const struct history_wanted *const *)b;
+
+	return (x->version < y->version) - (x->version > y->version);
+}
+
+/* The newest first, in one walk. */
 static int judge_wanted(struct fate *fates, struct registry *registry,
 	const struct history_wanted *wanted, size_t n, struct error *err)
 {
-	CLEANUP(records_done) struct records records = {.n = 0};
+	CLEANUP(records_done) struct records records = {.newest = 0};
+	const struct history_wanted *order[LIMIT_HISTORY_PAGE];
 
+	for (size_t i = 0; i < n; i++)
+		order[i] = &wanted[i];
+	qsort(order, n, sizeof(order[0]), compare_wanted);
 	if (records_init(&records, registry, err) != 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		const struct history_wanted *w = &wanted[i];
-
-		if (records_judge(&fates[i], &records, w->namespace, w->name, w->version, err) != 0)
+	for (size_t i = 0; i < n; i++)
+		if (judge_one(&fates[order[i] - wanted], &records, order[i], err) != 0)
 			return -1;
-		if (fates[i].kind == FATE_DEBRIS)
-			return no_version(w->namespace, w->name, w->version, err);
-		if (fates[i].kind == FATE_NAMED && fates[i].op == RECORD_DELETE)
-			return is_deletion(w->namespace, w->name, w->version, err);
-	}
 	return 0;
 }
 
@@ -179,25 +197,15 @@ int history_resources(
 	return rc;
 }
 
-int history_resource(struct resource **ret, struct registry *registry, const char *namespace,
+int history_intent(struct intent **ret, struct registry *registry, const char *namespace,
 	const char *name, uint64_t version, struct error *err)
 {
 	struct history_wanted wanted = {namespace, name, version, NULL};
 
 	if (history_resources(registry, &wanted, 1, err) != 0)
 		return -1;
-	*ret = wanted.resource;
-	return 0;
-}
-
-int history_intent(struct intent **ret, struct registry *registry, const char *namespace,
-	const char *name, uint64_t version, struct error *err)
-{
-	CLEANUP(resource_unrefp) struct resource *r = NULL;
-
-	if (history_resource(&r, registry, namespace, name, version, err) != 0)
-		return -1;
-	*ret = intent_ref(r->intent);
+	*ret = intent_ref(wanted.resource->intent);
+	resource_unref(wanted.resource);
 	return 0;
 }
 
@@ -241,16 +249,19 @@ static void search_done(struct search *s)
 	records_done(&s->records);
 }
 
-/* The newest first, until there are enough. */
-static int judge_all(struct search *s, const struct versions *v, struct error *err)
+/* The newest first, until there are enough; those above *bound are none, as is known by now. */
+static int judge_all(struct search *s, const struct versions *v, uint64_t *bound, struct error *err)
 {
 	for (size_t i = v->n; i > 0 && s->n < s->want; i--) {
 		struct found *f = &s->found[s->n];
 
+		if (v->list[i - 1] > *bound)
+			continue;
 		*f = (struct found){.version = v->list[i - 1]};
 		if (records_judge(&f->fate, &s->records, s->namespace, s->name, f->version, err) !=
 			0)
 			return -1;
+		*bound = f->fate.next;
 		s->n += f->fate.kind != FATE_DEBRIS;
 	}
 	return 0;
@@ -261,22 +272,24 @@ static int judge_all(struct search *s, const struct versions *v, struct error *e
 static int find_versions(struct search *s, uint64_t below, struct error *err)
 {
 	size_t n = s->want + SPARE;
-	bool more = below > 1;
+	uint64_t bound = below - 1, lowest;
+	bool more = bound > 0;
 
 	while (more && s->n < s->want) {
 		struct versions v = {0};
 		int rc;
 
-		if (versions_list(&v, s->records.registry, s->repository, 'v', 1, below - 1, n,
+		if (versions_list(&v, s->records.registry, s->repository, 'v', 1, bound, n,
 			    VERSIONS_NEWEST, err) != 0)
 			return history_failed(err);
-		rc = judge_all(s, &v, err);
-		more = v.n == n && v.list[0] > 1;
-		if (more)
-			below = v.list[0];
+		lowest = v.n == n ? v.list[0] : 1;
+		rc = judge_all(s, &v, &bound, err);
 		versions_done(&v);
 		if (rc != 0)
 			return -1;
+		if (bound >= lowest)
+			bound = lowest - 1;
+		more = bound > 0 && lowest > 1;
 	}
 	return 0;
 }

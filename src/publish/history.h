@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * History, read from the registry: the versions of a resource, the commit records, and the state as
- * a commit left it, rebuilt from versions. Only what a record names counts: other tags are debris.
+ * a commit left it, rebuilt from versions. Only the last record and its ancestors count, and what
+ * they name: other tags are debris, or what was left behind when commits:latest was set back.
  *
  * A record that was made of what an operator found (rebuild, adopt, import) names no versions. What
- * it took of a resource is believed to be what is current still, or else the newest version that
- * was there; such a version has no author and no revision. Older ones that no record names are not
- * shown.
+ * it took of a resource is believed to be, the first of these that there is: the version that the
+ * tag latest still names, if none before it did; the newest that adopt or import brought; the
+ * newest that a record before it names; the newest that was there. One that no record names has
+ * no author and no revision, and is shown no longer than there is no other.
  *
  * All functions block, read beside the writer, and hold a page at a time, or the names that have
  * changed since; any thread that has a struct registry of its own (publish/readers.h).
@@ -59,6 +61,7 @@ struct revisions_query {
 	const char *namespace;     /* records that change something in it, and only that of them;
 				      NULL: all records, whole */
 	const struct digest *from; /* of the record where the page begins; NULL: the head */
+	bool is_next;              /* it came as next of such a page, so it is one of the chain */
 	size_t limit;              /* at most LIMIT_HISTORY_PAGE */
 };
 struct revisions_page {
@@ -74,11 +77,12 @@ struct revisions_page {
 };
 void revisions_page_done(struct revisions_page *page);
 
-/* ERROR_NOT_FOUND: from is no record. */
+/* ERROR_NOT_FOUND: from is neither the last record nor one of its ancestors. */
 int history_revisions(struct revisions_page *ret, struct registry *registry,
 	const struct revisions_query *query, struct error *err) MUST_CHECK;
 
-/* The record of that version, which was current once. ERROR_NOT_FOUND: there is none. */
+/* The record of that version, if it is the last or one of its ancestors. ERROR_NOT_FOUND: it is
+ * neither; its commit failed, or was taken back. */
 int history_revision(struct record *ret, struct digest *ret_digest, struct registry *registry,
 	uint64_t version, struct error *err) MUST_CHECK;
 
@@ -91,18 +95,22 @@ struct history_change {
 	uint64_t before, after; /* versions; 0: it was not there */
 };
 
+/* What was found to have changed in the last LIMIT_HISTORY_CACHED_MS, so that the next page of it
+ * is not read again: for LIMIT_HISTORY_CACHED pairs of commits. Any thread. */
+struct history_cache;
+int history_cache_new(struct history_cache **ret, struct error *err) MUST_CHECK;
+void history_cache_free(struct history_cache *cache);
+
 /* What the state at the commit `from` and that at the commit `to`, a later or the same one, differ
  * in: what their records between them say, by namespace and name. namespace: only of that one;
  * NULL: of all. A resource that is back at an equal intent is among them; one that was not there at
- * either is not. Memory: the names that have changed. ERROR_NOT_FOUND: one of both is no commit of
- * the chain; ERROR_INVALID: from is the later one; ERROR_UNPROCESSABLE: the store was rebuilt
- * between them; ERROR_GONE: a version that was current at `from` is not kept any more. */
+ * either is not. Memory: the names that have changed. cache: NULL: none. ERROR_NOT_FOUND: one of
+ * both is no commit of the chain; ERROR_INVALID: from is the later one; ERROR_UNPROCESSABLE: the
+ * store was rebuilt between them; ERROR_GONE: a version that was current at `from` is not kept any
+ * more. */
 int history_changes(struct history_change **ret, size_t *ret_n, struct registry *registry,
-	const char *namespace, uint64_t from, uint64_t to, struct error *err) MUST_CHECK;
-
-/* The resource that the version was, with its digest, for a list. Errors as history_intent(). */
-int history_resource(struct resource **ret, struct registry *registry, const char *namespace,
-	const char *name, uint64_t version, struct error *err) MUST_CHECK;
+	struct history_cache *cache, const char *namespace, uint64_t from, uint64_t to,
+	struct error *err) MUST_CHECK;
 
 /* One of several versions that are wanted. */
 struct history_wanted {
@@ -111,8 +119,8 @@ struct history_wanted {
 	struct resource *resource; /* out: a reference */
 };
 
-/* The same for some of them, at most LIMIT_HISTORY_PAGE, which takes little longer than one. All or
- * none. */
+/* The resources that these versions were, with their digests; at most LIMIT_HISTORY_PAGE, which
+ * takes little longer than one. All or none. Errors as history_intent(). */
 int history_resources(struct registry *registry, struct history_wanted *wanted, size_t n,
 	struct error *err) MUST_CHECK;
 

@@ -2,6 +2,7 @@
 #include "publish/history.h"
 
 #include "catalog/key.h"
+#include "publish/history_cache.h"
 #include "publish/history_records.h"
 
 #include <inttypes.h>
@@ -14,6 +15,7 @@ struct seen {
 	char name[LIMIT_NAME + 1];
 	uint64_t newest, oldest; /* versions between the two commits */
 	enum record_op newest_op, oldest_op;
+	uint64_t before; /* at the earlier one; 0: it was not there */
 };
 
 struct comparison {
@@ -21,13 +23,16 @@ struct comparison {
 	const char *namespace; /* NULL: all */
 	uint64_t from, to;
 	struct digest from_digest, to_digest;
+	struct change_list *known; /* from `from` to known_to, as of known_ms; or NULL */
+	uint64_t known_to, known_ms;
 	size_t n, cap;
-	struct seen *seen;
+	struct seen *seen; /* what records since known_to, or `from`, say */
 };
 
 static void comparison_done(struct comparison *c)
 {
 	free(c->seen);
+	change_list_unref(c->known);
 	records_done(&c->records);
 }
 
@@ -195,14 +200,16 @@ static int read_some(struct comparison *c, struct due *due, const uint64_t *vers
 	return rc;
 }
 
-/* From `to` down, each the parent of the one before, to what `from` is. */
-static int read_between(struct comparison *c, struct error *err)
+/* From `to` down, each the parent of the one before, to what is at that version. *ret_last is the
+ * one that is due there. */
+static int read_down(
+	struct comparison *c, uint64_t version, struct due *ret_last, struct error *err)
 {
 	CLEANUP(versions_done) struct versions v = {0};
 	struct due due = {c->to_digest, c->to};
 	size_t n;
 
-	if (versions_list(&v, c->records.registry, RECORD_REPOSITORY, 'c', c->from + 1, c->to,
+	if (versions_list(&v, c->records.registry, RECORD_REPOSITORY, 'c', version + 1, c->to,
 		    SIZE_MAX, VERSIONS_OLDEST, err) != 0)
 		return history_failed(err);
 	for (size_t left = v.n; left > 0; left -= n) {
@@ -211,78 +218,207 @@ static int read_between(struct comparison *c, struct error *err)
 			return -1;
 	}
 	tidy(c);
-	return digest_eq(&due.digest, &c->from_digest) ? 0 : broken(&due.digest, due.newer, err);
+	*ret_last = due;
+	return 0;
+}
+
+/* Down to what is known already. A record that is none of the chain is of no use, though: its
+ * commit was taken back. */
+static int read_since_known(struct comparison *c, struct history_cache *cache, struct error *err)
+{
+	struct history_span span = {
+		.namespace = c->namespace, .from = c->from_digest, .to_version = c->to};
+	struct due last;
+
+	c->known = history_cache_get(cache, &span);
+	if (c->known == NULL)
+		return 0;
+	c->known_to = span.to_version;
+	c->known_ms = span.made_ms;
+	if (read_down(c, c->known_to, &last, err) != 0)
+		return -1;
+	if (digest_eq(&last.digest, &span.to))
+		return 0;
+	change_list_unref(TAKE_PTR(c->known));
+	c->known_ms = 0;
+	c->n = 0;
+	return 0;
+}
+
+static int read_between(struct comparison *c, struct history_cache *cache, struct error *err)
+{
+	struct due last;
+
+	if (cache != NULL && read_since_known(c, cache, err) != 0)
+		return -1;
+	if (c->known != NULL)
+		return 0;
+	if (read_down(c, c->from, &last, err) != 0)
+		return -1;
+	return digest_eq(&last.digest, &c->from_digest) ? 0 : broken(&last.digest, last.newer, err);
 }
 
 /* ---- the versions before ---- */
 
-#define LATEST_FEW 8 /* which may all be debris */
+/* A version that may be the one before. */
+struct guess {
+	struct seen *seen;
+	uint64_t version;
+};
 
-static int find_before(uint64_t *ret, struct comparison *c, const struct seen *s, struct error *err)
+/* The newest there is up to that one. */
+static int guess_from(
+	struct guess *ret, struct comparison *c, struct seen *seen, uint64_t to, struct error *err)
 {
+	CLEANUP(versions_done) struct versions v = {0};
 	char repository[RESOURCE_REPOSITORY_SIZE];
-	uint64_t to = c->from, found = 0;
-	bool more = true;
 
-	resource_repository(s->namespace, s->name, repository);
-	while (more && found == 0) {
-		CLEANUP(versions_done) struct versions v = {0};
-
-		if (versions_list(&v, c->records.registry, repository, 'v', 1, to, LATEST_FEW,
-			    VERSIONS_NEWEST, err) != 0)
-			return history_failed(err);
-		for (size_t i = v.n; i > 0 && found == 0; i--) {
-			CLEANUP(fate_done) struct fate fate = {.kind = FATE_DEBRIS};
-
-			if (records_judge(&fate, &c->records, s->namespace, s->name, v.list[i - 1],
-				    err) != 0)
-				return -1;
-			if (fate.kind == FATE_TAKEN ||
-				(fate.kind == FATE_NAMED && fate.op != RECORD_DELETE))
-				found = v.list[i - 1];
-		}
-		more = v.n == LATEST_FEW && v.list[0] > 1;
-		to = v.n > 0 ? v.list[0] - 1 : 0;
-	}
-	if (found == 0)
+	resource_repository(seen->namespace, seen->name, repository);
+	if (versions_list(
+		    &v, c->records.registry, repository, 'v', 1, to, 1, VERSIONS_NEWEST, err) != 0)
+		return history_failed(err);
+	if (v.n == 0)
 		return error_set(err, ERROR_GONE,
 			"the version of %s in namespace %s that was current at c%" PRIu64
 			" is not kept any more",
-			s->name, s->namespace, c->from);
-	*ret = found;
+			seen->name, seen->namespace, c->from);
+	*ret = (struct guess){seen, v.list[0]};
 	return 0;
 }
 
-static int fill_change(
-	struct history_change *ret, struct comparison *c, const struct seen *s, struct error *err)
+/* It was right, or the next is made; a deletion is what came after a version that is gone. */
+static int check_guess(struct guess *g, struct comparison *c, bool *ret_right, struct error *err)
 {
-	uint64_t before = 0;
+	CLEANUP(fate_done) struct fate fate = {.kind = FATE_DEBRIS};
+	bool is_deletion;
 
-	if (s->oldest_op != RECORD_CREATE && find_before(&before, c, s, err) != 0)
+	if (records_judge(&fate, &c->records, g->seen->namespace, g->seen->name, g->version, err) !=
+		0)
 		return -1;
-	memcpy(ret->namespace, s->namespace, sizeof(ret->namespace));
-	memcpy(ret->name, s->name, sizeof(ret->name));
-	ret->before = before;
-	ret->after = s->newest_op == RECORD_DELETE ? 0 : s->newest;
+	is_deletion = fate.kind == FATE_NAMED && fate.op == RECORD_DELETE;
+	*ret_right = fate.kind != FATE_DEBRIS && !is_deletion;
+	if (*ret_right) {
+		g->seen->before = g->version;
+		return 0;
+	}
+	return guess_from(g, c, g->seen, is_deletion ? 0 : fate.next, err);
+}
+
+static int compare_guesses(const void *a, const void *b)
+{
+	const struct guess *x = a, *y = b;
+
+	return (x->version < y->version) - (x->version > y->version);
+}
+
+/* All in one walk down, and another for those that were wrong. */
+static int check_guesses(struct guess *guesses, size_t n, struct comparison *c, struct error *err)
+{
+	while (n > 0) {
+		size_t left = 0;
+		bool right;
+
+		qsort(guesses, n, sizeof(guesses[0]), compare_guesses);
+		for (size_t i = 0; i < n; i++) {
+			if (check_guess(&guesses[i], c, &right, err) != 0)
+				return -1;
+			if (!right)
+				guesses[left++] = guesses[i];
+		}
+		n = left;
+	}
 	return 0;
 }
 
-static int make_changes(
-	struct history_change **ret, size_t *ret_n, struct comparison *c, struct error *err)
+static int compare_to_change(const void *key, const void *change)
 {
-	AUTO_FREE struct history_change *changes = calloc(c->n + 1, sizeof(*changes));
+	const struct seen *s = key;
+	const struct history_change *c = change;
+
+	return key_cmp(s->namespace, s->name, c->namespace, c->name);
+}
+
+static const struct history_change *find_known(const struct comparison *c, const struct seen *s)
+{
+	if (c->known == NULL)
+		return NULL;
+	return bsearch(
+		s, c->known->list, c->known->n, sizeof(c->known->list[0]), compare_to_change);
+}
+
+static int find_before(struct comparison *c, struct error *err)
+{
+	AUTO_FREE struct guess *guesses = calloc(c->n + 1, sizeof(*guesses));
 	size_t n = 0;
+
+	if (guesses == NULL)
+		return error_no_memory(err);
+	for (size_t i = 0; i < c->n; i++) {
+		struct seen *s = &c->seen[i];
+		const struct history_change *known = find_known(c, s);
+
+		if (known != NULL)
+			s->before = known->before;
+		else if (s->oldest_op != RECORD_CREATE &&
+			 guess_from(&guesses[n++], c, s, c->from, err) != 0)
+			return -1;
+	}
+	return check_guesses(guesses, n, c, err);
+}
+
+/* ---- what comes of it ---- */
+
+static struct history_change change_of(const struct seen *s)
+{
+	struct history_change change = {
+		.before = s->before,
+		.after = s->newest_op == RECORD_DELETE ? 0 : s->newest,
+	};
+
+	memcpy(change.namespace, s->namespace, sizeof(change.namespace));
+	memcpy(change.name, s->name, sizeof(change.name));
+	return change;
+}
+
+/* Those that are known, and what was seen since in their place. */
+static int make_changes(
+	struct history_change **ret, size_t *ret_n, const struct comparison *c, struct error *err)
+{
+	size_t n_known = c->known == NULL ? 0 : c->known->n, at = 0, n = 0;
+	AUTO_FREE struct history_change *changes = calloc(c->n + n_known + 1, sizeof(*changes));
 
 	if (changes == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < c->n; i++) {
-		if (fill_change(&changes[n], c, &c->seen[i], err) != 0)
-			return -1;
+		int order = 1;
+
+		while (at < n_known &&
+			(order = compare_to_change(&c->seen[i], &c->known->list[at])) > 0)
+			changes[n++] = c->known->list[at++];
+		at += order == 0;
+		changes[n] = change_of(&c->seen[i]);
 		n += changes[n].before != 0 || changes[n].after != 0;
 	}
+	while (at < n_known)
+		changes[n++] = c->known->list[at++];
 	*ret = TAKE_PTR(changes);
 	*ret_n = n;
 	return 0;
+}
+
+/* Without memory it is read again. */
+static void keep(struct history_cache *cache, const struct comparison *c,
+	const struct history_change *changes, size_t n)
+{
+	CLEANUP(change_list_unrefp) struct change_list *list = NULL;
+	const struct history_span span = {
+		c->namespace, c->from_digest, c->to_digest, c->to, c->known_ms};
+
+	if (cache == NULL || (c->known != NULL && c->known_to == c->to))
+		return;
+	list = change_list_new(changes, n);
+	if (list != NULL)
+		history_cache_put(cache, &span, list);
 }
 
 /* ---- all of it ---- */
@@ -290,18 +426,19 @@ static int make_changes(
 static int find_commit(
 	struct digest *ret, struct records *records, uint64_t version, struct error *err)
 {
-	struct kept_record *k;
+	struct ancestor *a;
 
-	if (records_first(&k, records, version, err) != 0)
+	if (records_seek(&a, records, version, err) != 0)
 		return -1;
-	if (k == NULL || k->record.version != version)
-		return error_set(err, ERROR_NOT_FOUND, "there is no revision c%" PRIu64, version);
-	*ret = k->digest;
+	if (a == NULL || a->record.version != version)
+		return history_no_revision(version, err);
+	*ret = a->digest;
 	return 0;
 }
 
 int history_changes(struct history_change **ret, size_t *ret_n, struct registry *registry,
-	const char *namespace, uint64_t from, uint64_t to, struct error *err)
+	struct history_cache *cache, const char *namespace, uint64_t from, uint64_t to,
+	struct error *err)
 {
 	CLEANUP(comparison_done)
 	struct comparison c = {.namespace = namespace, .from = from, .to = to};
@@ -311,10 +448,14 @@ int history_changes(struct history_change **ret, size_t *ret_n, struct registry 
 			"c%" PRIu64 " is later than c%" PRIu64 ": name the earlier one first", from,
 			to);
 	if (records_init(&c.records, registry, err) != 0 ||
-		find_commit(&c.from_digest, &c.records, from, err) != 0 ||
-		find_commit(&c.to_digest, &c.records, to, err) != 0)
+		find_commit(&c.to_digest, &c.records, to, err) != 0 ||
+		find_commit(&c.from_digest, &c.records, from, err) != 0)
 		return -1;
-	if (from < to && read_between(&c, err) != 0)
+	if (from < to && (read_between(&c, cache, err) != 0 || find_before(&c, err) != 0))
 		return -1;
-	return make_changes(ret, ret_n, &c, err);
+	if (make_changes(ret, ret_n, &c, err) != 0)
+		return -1;
+	if (from < to)
+		keep(cache, &c, *ret, *ret_n);
+	return 0;
 }

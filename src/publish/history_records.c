@@ -2,7 +2,7 @@
 #include "publish/history_records.h"
 
 #include "catalog/author.h"
-#include "publish/head.h"
+#include "publish/trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +12,13 @@
 int history_failed(struct error *err)
 {
 	return err->code == ERROR_INTERNAL ? error_for_operators(err) : -1;
+}
+
+int history_no_revision(uint64_t version, struct error *err)
+{
+	return error_set(err, ERROR_NOT_FOUND,
+		"there is no revision c%" PRIu64 " among those that led to what is current",
+		version);
 }
 
 /* ---- version tags ---- */
@@ -143,228 +150,50 @@ int versions_list(struct versions *ret, struct registry *registry, const char *r
 	return 0;
 }
 
-/* ---- reading records ---- */
+/* ---- records ---- */
 
 int records_init(struct records *ret, struct registry *registry, struct error *err)
 {
-	struct records r = {.registry = registry, .n = 1};
-	struct kept_record *head = &r.kept[0];
+	struct records r = {.registry = registry};
 
-	if (head_read_record(&head->record, &head->digest, registry, err) != 0) {
+	if (ancestry_head(&r.at, registry, err) != 0) {
 		if (err->code == ERROR_NOT_FOUND)
 			err->code = ERROR_INTERNAL;
 		return history_failed(err);
 	}
-	head->since = head->record.version;
-	r.newest = head->record.version;
-	r.head = head->digest;
+	r.newest = r.at.record.version;
+	r.head = r.at.digest;
 	*ret = r;
 	return 0;
 }
 
 void records_done(struct records *r)
 {
-	for (size_t i = 0; i < r->n; i++)
-		record_done(&r->kept[i].record);
-	r->n = 0;
+	ancestor_done(&r->at);
 }
 
-/* A place for another: that of the one which nobody has used for longest. */
-static struct kept_record *vacate(struct records *r)
+/* By its digest: the tag may be another's by now. */
+static int begin_walk(struct records *r, struct error *err)
 {
-	struct kept_record *oldest = &r->kept[0];
+	struct ancestor head = {.digest = r->head};
 
-	if (r->n < RECORDS_KEPT)
-		return &r->kept[r->n++];
-	for (size_t i = 1; i < r->n; i++)
-		if (r->kept[i].used < oldest->used)
-			oldest = &r->kept[i];
-	record_done(&oldest->record);
-	return oldest;
-}
-
-static struct kept_record *find_kept(struct records *r, uint64_t version)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		if (r->kept[i].record.version == version) {
-			r->kept[i].used = ++r->clock;
-			return &r->kept[i];
-		}
-	}
-	return NULL;
-}
-
-static int take_pull(
-	struct records *r, const struct pull *pull, uint64_t version, struct error *err)
-{
-	struct record record;
-	struct kept_record *kept;
-
-	*err = pull->err;
-	if (err->code == ERROR_NOT_FOUND)
-		err->code = ERROR_INTERNAL; /* it was listed, and no record goes */
-	if (err->code != ERROR_NONE || record_parse(&record, buf_slice(&pull->layer), err) != 0)
-		return error_wrap(err, "%s:%s", RECORD_REPOSITORY, pull->reference);
-	if (record.version != version) {
-		error_set(err, ERROR_INTERNAL, "the tag %s of %s names the record of c%" PRIu64,
-			pull->reference, RECORD_REPOSITORY, record.version);
-		record_done(&record);
+	if (trace_record(&head.record, &r->head, r->registry, err) != 0)
 		return -1;
-	}
-	kept = vacate(r);
-	*kept = (struct kept_record){record, pull->digest, UINT64_MAX, ++r->clock};
+	ancestor_done(&r->at);
+	r->at = head;
 	return 0;
 }
 
-#define AT_ONCE 2 /* a record, and the one that tells whether it was current */
-
-/* Those of the versions that are not there yet, by their tags. */
-static int fetch(struct records *r, const uint64_t *versions, size_t n, struct error *err)
+int records_seek(struct ancestor **ret, struct records *r, uint64_t version, struct error *err)
 {
-	char tags[AT_ONCE][RECORD_TAG_SIZE];
-	struct pull pulls[AT_ONCE];
-	uint64_t missing[AT_ONCE];
-	size_t n_missing = 0;
-	int rc = 0;
-
-	for (size_t i = 0; i < n && i < AT_ONCE; i++)
-		if (find_kept(r, versions[i]) == NULL)
-			missing[n_missing++] = versions[i];
-	for (size_t i = 0; i < n_missing; i++) {
-		record_tag(missing[i], tags[i]);
-		pulls[i] = (struct pull){
-			.repository = RECORD_REPOSITORY,
-			.reference = tags[i],
-			.manifest = BUF_INIT(LIMIT_MANIFEST),
-			.layer = BUF_INIT(LIMIT_RECORD),
-		};
-	}
-	if (n_missing > 0)
-		registry_pull(r->registry, pulls, n_missing);
-	for (size_t i = 0; i < n_missing; i++) {
-		if (rc == 0)
-			rc = take_pull(r, &pulls[i], missing[i], err);
-		buf_done(&pulls[i].manifest);
-		buf_done(&pulls[i].layer);
-	}
-	return rc;
-}
-
-/* ---- which were current ---- */
-
-#define SUCCESSORS 8 /* the first tells, but for debris of servers that were not alone */
-
-/* The first of the versions: is one of the others built on it? */
-static int has_successor(
-	bool *ret, struct records *r, const uint64_t *versions, size_t n, struct error *err)
-{
-	struct digest digest;
-	bool found = false;
-
-	if (fetch(r, versions, n, err) != 0)
-		return -1;
-	digest = find_kept(r, versions[0])->digest;
-	for (size_t i = 1; i < n && i <= SUCCESSORS && !found; i++) {
-		const struct record *record;
-
-		if (fetch(r, versions + i, 1, err) != 0)
-			return -1;
-		record = &find_kept(r, versions[i])->record;
-		found = record->has_parent && digest_eq(&record->parent, &digest);
-	}
-	*ret = found;
-	return 0;
-}
-
-/* The first of those versions whose record was current; 0: none is, as far as these tell. */
-static int first_current(
-	uint64_t *ret, struct records *r, const struct versions *v, bool is_all, struct error *err)
-{
-	size_t n_sure = is_all ? v->n : v->n > SUCCESSORS ? v->n - SUCCESSORS : 0;
-	bool found = false;
-
-	*ret = 0;
-	for (size_t i = 0; i < n_sure && !found; i++) {
-		if (v->list[i] == r->newest)
-			found = true;
-		else if (has_successor(&found, r, v->list + i, v->n - i, err) != 0)
-			return -1;
-		if (found)
-			*ret = v->list[i];
-	}
-	return 0;
-}
-
-static struct kept_record *find_known(struct records *r, uint64_t version)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		struct kept_record *k = &r->kept[i];
-
-		if (k->since <= version && version <= k->record.version) {
-			k->used = ++r->clock;
-			return k;
-		}
-	}
-	return NULL;
-}
-
-/* The head, which may have been given up since. */
-static int fetch_head(struct records *r, struct error *err)
-{
-	if (fetch(r, &r->newest, 1, err) != 0)
-		return -1;
-	if (digest_eq(&find_kept(r, r->newest)->digest, &r->head))
+	*ret = NULL;
+	if (version > r->newest)
 		return 0;
-	return error_set(err, ERROR_INTERNAL,
-		"the tag c%" PRIu64 " of %s names another record than latest did", r->newest,
-		RECORD_REPOSITORY);
-}
-
-#define WINDOW (2 * SUCCESSORS)
-
-static int find_first(uint64_t *ret, struct records *r, uint64_t version, struct error *err)
-{
-	uint64_t found = 0, from = version;
-	bool is_all = false;
-
-	while (found == 0 && !is_all) {
-		struct versions v = {0};
-		int rc;
-
-		if (versions_list(&v, r->registry, RECORD_REPOSITORY, 'c', from, r->newest, WINDOW,
-			    VERSIONS_OLDEST, err) != 0)
-			return -1;
-		is_all = v.n < WINDOW || v.list[v.n - 1] == r->newest;
-		rc = first_current(&found, r, &v, is_all, err);
-		if (rc == 0 && !is_all)
-			from = v.list[WINDOW - SUCCESSORS];
-		versions_done(&v);
-		if (rc != 0)
-			return -1;
-	}
-	*ret = found;
-	return 0;
-}
-
-int records_first(struct kept_record **ret, struct records *r, uint64_t version, struct error *err)
-{
-	struct kept_record *known = find_known(r, version);
-	uint64_t found;
-
-	if (known == NULL && version <= r->newest) {
-		if (find_first(&found, r, version, err) != 0)
-			return history_failed(err);
-		if (found == 0) {
-			error_set(err, ERROR_INTERNAL, "the tag c%" PRIu64 " of %s is gone",
-				r->newest, RECORD_REPOSITORY);
-			return history_failed(err);
-		}
-		if ((found == r->newest ? fetch_head(r, err) : fetch(r, &found, 1, err)) != 0)
-			return history_failed(err);
-		known = find_kept(r, found);
-		known->since = version;
-	}
-	*ret = known;
+	if ((r->at.record.version < version && begin_walk(r, err) != 0) ||
+		ancestry_seek(&r->at, r->registry, version, err) != 0)
+		return history_failed(err);
+	if (r->at.record.version >= version)
+		*ret = &r->at;
 	return 0;
 }
 
@@ -389,76 +218,179 @@ void fate_done(struct fate *f)
 
 /* A hold and a release name a version that is there already. */
 static const struct record_change *find_change(
-	const struct record *r, const char *namespace, const char *name, uint64_t version)
+	const struct record *r, const char *namespace, const char *name)
 {
 	for (size_t i = 0; i < r->n_changes; i++) {
 		const struct record_change *c = &r->changes[i];
 
-		if (c->version == version && c->op <= RECORD_DELETE && strcmp(c->name, name) == 0 &&
+		if (c->op <= RECORD_DELETE && strcmp(c->name, name) == 0 &&
 			strcmp(c->namespace, namespace) == 0)
 			return c;
 	}
 	return NULL;
 }
 
+/* Judges what a record with changes, the first at or above the version, says of it. */
+static void judge_by(struct fate *ret, const struct record *r, const char *namespace,
+	const char *name, uint64_t version)
+{
+	const struct record_change *c = find_change(r, namespace, name);
+	bool is_known = r->ancestry.is_known || !r->has_parent;
+
+	*ret = (struct fate){
+		.kind = FATE_DEBRIS, .next = is_known ? r->ancestry.parent_version : version - 1};
+	if (c != NULL && c->version < version) {
+		ret->next = c->version;
+	} else if (c != NULL && c->version == version) {
+		ret->kind = FATE_NAMED;
+		ret->op = c->op;
+		ret->digest = c->digest;
+		ret->author = c->author == NULL ? NULL : author_ref(c->author);
+		ret->revision = r->version;
+	}
+}
+
+/* ---- what a record that is whole took ---- */
+
+struct taking {
+	struct records *records;
+	const char *namespace, *name;
+	char repository[RESOURCE_REPOSITORY_SIZE];
+	uint64_t version, before; /* of the record, and of its parent; 0: it has none */
+	bool is_rebuild;
+};
+
 /* The version that the tag latest names; 0: there is none, so no write was ever finished. */
-static int latest_version(
-	uint64_t *ret, struct registry *registry, const char *repository, struct error *err)
+static int latest_version(uint64_t *ret, const struct taking *t, struct error *err)
 {
 	CLEANUP(oci_manifest_freep) struct oci_manifest *m = NULL;
 	CLEANUP(buf_done) struct buf manifest = BUF_INIT(LIMIT_MANIFEST);
 	struct digest ignored;
 
 	*ret = 0;
-	if (registry_manifest(registry, repository, "latest", &manifest, &ignored, err) != 0)
-		return err->code == ERROR_NOT_FOUND ? 0 : error_wrap(err, "%s:latest", repository);
+	if (registry_manifest(
+		    t->records->registry, t->repository, "latest", &manifest, &ignored, err) != 0)
+		return err->code == ERROR_NOT_FOUND ? 0
+						    : error_wrap(err, "%s:latest", t->repository);
 	if (oci_manifest_parse(&m, buf_slice(&manifest), err) != 0)
-		return error_wrap(err, "%s:latest", repository);
+		return error_wrap(err, "%s:latest", t->repository);
 	*ret = artifact_version(m);
 	return 0;
 }
 
-/* Did the record, which is whole, take this version? That which is current still, or else the
- * newest there was. */
-static int was_taken(bool *ret, const struct records *r, const struct record *whole,
-	const char *namespace, const char *name, uint64_t version, struct error *err)
+/* 0: there is none. */
+static int newest_tag(
+	uint64_t *ret, const struct taking *t, uint64_t from, uint64_t to, struct error *err)
 {
-	CLEANUP(versions_done) struct versions newer = {0};
-	char repository[RESOURCE_REPOSITORY_SIZE];
+	CLEANUP(versions_done) struct versions v = {0};
+
+	if (versions_list(&v, t->records->registry, t->repository, 'v', from, to, 1,
+		    VERSIONS_NEWEST, err) != 0)
+		return -1;
+	*ret = v.n == 0 ? 0 : v.list[0];
+	return 0;
+}
+
+/* The newest that an ancestor names, a deletion being one; 0: none does. */
+static int newest_named(uint64_t *ret, const struct taking *t, struct error *err)
+{
+	uint64_t version, to = t->before;
+
+	*ret = 0;
+	while (to > 0 && *ret == 0) {
+		CLEANUP(fate_done) struct fate fate = {.kind = FATE_DEBRIS};
+		struct ancestor *a;
+
+		if (newest_tag(&version, t, 1, to, err) != 0)
+			return -1;
+		if (version == 0)
+			return 0;
+		if (records_seek(&a, t->records, version, err) != 0)
+			return -1;
+		if (a == NULL)
+			return 0;
+		judge_by(&fate, &a->record, t->namespace, t->name, version);
+		if (fate.kind == FATE_NAMED)
+			*ret = version;
+		to = fate.next;
+	}
+	return 0;
+}
+
+/* 0: nothing, as far as can be told. Where its tag latest has not moved since, that is it; it moves
+ * only with what is committed, or is brought by who adopts. */
+static int find_taken(uint64_t *ret, const struct taking *t, struct error *err)
+{
 	uint64_t latest;
 
-	resource_repository(namespace, name, repository);
-	if (latest_version(&latest, r->registry, repository, err) != 0)
+	*ret = 0;
+	if (latest_version(&latest, t, err) != 0)
 		return -1;
-	if (latest <= whole->version) {
-		*ret = latest == version;
+	if (latest > t->before && latest <= t->version) {
+		*ret = latest;
 		return 0;
 	}
-	if (versions_list(&newer, r->registry, repository, 'v', version + 1, whole->version, 1,
-		    VERSIONS_OLDEST, err) != 0)
+	if (!t->is_rebuild && newest_tag(ret, t, t->before + 1, t->version, err) != 0)
 		return -1;
-	*ret = newer.n == 0;
+	if (*ret == 0 && newest_named(ret, t, err) != 0)
+		return -1;
+	if (*ret != 0)
+		return 0;
+	if (latest > 0 && latest <= t->version) {
+		*ret = latest;
+		return 0;
+	}
+	return newest_tag(ret, t, 1, t->version, err);
+}
+
+/* Of a store of before parents' versions were noted it has to be read. */
+static int parent_version(
+	uint64_t *ret, const struct record *r, struct registry *registry, struct error *err)
+{
+	CLEANUP(record_done) struct record parent = {0};
+
+	*ret = r->ancestry.parent_version;
+	if (r->ancestry.is_known || !r->has_parent)
+		return 0;
+	if (trace_record(&parent, &r->parent, registry, err) != 0)
+		return -1;
+	*ret = parent.version;
+	return 0;
+}
+
+static int judge_taken(struct fate *ret, struct records *r, const struct record *whole,
+	const char *namespace, const char *name, uint64_t version, struct error *err)
+{
+	struct taking t = {
+		.records = r,
+		.namespace = namespace,
+		.name = name,
+		.version = whole->version,
+		.is_rebuild = whole->why != NULL && strcmp(whole->why, "rebuild") == 0,
+	};
+	uint64_t taken;
+
+	resource_repository(namespace, name, t.repository);
+	if (parent_version(&t.before, whole, r->registry, err) != 0 ||
+		find_taken(&taken, &t, err) != 0)
+		return history_failed(err);
+	*ret = (struct fate){.kind = taken == version ? FATE_TAKEN : FATE_DEBRIS,
+		.next = taken > t.before && taken < version ? taken : t.before};
 	return 0;
 }
 
 int records_judge(struct fate *ret, struct records *r, const char *namespace, const char *name,
 	uint64_t version, struct error *err)
 {
-	struct kept_record *k;
-	const struct record_change *c;
-	bool taken = false;
+	struct ancestor *a;
 
-	if (records_first(&k, r, version, err) != 0)
+	if (records_seek(&a, r, version, err) != 0)
 		return -1;
-	c = k == NULL ? NULL : find_change(&k->record, namespace, name, version);
-	if (c != NULL) {
-		*ret = (struct fate){FATE_NAMED, c->op, c->digest,
-			c->author == NULL ? NULL : author_ref(c->author), k->record.version};
-		return 0;
-	}
-	if (k != NULL && record_is_whole(&k->record) &&
-		was_taken(&taken, r, &k->record, namespace, name, version, err) != 0)
-		return history_failed(err);
-	*ret = (struct fate){.kind = taken ? FATE_TAKEN : FATE_DEBRIS};
+	if (a == NULL)
+		*ret = (struct fate){.kind = FATE_DEBRIS, .next = r->newest};
+	else if (record_is_whole(&a->record))
+		return judge_taken(ret, r, &a->record, namespace, name, version, err);
+	else
+		judge_by(ret, &a->record, namespace, name, version);
 	return 0;
 }

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to publish. Which version numbers stand for something that was current once: what the
- * commit records say of them, found by the records' tags.
+ * Private to publish. Which versions stand for something that was current once: what the head and
+ * its ancestors say of them (publish/ancestry.h). All other tags are debris of commits that failed,
+ * or were left behind when commits:latest was set back.
  *
- * A record is built on the one that is current, which it has as its parent, and names versions that
- * were issued since. So a record was current if it is the head or has one built on it; and a
- * version was, if the first such record at or above its number names it. All else is debris of
- * commits that failed.
+ * A record names versions that were issued since its parent. So the oldest ancestor at or above a
+ * version is the only one that can name it.
  */
 #ifndef PUBLISH_HISTORY_RECORDS_H
 #define PUBLISH_HISTORY_RECORDS_H
 
-#include "catalog/record.h"
-#include "oci/registry.h"
+#include "publish/ancestry.h"
 
 /* ---- version tags ---- */
 
@@ -32,34 +30,22 @@ int versions_list(struct versions *ret, struct registry *registry, const char *r
 
 /* ---- records ---- */
 
-#define RECORDS_KEPT 8
-
-struct kept_record {
-	struct record record;
-	struct digest digest; /* of its manifest */
-	/* It is known to be the first that was current at or above this version; UINT64_MAX: it is
-	 * not known whether it was current. */
-	uint64_t since;
-	uint64_t used; /* when */
-};
-
 /* As of the moment when it was made: what is committed later is not seen. */
 struct records {
 	struct registry *registry;
 	uint64_t newest;    /* version of the head, */
 	struct digest head; /* and digest of its manifest */
-	uint64_t clock;
-	size_t n;
-	struct kept_record kept[RECORDS_KEPT];
+	struct ancestor at; /* where the walk is; version 0: nowhere, so it begins at the head */
 };
 
 int records_init(struct records *ret, struct registry *registry, struct error *err) MUST_CHECK;
 void records_done(struct records *r);
 
-/* The first record at or above that version which was current. NULL: there is none. Valid until the
- * next call; its record may be taken out. */
-int records_first(struct kept_record **ret, struct records *r, uint64_t version,
-	struct error *err) MUST_CHECK;
+/* The oldest ancestor at or above that version, the head being one. NULL: there is none. Valid
+ * until the next call; its record may be taken out. Versions that fall are found in one walk down,
+ * one that rises begins another. */
+int records_seek(
+	struct ancestor **ret, struct records *r, uint64_t version, struct error *err) MUST_CHECK;
 
 /* It was made of what an operator found (rebuild, adopt, import): it names no changes, though what
  * is current may be something else than before. */
@@ -71,8 +57,8 @@ struct fate {
 	enum {
 		FATE_DEBRIS, /* or nobody's */
 		FATE_NAMED,  /* by a record */
-		/* A record that is whole may have taken it: it was the last of its repository, as
-		 * far as can be told. Whether there is such a tag has not been looked at. */
+		/* By a record that is whole, as far as can be told. Whether there is such a tag has
+		 * not been looked at. */
 		FATE_TAKEN,
 	} kind;
 	/* Of one that is named: */
@@ -80,6 +66,8 @@ struct fate {
 	struct digest digest;
 	struct author *author; /* a reference, or NULL */
 	uint64_t revision;     /* version of the record */
+
+	uint64_t next; /* of any: the next lower version that may be no debris; 0: there is none */
 };
 void fate_done(struct fate *f);
 
@@ -88,5 +76,7 @@ int records_judge(struct fate *ret, struct records *r, const char *namespace, co
 
 /* What is damaged: its text is for operators. -1. */
 int history_failed(struct error *err);
+/* ERROR_NOT_FOUND */
+int history_no_revision(uint64_t version, struct error *err);
 
 #endif

@@ -20,17 +20,17 @@ void revisions_page_done(struct revisions_page *page)
 int history_revision(struct record *ret, struct digest *ret_digest, struct registry *registry,
 	uint64_t version, struct error *err)
 {
-	CLEANUP(records_done) struct records records = {.n = 0};
-	struct kept_record *k;
+	CLEANUP(records_done) struct records records = {.newest = 0};
+	struct ancestor *a;
 
 	if (records_init(&records, registry, err) != 0 ||
-		records_first(&k, &records, version, err) != 0)
+		records_seek(&a, &records, version, err) != 0)
 		return -1;
-	if (k == NULL || k->record.version != version)
-		return error_set(err, ERROR_NOT_FOUND, "there is no revision c%" PRIu64, version);
-	*ret = k->record;
-	*ret_digest = k->digest;
-	k->record = (struct record){0};
+	if (a == NULL || a->record.version != version)
+		return history_no_revision(version, err);
+	*ret = a->record;
+	*ret_digest = a->digest;
+	a->record = (struct record){0};
 	return 0;
 }
 
@@ -91,11 +91,14 @@ static int read_first(struct record *ret, const struct digest *digest, struct re
 }
 
 static int begin(struct record *ret, struct digest *ret_digest, struct registry *registry,
-	const struct digest *from, struct error *err)
+	const struct revisions_query *query, struct error *err)
 {
+	const struct digest *from = query->from;
+
 	if (from != NULL) {
 		*ret_digest = *from;
-		return read_first(ret, from, registry, err);
+		return query->is_next ? read_record(ret, from, registry, err)
+				      : read_first(ret, from, registry, err);
 	}
 	if (head_read_record(ret, ret_digest, registry, err) == 0)
 		return 0;
@@ -208,7 +211,7 @@ int history_revisions(struct revisions_page *ret, struct registry *registry,
 	p.page.entries = calloc(query->limit, sizeof(p.page.entries[0]));
 	if (p.page.entries == NULL)
 		return error_no_memory(err);
-	if (begin(&p.record, &p.digest, registry, query->from, err) != 0 || read_page(&p, err) != 0)
+	if (begin(&p.record, &p.digest, registry, query, err) != 0 || read_page(&p, err) != 0)
 		return -1;
 	*ret = p.page;
 	p.page = (struct revisions_page){0};

@@ -347,7 +347,7 @@ static int read_head(struct publisher *p, struct error *err)
 	if (!rolls)
 		keep_unrolled(p, &unrolled);
 	head_done(&p->writer.head);
-	keyed_done(&p->writer.keyed);
+	idempotency_done(&p->writer.idempotency);
 	p->writer.head = head;
 	if (p->writer.versions.highest < head.version)
 		p->writer.versions.highest = head.version;
@@ -576,7 +576,8 @@ static void free_publisher(struct publisher *p)
 	AZ(pthread_cond_destroy(&p->wake));
 	AZ(pthread_mutex_destroy(&p->lock));
 	head_done(&p->writer.head);
-	keyed_done(&p->writer.keyed);
+	idempotency_done(&p->writer.idempotency);
+	idempotency_done(&p->writer.unchanged);
 	unrolled_done(&p->unrolled);
 	gzips_done(&p->writer.gzips);
 	state_unref(p->current);

@@ -129,7 +129,7 @@ enum precondition_kind {
 };
 struct precondition {
 	enum precondition_kind kind;
-	uint64_t version; /* of IF_VERSION */
+	uint64_t version; /* of IF_VERSION; 0: one that nothing has */
 };
 #define ALWAYS ((struct precondition){.kind = IF_ANYTHING})
 

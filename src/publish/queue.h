@@ -19,7 +19,7 @@ struct change {
 	struct author *author;    /* a reference */
 	struct intent *intent;    /* put: what is wanted */
 	struct precondition when; /* put and delete */
-	bool unnamed;             /* a delete of a change set that nobody named */
+	bool pruned;              /* a delete of a change set that nobody named */
 	enum hold_reason reason;  /* hold and release */
 	uint64_t version;         /* hold: the accepted one, */
 	uint64_t instead;         /* what to apply in its place, or 0, */

@@ -2,6 +2,7 @@
 #include "publish/remains.h"
 
 #include "base/log.h"
+#include "publish/ancestry.h"
 #include "publish/restore.h"
 
 /* ---- names ---- */
@@ -264,10 +265,15 @@ int remains_revision(
 		.why = whole->why,
 		.signing = whole->signing,
 		.frozen = r->record.frozen,
-		.keyed = r->record.keyed,
+		.keyed = r->record.key.is_set ? (struct record_keyed){true, r->parent}
+					      : r->record.keyed,
 		.gzips = &gzips,
 	};
 
+	draft.ancestry.is_known = !r->has_parent;
+	if (r->record.version != 0)
+		ancestry_of_child(
+			&draft.ancestry, &r->record.ancestry, r->record.version, &r->parent);
 	root_choose(&root, whole->root, &r->record.root);
 	root.woken = r->record.root.woken; /* the server's to say */
 	if (layout_eq(whole->layout, &r->record.layout)) {

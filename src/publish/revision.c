@@ -217,6 +217,9 @@ static int make_record(struct revision *rev, const struct revision_draft *draft,
 		.frozen = rev->frozen,
 		.key = rev->key,
 		.keyed = rev->keyed,
+		.n_keyed_before = draft->n_keyed_before,
+		.keyed_before = (struct record_keyed_commit *)draft->keyed_before,
+		.ancestry = rev->ancestry,
 		.n_changes = draft->n_changes,
 		.changes = (struct record_change *)draft->changes,
 		.n_catalogs = rev->n_catalogs,
@@ -263,6 +266,7 @@ static int make_all(struct revision *rev, const struct revision_draft *draft, st
 	rev->frozen = record_freeze_copy(&draft->frozen);
 	rev->key = draft->key;
 	rev->keyed = draft->keyed;
+	rev->ancestry = draft->ancestry;
 	rev->catalogs = calloc(draft->n_partitions + n_leftovers + 1, sizeof(rev->catalogs[0]));
 	if (rev->catalogs == NULL)
 		return error_no_memory(err);

@@ -24,7 +24,8 @@ struct revision {
 	struct record_freeze frozen;
 	struct record_key key;
 	struct record_keyed keyed; /* before it */
-	struct places leftovers;   /* and what of the layout before is in the root */
+	struct record_ancestry ancestry;
+	struct places leftovers; /* and what of the layout before is in the root */
 	size_t n_catalogs;
 	struct revision_catalog *catalogs;
 	struct artifact record;
@@ -53,6 +54,9 @@ struct revision_draft {
 	struct record_freeze frozen;
 	struct record_key key;
 	struct record_keyed keyed;
+	size_t n_keyed_before;
+	const struct record_keyed_commit *keyed_before; /* where there is a key */
+	struct record_ancestry ancestry;
 	size_t n_changes; /* each with its author */
 	const struct record_change *changes;
 	struct gzips *gzips;

@@ -2,9 +2,9 @@
 #include "publish/set_request.h"
 
 #include "publish/commit.h"
+#include "publish/precondition.h"
 #include "publish/trace.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 int set_request_new(struct set_request **ret, struct change_set *set, publisher_set_done *done,
@@ -57,7 +57,7 @@ int set_request_fill(struct batch *b, struct set_request *r, struct author *self
 		change->author = author_ref(set->author != NULL ? set->author : self);
 		change->intent = item->intent != NULL ? intent_ref(item->intent) : NULL;
 		change->when = item->when;
-		change->unnamed = item->unnamed;
+		change->pruned = item->pruned;
 		memcpy(change->namespace, item->namespace, sizeof(change->namespace));
 		memcpy(change->name, item->name, sizeof(change->name));
 	}
@@ -77,12 +77,17 @@ static void refuse_key(struct error *err)
 /* Whether its key is that of a commit. */
 static int find_commit(struct set_request *r, struct writer *w, struct error *err)
 {
-	const struct keyed_commit *found;
+	const struct record_keyed none = {.is_set = false};
+	const struct record_keyed_commit *found;
+	uint64_t now_us = w->versions.now_us();
 	struct record_key key;
 
-	if (keyed_key(&key, r->set, err) != 0 ||
-		keyed_find(&found, &w->keyed, &key, &w->head.keyed, w->versions.now_us(),
-			w->registry, err) != 0)
+	if (idempotency_key(&key, r->set, err) != 0 ||
+		idempotency_find(&found, &w->idempotency, &key, &w->head.keyed, now_us, w->registry,
+			err) != 0)
+		return -1;
+	if (found == NULL &&
+		idempotency_find(&found, &w->unchanged, &key, &none, now_us, w->registry, err) != 0)
 		return -1;
 	if (found == NULL)
 		return 0;
@@ -90,10 +95,32 @@ static int find_commit(struct set_request *r, struct writer *w, struct error *er
 		refuse_key(&r->err);
 		return 0;
 	}
-	if (trace_record(&r->record, &found->record, w->registry, err) != 0)
+	if (found->record.algorithm != DIGEST_NONE &&
+		trace_record(&r->record, &found->record, w->registry, err) != 0)
 		return -1;
 	r->is_replayed = true;
 	return 0;
+}
+
+static size_t find_failed(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->items[i].err.code != ERROR_NONE)
+			return i;
+	return SIZE_MAX;
+}
+
+void set_request_note_unchanged(const struct batch *b, struct writer *w)
+{
+	const struct set_request *r = b->set;
+	struct record_keyed_commit commit = {.version = w->versions.now_us()};
+	struct error ignored = ERROR_INIT;
+
+	if (b->n == 0 || r->set->key[0] == '\0' || r->set->dry_run || r->is_replayed ||
+		r->err.code != ERROR_NONE || find_failed(b) != SIZE_MAX)
+		return;
+	if (idempotency_key(&commit.key, r->set, &ignored) == 0)
+		idempotency_add(&w->unchanged, &commit);
 }
 
 int set_request_begin(struct batch *b, struct writer *w, struct error *err)
@@ -107,10 +134,7 @@ int set_request_begin(struct batch *b, struct writer *w, struct error *err)
 		return 0;
 	r->err = head_why_frozen(&w->head.frozen);
 	if (r->err.code == ERROR_NONE && wanted != 0 && wanted != w->head.version)
-		error_set(&r->err, ERROR_PRECONDITION,
-			"the catalog was changed since: it is at c%" PRIu64
-			" now, and the request is about c%" PRIu64 ": read it again first",
-			w->head.version, wanted);
+		precondition_refuse_revision(wanted, w->head.version, &r->err);
 	return 0;
 }
 
@@ -132,7 +156,7 @@ static int guard(const struct batch *b, const struct writer *w, struct error *er
 		return error_no_memory(err);
 	guard.confirmed = b->set->set->confirmed;
 	for (size_t i = 0; i < b->n; i++)
-		if (b->items[i].in_commit && b->items[i].change->unnamed)
+		if (b->items[i].in_commit && b->items[i].change->pruned)
 			namespaces[n++] = b->items[i].change->namespace;
 	qsort(namespaces, n, sizeof(*namespaces), compare_namespaces);
 	for (size_t i = 0, of; i < n; i += of) {
@@ -143,14 +167,6 @@ static int guard(const struct batch *b, const struct writer *w, struct error *er
 			return -1;
 	}
 	return 0;
-}
-
-static size_t find_failed(const struct batch *b)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (b->items[i].err.code != ERROR_NONE)
-			return i;
-	return SIZE_MAX;
 }
 
 void set_request_settle(struct batch *b, const struct writer *w)
@@ -165,29 +181,6 @@ void set_request_settle(struct batch *b, const struct writer *w)
 
 /* ---- answering ---- */
 
-/* The record has those that were changed, in the order of the set. */
-static void replay(struct outcome *outcomes, const struct set_request *r)
-{
-	const struct change_set *set = r->set;
-	const struct record *record = &r->record;
-	size_t at = 0;
-
-	for (size_t i = 0; i < set->n; i++) {
-		const struct record_change *c = &record->changes[at];
-
-		outcomes[i] = (struct outcome){.op = OUTCOME_UNCHANGED};
-		if (at == record->n_changes || strcmp(c->namespace, set->items[i].namespace) != 0 ||
-			strcmp(c->name, set->items[i].name) != 0)
-			continue;
-		outcomes[i].op = c->op == RECORD_CREATE   ? OUTCOME_CREATED
-				 : c->op == RECORD_DELETE ? OUTCOME_DELETED
-							  : OUTCOME_UPDATED;
-		outcomes[i].version = c->version;
-		outcomes[i].digest = c->digest;
-		at++;
-	}
-}
-
 static void answer(struct set_request *r, struct set_outcome *outcome)
 {
 	outcome->set = r->set;
@@ -199,6 +192,14 @@ static void answer_error(struct batch *b, const struct error *err, size_t failed
 	struct set_outcome outcome = {.err = *err, .failed = failed};
 
 	answer(b->set, &outcome);
+}
+
+static void answer_replayed(struct set_request *r)
+{
+	struct set_outcome outcome = {
+		.failed = SIZE_MAX, .version = r->record.version, .replayed = &r->record};
+
+	answer(r, &outcome);
 }
 
 void set_request_answer(struct batch *b, const struct error *err)
@@ -217,19 +218,17 @@ void set_request_answer(struct batch *b, const struct error *err)
 		answer_error(b, r->err.code != ERROR_NONE ? &r->err : err, SIZE_MAX);
 		return;
 	}
+	if (r->is_replayed) {
+		answer_replayed(r);
+		return;
+	}
 	if (outcomes == NULL) { /* what was committed can be read, or asked for again */
 		error_no_memory(&no_memory);
 		answer_error(b, &no_memory, SIZE_MAX);
 		return;
 	}
-	if (r->is_replayed) {
-		replay(outcomes, r);
-		outcome.replayed = true;
-		outcome.version = r->record.version;
-	} else {
-		for (size_t i = 0; i < b->n; i++)
-			commit_outcome(&outcomes[i], &b->items[i], r->set->dry_run);
-		outcome.version = b->has_revision ? b->revision.version : 0;
-	}
+	for (size_t i = 0; i < b->n; i++)
+		commit_outcome(&outcomes[i], &b->items[i], r->set->dry_run);
+	outcome.version = b->has_revision ? b->revision.version : 0;
 	answer(r, &outcome);
 }

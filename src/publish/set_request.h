@@ -37,6 +37,10 @@ int set_request_fill(
  * the request says why not. -1: the registry cannot tell. */
 int set_request_begin(struct batch *b, struct writer *w, struct error *err) MUST_CHECK;
 
+/* It has changed nothing: its key is remembered as long as the program runs. A set without items
+ * only asks whether the key is known. */
+void set_request_note_unchanged(const struct batch *b, struct writer *w);
+
 /* After: all or none. */
 void set_request_settle(struct batch *b, const struct writer *w);
 

@@ -110,25 +110,27 @@ struct listing {
 	each_fn *each;
 	int (*page_end)(void *arg, struct error *err); /* NULL: nobody asks */
 	void *arg;
+	unsigned n_pages; /* that were taken */
 };
 
-static int take_page(const struct listing *l, struct request *req, struct error *err)
+static int take_page(struct listing *l, struct request *req, struct error *err)
 {
 	if (request_check(req, l->what, err) != 0 ||
 		read_page(buf_slice(&req->call.response_body), l->name, l->prefix, l->each, l->arg,
 			err) != 0)
 		return -1;
+	l->n_pages++;
 	return l->page_end == NULL ? 0 : l->page_end(l->arg, err);
 }
 
-static int read_pages(const struct listing *l, struct request *req, struct error *err)
+static int read_pages(struct listing *l, struct request *req, struct error *err)
 {
 	bool more = true;
 
 	req->method = "GET";
 	req->body_max = LIMIT_LISTING;
-	for (unsigned pages = 0; more; pages++) {
-		if (pages == LIMIT_PAGES)
+	while (more) {
+		if (l->n_pages == LIMIT_PAGES)
 			return error_set(err, ERROR_INTERNAL,
 				"the registry's listing does not end after %d pages", LIMIT_PAGES);
 		request_renew(req);
@@ -143,13 +145,21 @@ static int read_pages(const struct listing *l, struct request *req, struct error
 
 #define TAGS_AFTER "100" /* who says where to begin wants a few, as a rule */
 
-/* last: NULL: from the first. *ret_status: of the last answer. */
+/* Where the next page begins is a tag, which some registries must find there still. */
+static int lost_its_place(struct error *err)
+{
+	return error_set(err, ERROR_UNAVAILABLE,
+		"the registry could not go on with a listing of tags: one may have been deleted "
+		"meanwhile; try again");
+}
+
+/* last: NULL: from the first. *ret_status: of the answer that was an error, or 0. */
 static int list_tags(struct remote *r, const char *repository, const char *last, each_fn *each,
 	int (*page_end)(void *arg, struct error *err), void *arg, int *ret_status,
 	struct error *err)
 {
 	CLEANUP(request_done) struct request req;
-	const struct listing listing = {"listing tags", "tags", SLICE_NONE, each, page_end, arg};
+	struct listing listing = {"listing tags", "tags", SLICE_NONE, each, page_end, arg, 0};
 
 	request_init(&req, r);
 	*ret_status = 0;
@@ -163,7 +173,9 @@ static int list_tags(struct remote *r, const char *repository, const char *last,
 	if (read_pages(&listing, &req, err) == 0)
 		return 0;
 	*ret_status = req.call.status;
-	return *ret_status == 404 && err->code == ERROR_NOT_FOUND ? 0 : -1;
+	if (*ret_status != 404 || err->code != ERROR_NOT_FOUND)
+		return -1;
+	return listing.n_pages == 0 ? 0 : lost_its_place(err);
 }
 
 /* A listing from somewhere on, whether the registry knows "last" or not. */
@@ -243,11 +255,12 @@ static int give_sorted(struct ordered *o, struct error *err)
 	return 0;
 }
 
-/* Not for what it asks, but for how. */
+/* Not for what it asks, but for how. 404 may be for either: Zot's, where last is none of its tags.
+ */
 static bool refuses_last(int status)
 {
-	return status >= 400 && status < 500 && status != 401 && status != 403 && status != 404 &&
-	       status != 408 && status != 429;
+	return status >= 400 && status < 500 && status != 401 && status != 403 && status != 408 &&
+	       status != 429;
 }
 
 static int list_ordered(struct ordered *o, const char *repository, struct error *err)
@@ -256,10 +269,13 @@ static int list_ordered(struct ordered *o, const char *repository, struct error 
 	int status, rc;
 
 	rc = list_tags(o->remote, repository, last, add_tag, give_page, o, &status, err);
-	if (rc == 0 || last == NULL || !refuses_last(status))
+	if (last == NULL || !refuses_last(status) || o->last[0] != '\0')
 		return rc;
-	o->remote->refuses_last = true;
-	return list_tags(o->remote, repository, NULL, add_tag, give_page, o, &status, err);
+	o->remote->refuses_last = rc != 0;
+	rc = list_tags(o->remote, repository, NULL, add_tag, give_page, o, &status, err);
+	if (o->last[0] != '\0')
+		o->remote->refuses_last = true;
+	return rc;
 }
 
 /* In two steps where the registry has an order of its own, which is found out once. */
@@ -303,8 +319,8 @@ static int remote_repositories(
 	struct registry *registry, each_fn *each, void *arg, struct error *err)
 {
 	struct remote *r = (struct remote *)registry;
-	const struct listing listing = {"listing repositories", "repositories",
-		slice_of(r->location.prefix), each, NULL, arg};
+	struct listing listing = {"listing repositories", "repositories",
+		slice_of(r->location.prefix), each, NULL, arg, 0};
 	CLEANUP(request_done) struct request req;
 
 	request_init(&req, r);

@@ -18,7 +18,7 @@ static void check_set(const struct changes_body *body, const char *only)
 		ASSERT(only == NULL || strcmp(item->namespace, only) == 0);
 		ASSERT(item->intent == NULL || strcmp(item->intent->name, item->name) == 0);
 		ASSERT(item->intent != NULL || item->when.kind != IF_NOT_THERE);
-		ASSERT(!item->unnamed);
+		ASSERT(!item->pruned);
 	}
 	for (size_t i = 0; i < body->prune.n; i++)
 		ASSERT(only == NULL || strcmp(body->prune.namespaces[i], only) == 0);

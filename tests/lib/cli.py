@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as people have it: a verb that runs to its end, or beside the test, with a terminal or without."""
-import fcntl
 import os
-import pty
-import struct
 import subprocess
-import termios
 import threading
+from collections import namedtuple
 
 from tests.lib.gsq import binary
+from tests.lib.terminal import Terminal
 from tests.lib.wait import DEADLINE_S, wait_until
+
+
+# What a verb showed on a terminal, and its status.
+Shown = namedtuple("Shown", "output returncode")
 
 
 class Cli:
@@ -37,7 +39,14 @@ class Cli:
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 
     def terminal(self, *args, columns=80, env=None, typed=""):
-        return Terminal([binary(), *map(str, args)], {**self.env, "TERM": "xterm", **(env or {})}, columns, typed)
+        """To its end, where all three streams are a terminal; what is typed waits there for whoever reads."""
+        with self.open_terminal(*args, columns=columns, env=env) as terminal:
+            terminal.type(typed)
+            status = terminal.wait(DEADLINE_S)
+            return Shown(terminal.shown, status)
+
+    def open_terminal(self, *args, columns=80, env=None):
+        return Terminal([binary(), *args], columns=columns, env={**self.env, "TERM": "xterm", **(env or {})})
 
 
 def cli_of(server, **kwargs):
@@ -82,29 +91,3 @@ class Running:
         for reader in self._readers:
             reader.join(DEADLINE_S)
         return status
-
-
-class Terminal:
-    """A verb that has a terminal for all three streams, and what it shows there: output, and returncode at its end."""
-
-    def __init__(self, command, env, columns, typed):
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        process = subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-        os.close(theirs)
-        os.write(ours, typed.encode())
-        self.output = self._read(ours)
-        os.close(ours)
-        self.returncode = process.wait(DEADLINE_S)
-
-    @staticmethod
-    def _read(file):
-        content = b""
-        while True:
-            try:
-                piece = os.read(file, 65536)
-            except OSError:  # Linux says EIO when the other side is closed
-                piece = b""
-            if not piece:
-                return content.decode().replace("\r\n", "\n")
-            content += piece

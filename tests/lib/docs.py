@@ -14,11 +14,12 @@ from tests.lib.tools import tools_dir
 
 # Of one document. line: that of its first line, from 1. lines: without the block's indentation or fence.
 Block = namedtuple("Block", "document line lines")
-# text: all of the command, whatever continued it. comment: what follows " # ". shown: the lines below it, up to the next.
+# text: all of the command, whatever continued it. comment: what follows " # ". shown: the lines below it.
 Command = namedtuple("Command", "document line text comment shown")
 
 # Commands also where this machine has no such program.
-PROGRAMS = {"crane", "cosign", "docker", "flux", "for", "gsq", "helm", "kind", "kubectl", "oras", "skopeo", "source", "sudo"}
+PROGRAMS = {"cosign", "crane", "docker", "dpkg-buildpackage", "flux", "for", "gsq", "kind", "kubectl", "oras", "skopeo",
+            "source", "sudo", "systemctl"}
 # They begin lines of other text.
 NO_PROGRAMS = {"id", "data", "link"}
 ASSIGNMENT = re.compile(r"""[A-Za-z_][A-Za-z0-9_]*=("[^"]*"|'[^']*'|[^\s"']*)""")
@@ -121,7 +122,7 @@ CURL = """#!/bin/bash
 exec {curl} --silent --show-error --fail-with-body --max-time "${{CURL_MAX_S:-30}}" "$@"
 """
 SKOPEO = """#!/bin/bash
-exec {skopeo} --insecure-policy "$@"
+exec {skopeo} --insecure-policy --registries-conf "${{CONTAINERS_REGISTRIES_CONF:-/dev/null}}" "$@"
 """
 
 
@@ -136,7 +137,8 @@ class Shell:
     def __init__(self, folder, registry=None):
         self.folder = Path(folder)
         self.port, self.registry_port = free_port(), free_port()
-        self.replace = [(r"localhost:8080", f"localhost:{self.port}"), (r"localhost:5000", f"localhost:{self.registry_port}")]
+        self.replace = [(r"localhost:8080", f"localhost:{self.port}"),
+                        (r"localhost:5000", f"localhost:{self.registry_port}")]
         self.server, self.serves_tls, self.shown = None, False, ""
         self._log = self.folder / "gsq.log"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -183,9 +185,9 @@ class Shell:
 
     def run(self, text, env=None):
         """Runs it with bash, and returns its status; what it showed is in shown."""
-        done = subprocess.run(["bash", "-c", self.here(text)], cwd=self.folder, env={**self.env, **(env or {})},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=DEADLINE_S, check=False)
+        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", self.here(text)], env={**self.env, **(env or {})},
+                              cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=DEADLINE_S, check=False)
         self.shown = done.stdout
         return done.returncode
 
@@ -196,7 +198,7 @@ class Shell:
 
     def serve(self, text, more=()):
         """gsq serve, in the place of the one before: ready, at the ports of this shell."""
-        words = shlex.split(self.here(text))
+        words = [word for word in shlex.split(self.here(text)) if not re.match(r"\d?>", word)]  # it has a log here
         assert words[:2] == ["gsq", "serve"], text
         self.stop()
         listen = ["--listen", f"127.0.0.1:{self.port}", "--registry-listen", f"127.0.0.1:{self.registry_port}"]
@@ -205,7 +207,7 @@ class Shell:
         self.serves_tls = "--tls-cert" in words
         secure = ["--insecure"] if self.serves_tls else []
         scheme = "https" if secure else "http"
-        ready = f"for i in $(seq 200); do {shutil.which('curl')} -sf {' '.join(secure)} " \
+        ready = f"for i in $(seq 600); do {shutil.which('curl')} -sf {' '.join(secure)} " \
                 f"{scheme}://localhost:{self.port}/readyz && exit 0; sleep 0.05; done; exit 1"
         assert self.run(ready) == 0, self.server.log_tail()
         self._header()

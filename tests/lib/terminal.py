@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -68,6 +69,17 @@ class Terminal:
 def control_terminal():
     """In the child: so that Ctrl-C, when it is typed, is a signal to it."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def left_in_colour(shown):
+    """The lines whose end is not in the terminal's own colour."""
+    lines, colour = [], False
+    for line in shown.splitlines():
+        for sequence in re.findall(r"\x1b\[([0-9;]*)m", line):
+            colour = sequence not in ("", "0")
+        if colour:
+            lines.append(line)
+    return lines
 
 
 def show(command, **kwargs):

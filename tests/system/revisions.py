@@ -44,7 +44,7 @@ def revisions(server, namespace=None, limit=500):
 
 def newest(server):
     """The version of the last commit."""
-    return ask(server, f"{root()}/revisions?limit=1")["revisions"][0]["version"]
+    return ask(server, f"{root()}/revisions?limit=1")["revisions"][0]["revision"]
 
 
 def resources_at(server, revision, namespace=None, limit=500):
@@ -73,9 +73,9 @@ def roll_back_one(server, name, to, namespace="default", query="", **kwargs):
 
 
 def rolled_back(answer):
-    """{(namespace, name): operation} of a rollback that was made."""
+    """{(namespace, name): result} of a rollback that was made."""
     assert answer.status == 200, answer.body
-    return {(item["namespace"], item["name"]): item["operation"] for item in answer.json["changes"]}
+    return {(item["namespace"], item["name"]): item["result"] for item in answer.json["changes"]}
 
 
 def patched(text, difference):

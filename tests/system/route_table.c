@@ -42,7 +42,8 @@ static void print_api_routes(void)
 		[SCOPE_LIST] = "`?namespace=`, else `default`",
 		[SCOPE_WATCH] = "`?namespace=`, else all",
 		[SCOPE_EVERYWHERE] = "all",
-		[SCOPE_BODY] = "each item's; of a delete and a prune the action is delete",
+		[SCOPE_BODY] = "each item's; of a delete and a prune the action is delete; who may "
+			       "change nothing is refused before the body",
 	};
 
 	for (const struct route *r = api_routes; r->path != NULL; r++)

@@ -74,6 +74,12 @@ class StubKube:
                 "items": items[first:last]}
 
 
+def in_cluster(name, version, namespace="default"):
+    """The object of a resource at that version, as far as the server looks at it."""
+    return {"metadata": {"namespace": namespace, "name": name, "resourceVersion": "2",
+                         "annotations": {"gitops-squared.io/version": version}}}
+
+
 def handler_of(stub):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -152,6 +152,14 @@ def test_a_dash_alone_is_an_argument():
     (("repartition", "--layout", "splt"), '--layout: "splt" is not one of single and split; did you mean split?'),
     (("token", "create", "ci", "--role", "editr"), "did you mean editor?"),
     (("version", "-x"), "unknown option -x"),
+    (("rollback", "web", "--revision", "v1"), "unknown option --revision; did you mean --to?"),
+    (("rollback", "web", "--to-revision=3"), "unknown option --to-revision; did you mean --to?"),
+    (("apply", "-f", "x.yaml", "--dry-run=server"), "--dry-run takes no value: say --dry-run"),
+    (("apply", "x.yaml"), "unexpected argument x.yaml: files are given as -f x.yaml"),
+    (("history", ""), "a name is empty"),
+    (("delete", "web", ""), "a name is empty"),
+    (("history", "web", "--limit", "0"), "--limit must be a number of 1 or more"),
+    (("log", "--limit", "0"), "--limit must be a number of 1 or more"),
     (("freeze", "-n"), "-n needs a value: NAMESPACE"),
     (("context", "use"), "CONTEXT is missing"),
     (("context", "use", "a", "b"), "unexpected argument b"),
@@ -181,6 +189,22 @@ def test_help_has_letters_and_examples():
     assert "\nExamples:\n  gsq freeze --reason " in shown
 
 
+def test_help_says_what_an_option_may_be():
+    shown = " ".join(run("get", "--help").stdout.split())
+    assert "; one of table, wide, yaml, json and name; default table" in shown
+    assert " ".join(run("import-original", "--help").stdout.split()).count("several times") == 1
+
+
+def test_which_server_it_is_comes_last_in_the_help():
+    shown = run("get", "--help").stdout
+    own, connection = shown.split("\nConnection:\n")
+    assert "--selector" in own and "--server" not in own
+    connection = connection.split("\nExamples:\n")[0]
+    assert re.findall(r"^  (?:-\w, )?--([a-z-]+)", connection, re.M) == [
+        "namespace", "context", "server", "bearer-file", "server-ca", "insecure"]
+    assert "Connection" not in run("serve", "--help").stdout
+
+
 def test_help_with_a_verb_is_the_verbs_help():
     assert run("help", "token", "create").stdout == run("token", "create", "--help").stdout
 
@@ -195,6 +219,7 @@ def test_as_a_plugin_of_kubectl_it_is_called_so(tmp_path):
     plugin.symlink_to(os.path.abspath(binary()))
     result = subprocess.run([plugin, "freeze", "--help"], capture_output=True, text=True, timeout=60)
     assert result.stdout.startswith("Usage: kubectl intent freeze ")
+    assert "\n  kubectl intent freeze --reason " in result.stdout and "  gsq " not in result.stdout
     result = subprocess.run([plugin, "gte"], capture_output=True, text=True, timeout=60)
     assert result.stderr == "kubectl intent: unknown verb gte; did you mean get?\nSee kubectl intent --help.\n"
 

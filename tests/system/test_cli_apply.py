@@ -12,9 +12,9 @@ from tests.lib.gsq import Gsq, binary
 from tests.lib.oci import Oci
 from tests.lib.process import free_port
 from tests.lib.wait import wait_until
-from tests.system.resources import ANNOTATION_VERSION, declare, listed, remove
+from tests.system.resources import declare, listed, remove
 from tests.system.revisions import history, newest, revisions
-from tests.system.stub_kube import StubKube
+from tests.system.stub_kube import in_cluster
 
 MANY = 5000
 MOST = 10000  # LIMIT_CHANGES
@@ -58,7 +58,8 @@ def lines(*changes):
 def test_it_creates_configures_and_leaves_unchanged_in_one_change(gsq, server):
     declare(server, "db", type="database")
     declare(server, "web")
-    told = gsq.ok("apply", "-f", "-", "--reason", "OPS-1217", input='[{"name":"web","spec":{"type":"vm","size":"large"}},'
+    told = gsq.ok("apply", "-f", "-", "--reason", "OPS-1217",
+                  input='[{"name":"web","spec":{"type":"vm","size":"large"}},'
                   '{"name":"db","spec":{"type":"database","size":"small"}},'
                   '{"name":"new","spec":{"type":"bucket","size":"small"}}]')
     assert told == lines(("web", "configured"), ("db", "unchanged"), ("new", "created"))
@@ -120,11 +121,11 @@ def test_what_was_exported_goes_back_to_the_same_catalog(gsq, server, tmp_path):
 
 def test_of_five_thousand_one_bad_item_is_named_with_its_file_and_line_and_nothing_is_committed(gsq, server, tmp_path):
     before, bad = newest(server), 4321
-    path = write(tmp_path, documents(MANY, bad, size="smal"))
+    path = write(tmp_path, documents(MANY, bad, size="smalll"))
     result = gsq.run("apply", "-f", path)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (f"gsq apply: {path}:{LINES * bad + 2}: r0{bad}: "
-                             'spec.size must be small, medium or large, not "smal"\n')
+                             'spec.size must be small, medium or large, not "smalll"\n')
     assert newest(server) == before and listed(server) == {}
 
 
@@ -142,10 +143,10 @@ def test_of_five_thousand_the_one_that_the_server_refuses_is_named_with_its_file
 
 
 @pytest.mark.parametrize("text, said", [
-    ("name: web\nspec: {type: vm, siz: small}\n", ':1: web: unknown field spec.siz; did you mean spec.size?'),
+    ("name: web\nspec: {type: vm, sizee: small}\n", ':1: web: unknown field spec.sizee; did you mean spec.size?'),
     ("name: web\nspec: {type: vmm, size: small}\n", ':1: web: spec.type must be vm, database or bucket, not "vmm"'),
     ("\n\nspec: {type: vm, size: small}\n", ":3: name is missing"),
-    ("name: web\nspec: {type: vm, size: small\n", ": not YAML: "),
+    ("name: web\nspec: {type: vm, size: small\n", ":3:1: not YAML: "),
 ])
 def test_errors_name_the_place_and_the_field_and_suggest(gsq, server, tmp_path, text, said):
     path = write(tmp_path, text)
@@ -162,6 +163,13 @@ def test_errors_name_the_place_and_the_field_and_suggest(gsq, server, tmp_path, 
     (("-f", "-", "--all"), "--all goes with --prune"),
     (("-f", "-", "-l", "a=b"), "--selector goes with --prune"),
     (("-f", "-", "--confirm", "purne"), "prune"),
+    (("-f", "-", "--timeout", "1m"), "--timeout goes with --wait"),
+    (("-f", "-", "--reason", "a\r\nX-Evil: b"), "--reason must be one line"),
+    (("-f", "-", "--reason", "first\n\nrest"), "--reason must be one line of printable text: the first"),
+    (("-f", "-", "--reason", "a\x1b[31m"), "--reason must be one line"),
+    (("-f", "-", "--wait", "--timeout", "soon"), '"soon" is not a duration'),
+    (("-f", "-", "--reason", "a\nX-Other: b"), "--reason must be one line"),
+    (("-f", "-", "--reason", 1001 * "x"), "--reason may have 1000 bytes at most"),
 ])
 def test_what_does_not_go_together_is_refused_before_anything_is_read(gsq, args, said):
     result = gsq.run("apply", *args)
@@ -205,6 +213,27 @@ def test_files_without_a_resource_prune_nothing(gsq, server):
     assert set(listed(server)) == {"old"}
 
 
+@pytest.mark.parametrize("answer, left", [("n", 8), ("y", 1)])
+def test_on_a_terminal_it_is_asked_before_all_that_files_do_not_have_is_pruned(gsq, server, tmp_path, answer, left):
+    for i in range(7):
+        declare(server, f"r{i}")
+    declare(server, "web")
+    file = write(tmp_path, document("web"))
+    done = gsq.terminal("apply", "-f", file, "--prune", "--all", typed=f"{answer}\n")
+    assert done.returncode == (1 if answer == "n" else 0), done.output
+    assert "platformresource/r0 pruned (dry run)" in done.output
+    assert done.output.count("[y/N]") == 1 and "Delete 7 resources that the files do not have?" in done.output
+    assert len(listed(server)) == left
+
+
+def test_nothing_is_asked_where_nothing_would_be_pruned_or_yes_is_given(gsq, server, tmp_path):
+    file = write(tmp_path, document("web"))
+    assert "?" not in gsq.terminal("apply", "-f", file, "--prune", "--all").output
+    declare(server, "db")
+    done = gsq.terminal("apply", "-f", file, "--prune", "--all", "--yes")
+    assert done.returncode == 0 and "?" not in done.output and set(listed(server)) == {"web"}
+
+
 def test_so_many_that_nobody_named_go_only_where_that_is_confirmed(gsq, server):
     for i in range(6):
         declare(server, f"old{i}")
@@ -221,7 +250,7 @@ def test_so_many_that_nobody_named_go_only_where_that_is_confirmed(gsq, server):
 def test_a_million_lines_of_comments_are_taken(gsq, server, tmp_path):
     path = write(tmp_path, "# nobody reads this\n" * 1_000_000 + documents(2))
     assert gsq.ok("apply", "-f", path) == lines(("r00000", "created"), ("r00001", "created"))
-    path = write(tmp_path, "# nobody reads this\n" * 1_000_000 + documents(2, 1, size="smal"))
+    path = write(tmp_path, "# nobody reads this\n" * 1_000_000 + documents(2, 1, size="smalll"))
     assert f"{path}:{1_000_000 + LINES + 2}: r00001: spec.size" in gsq.run("apply", "-f", path).stderr
 
 
@@ -306,7 +335,8 @@ def test_where_no_answer_comes_it_says_that_the_same_may_be_run_again(server):
 
 
 @pytest.mark.parametrize("after_s", [EARLY, LATER])
-def test_a_server_killed_in_the_middle_has_all_or_nothing_and_apply_again_gives_the_same(gsq, server, tmp_path, after_s):
+def test_a_server_killed_in_the_middle_has_all_or_nothing_and_apply_again_gives_the_same(
+        gsq, server, tmp_path, after_s):
     path = write(tmp_path, documents(MANY))
     with gsq.start("apply", "-f", path) as applying:
         threading.Event().wait(after_s)
@@ -322,24 +352,6 @@ def test_a_server_killed_in_the_middle_has_all_or_nothing_and_apply_again_gives_
 
 
 # ---- waiting ----
-
-@pytest.fixture
-def kube(tmp_path):
-    with StubKube(tmp_path) as kube:
-        yield kube
-
-
-@pytest.fixture
-def watching(tmp_path, kube):
-    with Gsq(tmp_path / "watching", kubeconfig=kube.kubeconfig) as server:
-        wait_until(lambda: server.metric("gsq_cluster_watch_up") == 1, "the cluster to be heard")
-        yield server
-
-
-def in_cluster(name, version):
-    return {"metadata": {"namespace": "default", "name": name, "resourceVersion": "2",
-                         "annotations": {ANNOTATION_VERSION: version}}}
-
 
 def apply_and_wait(server, tmp_path):
     waiting = cli_of(server).start("apply", "-f", write(tmp_path, documents(2)), "--wait")
@@ -389,3 +401,24 @@ def test_without_a_cluster_nobody_can_tell_and_the_change_is_made(gsq, server):
     assert "watches no cluster" in result.stderr
     assert set(listed(server)) == {"web"}
     remove(server, "web")
+
+
+# ---- the reason ----
+
+def test_a_reason_may_end_with_the_end_of_its_line(gsq, server):
+    gsq.ok("apply", "-f", "-", "--reason", "OPS-1217\n", input=document("web"))
+    assert revisions(server)[0]["why"] == "OPS-1217"
+
+
+# ---- folders of folders ----
+
+def test_folders_in_a_folder_are_read_where_that_is_asked_for(gsq, server, tmp_path):
+    (tmp_path / "out" / "default").mkdir(parents=True)
+    write(tmp_path / "out" / "default", document("web"))
+    result = gsq.run("apply", "-f", tmp_path / "out")
+    assert result.returncode == 1 and "give -R to read its folders too" in result.stderr
+    assert listed(server) == {}
+    gsq.ok("apply", "-R", "-f", tmp_path / "out")
+    assert set(listed(server)) == {"web"}
+    (tmp_path / "empty").mkdir()
+    assert "-R" not in gsq.run("apply", "-f", tmp_path / "empty").stderr

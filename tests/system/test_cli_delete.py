@@ -7,8 +7,8 @@ import pytest
 from tests.lib.cli import cli_of
 from tests.lib.gsq import Gsq
 from tests.lib.wait import wait_until
-from tests.system.resources import ANNOTATION_VERSION, declare, listed, remove
-from tests.system.stub_kube import StubKube
+from tests.system.resources import declare, listed, remove
+from tests.system.stub_kube import in_cluster
 
 PROTECTED = {"gitops-squared.io/protect": "true"}
 
@@ -80,7 +80,7 @@ def test_files_name_what_is_deleted_whatever_it_is_now(gsq, server, tmp_path):
     gsq.ok("export", tmp_path / "out")
     declare(server, "web", size="large")
     (tmp_path / "out" / "default" / "cache.yaml").unlink()
-    gsq.ok("delete", "-f", tmp_path / "out")
+    gsq.ok("delete", "-R", "-f", tmp_path / "out")
     assert set(listed(server)) == {"cache"}
 
 
@@ -91,13 +91,13 @@ def test_standard_input_is_a_file_too(gsq, server):
 
 def test_a_file_of_another_namespace_than_the_one_that_is_given_is_refused(gsq, server, tmp_path):
     gsq.ok("export", tmp_path / "out")
-    result = gsq.run("delete", "-f", tmp_path / "out", "-n", "shop")
+    result = gsq.run("delete", "-R", "-f", tmp_path / "out", "-n", "shop")
     assert result.returncode == 1 and "namespace" in result.stderr and "cache.yaml" in result.stderr
     assert set(listed(server)) == {"web", "db", "cache"}
 
 
 @pytest.mark.parametrize("content, said", [
-    ("spec: {", "bad.yaml"), ("name: web\nspec: {type: vm, size: smal}\n", "spec.size"), (None, "bad.yaml")])
+    ("spec: {", "bad.yaml"), ("name: web\nspec: {type: vm, size: smalll}\n", "spec.size"), (None, "bad.yaml")])
 def test_what_cannot_be_read_is_named(gsq, server, tmp_path, content, said):
     if content is not None:
         (tmp_path / "bad.yaml").write_text(content)
@@ -128,14 +128,15 @@ def test_folders_are_read_in_the_order_of_names_without_other_files(gsq, server,
     assert gsq.ok("delete", "-f", tmp_path, "-R", "--dry-run").count("deleted") == 3
 
 
-def test_a_folder_that_has_nothing_but_folders_is_read_with_them(gsq, tmp_path):
+def test_a_folder_that_has_nothing_but_folders_is_read_where_that_is_asked_for(gsq, tmp_path):
     for name in ("web", "db"):
         (tmp_path / "top" / name / "old").mkdir(parents=True)
         (tmp_path / "top" / name / "it.yaml").write_text(f"name: {name}\nspec: {{type: vm, size: small}}\n")
-        (tmp_path / "top" / name / "old" / "it.yaml").write_text("not: [a resource")
     (tmp_path / "top" / "round").symlink_to(tmp_path)
     for path in (tmp_path / "top", f"{tmp_path}/top/"):
-        assert gsq.ok("delete", "-f", path, "--dry-run").splitlines() == [
+        result = gsq.run("delete", "-f", path, "--dry-run")
+        assert (result.returncode, result.stdout) == (1, "") and "give -R to read its folders too" in result.stderr
+        assert gsq.ok("delete", "-R", "-f", path, "--dry-run").splitlines() == [
             f'platformresource "{name}" deleted (dry run)' for name in ("db", "web")]
 
 
@@ -183,6 +184,17 @@ def test_yes_answers_the_question_before(gsq, server):
     assert set(listed(server)) == {"web"}
 
 
+def test_whoever_has_seen_what_goes_and_says_yes_has_confirmed_it(gsq, server):
+    for i in range(7):
+        declare(server, f"more{i}")
+    refused = gsq.terminal("delete", "--all", typed="n\n")
+    assert refused.returncode == 1 and "nothing is changed" in refused.output and len(listed(server)) == 10
+    done = gsq.terminal("delete", "--all", typed="y\n")
+    assert done.returncode == 0 and done.output.count("[y/N]") == 1
+    assert "platformresource/more0 deleted (dry run)" in done.output
+    assert listed(server) == {}
+
+
 def test_many_that_nobody_named_have_to_be_confirmed(gsq, server):
     for i in range(7):
         declare(server, f"more{i}")
@@ -207,26 +219,8 @@ def test_what_is_meant_must_be_said_in_one_way(gsq, server, args):
 
 # ---- waiting ----
 
-def in_cluster(answer):
-    return {"metadata": {"namespace": "default", "name": answer["name"], "resourceVersion": "2",
-                         "annotations": {ANNOTATION_VERSION: answer["version"]}}}
-
-
-@pytest.fixture
-def kube(tmp_path):
-    with StubKube(tmp_path) as kube:
-        yield kube
-
-
-@pytest.fixture
-def watching(tmp_path, kube):
-    with Gsq(tmp_path / "watching", kubeconfig=kube.kubeconfig) as server:
-        wait_until(lambda: server.metric("gsq_cluster_watch_up") == 1, "the cluster to be heard")
-        yield server
-
-
 def delete_and_wait(server, kube):
-    item = in_cluster(declare(server, "web"))
+    item = in_cluster("web", declare(server, "web")["version"])
     kube.show("ADDED", item)
     server.wait_phase("applied", "web")
     waiting = cli_of(server).start("delete", "web", "--wait")

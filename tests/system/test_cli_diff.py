@@ -39,7 +39,7 @@ def test_a_difference_is_shown_as_yaml_and_nothing_is_changed(gsq, server):
     before = newest(server)
     result = gsq.run("diff", "-f", "-", input=WEB % "large")
     assert (result.returncode, result.stderr) == (1, "")
-    assert names_in(result.stdout) == ("live/default/web", "wanted/default/web")
+    assert names_in(result.stdout) == (f"default/web@{listed(server)['web']['version']}", "default/web")
     assert changed(result.stdout) == ["-  size: small", "+  size: large"]
     assert newest(server) == before
 
@@ -47,7 +47,7 @@ def test_a_difference_is_shown_as_yaml_and_nothing_is_changed(gsq, server):
 def test_what_is_new_differs_from_nothing(gsq):
     result = gsq.run("diff", "-f", "-", input=WEB.replace("web", "new") % "small")
     assert result.returncode == 1
-    assert names_in(result.stdout)[0] == "/dev/null"
+    assert names_in(result.stdout) == ("/dev/null", "default/new")
     assert "+  name: new" in changed(result.stdout) and not any(line[0] == "-" for line in changed(result.stdout))
 
 
@@ -112,12 +112,12 @@ def test_a_commit_is_the_same_as_itself(gsq, commits):
 # ---- trouble ----
 
 @pytest.mark.parametrize("args, said", [
-    ((), "give -f FILE, or two commits"),
-    (("-f", "-", "c1..c2"), "give -f FILE, or two commits"),
-    (("c1",), '"c1" is not two commits'),
-    (("v1..v2",), '"v1..v2" is not two commits'),
-    (("../../c1..c2",), "is not two commits"),
-    (("-f", "-", "-A"), "--all-namespaces goes with two commits"),
+    ((), "give -f FILE, or two revisions"),
+    (("-f", "-", "c1..c2"), "give -f FILE, or two revisions"),
+    (("c1",), '"c1" is not two revisions'),
+    (("v1..v2",), '"v1..v2" is not two revisions'),
+    (("../../c1..c2",), "is not two revisions"),
+    (("-f", "-", "-A"), "--all-namespaces goes with two revisions"),
 ])
 def test_what_cannot_be_compared_is_status_2(gsq, args, said):
     result = gsq.run("diff", *args)
@@ -133,7 +133,7 @@ def test_a_commit_that_is_not_there_is_status_2_and_log_shows_those_that_are(gsq
 
 def test_a_bad_file_is_status_2_with_its_place(gsq, server, tmp_path):
     path = tmp_path / "web.yaml"
-    path.write_text("---\n" + WEB % "smal")
+    path.write_text("---\n" + WEB % "smalll")
     result = gsq.run("diff", "-f", path)
     assert (result.returncode, result.stdout) == (2, "")
     assert f"{path}:2: web: spec.size must be" in result.stderr

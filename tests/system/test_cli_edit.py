@@ -52,6 +52,24 @@ def test_what_is_saved_becomes_the_resource(server, edit):
     assert result.left == []
 
 
+def test_after_saving_it_waits_where_that_is_asked_for(server, edit):
+    result = edit('sed -i s/small/large/ "$1"', "--wait")
+    assert (result.returncode, result.stdout) == (1, "platformresource/web edited\n")
+    assert "watches no cluster" in result.stderr and size(server) == "large"
+    result = edit("true", "--wait")
+    assert (result.returncode, result.stderr) == (0, "Edit cancelled, no changes made.\n")
+
+
+@pytest.mark.parametrize("args, said", [
+    (("--timeout", "1m"), "--timeout goes with --wait"),
+    (("--reason", "a\r\nX-Evil: b"), "--reason must be one line"),
+])
+def test_wrong_usage_is_told_before_the_editor_opens(edit, args, said):
+    result = edit("true", *args)
+    assert result.returncode == 2 and said in result.stderr
+    assert not result.seen
+
+
 def test_the_file_is_yaml_below_instructions_without_what_the_server_puts_there(server, edit):
     result = edit("true")
     head = re.match(r"(#.*\n)+", result.seen[0])[0]
@@ -78,13 +96,13 @@ def test_without_a_change_nothing_is_sent(server, edit, script, said):
 
 
 def test_what_cannot_be_taken_is_shown_again_with_the_reason(server, edit, tmp_path):
-    result = edit(f'if [ $(wc -l < {tmp_path}/runs) = 1 ]; then sed -i s/small/smal/ "$1"; '
-                  'else sed -i s/smal$/medium/ "$1"; fi')
+    result = edit(f'if [ $(wc -l < {tmp_path}/runs) = 1 ]; then sed -i s/small/tiny/ "$1"; '
+                  'else sed -i s/tiny$/medium/ "$1"; fi')
     assert result.returncode == 0, result.stderr
     assert len(result.seen) == 2
     assert "spec.size must be small, medium or large" in " ".join(
         line.removeprefix("# ") for line in result.seen[1].splitlines() if line.startswith("#"))
-    assert "size: smal\n" in result.seen[1]
+    assert "size: tiny\n" in result.seen[1]
     assert size(server) == "medium"
 
 
@@ -97,12 +115,12 @@ def test_what_the_server_refuses_is_shown_again_too(server, edit, tmp_path):
 
 
 def test_what_is_wrong_twice_is_kept_and_its_path_told(server, edit):
-    result = edit('sed -i s/small/smal/ "$1"')
+    result = edit('sed -i s/small/tiny/ "$1"')
     assert (result.returncode, result.stdout) == (1, "")
     assert "no valid changes were saved" in result.stderr and "spec.size" in result.stderr
     [left] = result.left
     assert KEPT.search(result.stderr)[1] == str(left)
-    assert "size: smal\n" in left.read_text()
+    assert "size: tiny\n" in left.read_text()
     assert size(server) == "small"
 
 

@@ -36,7 +36,7 @@ def declared(server):
 
 def test_there_is_a_file_for_each_resource_in_the_folder_of_its_namespace(gsq, tmp_path):
     told = gsq.ok("export", "-A", tmp_path / "out")
-    assert told.startswith(f"3 resources exported to {tmp_path}/out: gsq apply -f")
+    assert told.startswith(f"3 resources exported to {tmp_path}/out: gsq apply -R -f")
     assert files(tmp_path / "out") == ["default/db.yaml", "default/web.yaml", "shop/web.yaml"]
     assert yaml.safe_load((tmp_path / "out/default/web.yaml").read_text(encoding="utf-8")) == {
         "apiVersion": "gitops-squared.io/v1alpha1", "kind": "PlatformResource",
@@ -55,7 +55,20 @@ def test_standard_output_gets_one_stream_of_documents(gsq):
     for args in ((), ("-",)):
         found = list(yaml.safe_load_all(gsq.ok("export", *args)))
         assert [item["metadata"]["name"] for item in found] == ["db", "web"]
-    assert gsq.ok("export", "-n", "empty") == ""
+    result = gsq.run("export", "-n", "empty")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "No resources found in empty namespace.\n")
+
+
+def test_whoever_names_a_resource_is_told_how_one_is_written(gsq, tmp_path):
+    result = gsq.run("export", "web")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "gsq get web -o yaml writes one resource, and ./web is the folder" in result.stderr
+
+
+def test_a_revision_that_is_not_there_is_an_error_that_says_where_they_are(gsq):
+    result = gsq.run("export", "--revision", "c12")
+    assert result.stderr == ("gsq export: there is no revision c12: gsq log shows those there are, with -A of all "
+                             "namespaces\n")
 
 
 def test_a_folder_that_is_not_empty_is_refused_unless_it_is_meant(gsq, server, tmp_path):
@@ -79,7 +92,7 @@ def test_applied_again_nothing_is_changed_and_the_catalog_keeps_its_digest(gsq, 
     oci = Oci(server.registry_host)
     before = oci.digest("gitops-squared/catalog", "latest"), oci.record()
     gsq.ok("export", "-A", tmp_path / "out")
-    assert gsq.ok("apply", "-f", tmp_path / "out").count("unchanged") == 3
+    assert gsq.ok("apply", "-R", "-f", tmp_path / "out").count("unchanged") == 3
     assert gsq.ok("apply", "-f", "-", input=gsq.ok("export", "-A")).count("unchanged") == 3
     assert (oci.digest("gitops-squared/catalog", "latest"), oci.record()) == before
 
@@ -89,7 +102,7 @@ def test_applied_to_a_fresh_server_all_is_declared_as_it_was(gsq, server, tmp_pa
     gsq.ok("export", "-A", tmp_path / "out")
     with Gsq(tmp_path / "fresh", namespaces=NAMESPACES) as fresh:
         other = cli_of(fresh)
-        assert other.ok("apply", "-f", tmp_path / "out").count("created") == 3
+        assert other.ok("apply", "-R", "-f", tmp_path / "out").count("created") == 3
         assert declared(fresh) == declared(server)
         other.ok("export", "-A", tmp_path / "again")
     assert files(tmp_path / "again") == files(tmp_path / "out")
@@ -102,13 +115,13 @@ def test_what_was_changed_since_comes_back(gsq, server, tmp_path):
     gsq.ok("export", "-A", tmp_path / "out")
     remove(server, "db")
     declare(server, "web", size="large")
-    gsq.ok("apply", "-f", tmp_path / "out")
+    gsq.ok("apply", "-R", "-f", tmp_path / "out")
     assert declared(server) == before
 
 
 def test_a_commit_is_exported_as_it_left_everything(gsq, server, tmp_path):
     then = gsq.ok("export", "-A")
-    revision = server.get("/api/v1/revisions?limit=1").json["revisions"][0]["version"]
+    revision = server.get("/api/v1/revisions?limit=1").json["revisions"][0]["revision"]
     remove(server, "db")
     declare(server, "web", size="large")
     assert gsq.ok("export", "-A", "--revision", revision) == then

@@ -71,11 +71,19 @@ def test_no_headers_leaves_the_rows(gsq):
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
 def test_every_line_fits_the_terminal(gsq, columns):
-    shown = gsq.terminal("get", "-A", "-o", "wide", columns=columns)
+    shown = gsq.terminal("get", "-A", columns=columns)
     lines = [ESCAPES.sub("", line) for line in shown.output.splitlines()]
     assert shown.returncode == 0
     assert len(lines) == 4 and max(map(len, lines)) <= columns, lines
     assert lines[0].startswith("NAME")
+
+
+def test_wide_lines_are_whole_on_any_terminal(gsq):
+    shown = gsq.terminal("get", "-A", "-o", "wide", columns=40)
+    lines = [ESCAPES.sub("", line) for line in shown.output.splitlines()]
+    assert len(lines) == 4 and "…" not in shown.output
+    assert all(re.search(r"sha256:[0-9a-f]{64}", line) for line in lines[1:]), lines
+    assert lines[0].split()[-3:] == ["VERSION", "DIGEST", "REASON"]
 
 
 def test_colour_is_for_terminals_that_want_it(gsq):
@@ -118,7 +126,7 @@ def test_a_selector_chooses_by_labels(gsq, selector, names):
 
 @pytest.mark.parametrize("args, said", [
     (("-l", "team in shop"), "selector"), (("web", "-A"), "--all-namespaces"), (("web", "-l", "a=b"), "--selector"),
-    (("-o", "tabel"), "did you mean table")])
+    (("-o", "tabble"), "did you mean table")])
 def test_wrong_usage_is_told_and_exits_with_2(gsq, args, said):
     result = gsq.run("get", *args)
     assert (result.returncode, result.stdout) == (2, "")

@@ -57,22 +57,23 @@ def test_what_is_deleted_has_its_history_still(gsq, server, versions):
 
 def test_a_limit_shows_the_newest(gsq, versions):
     assert rows(gsq.ok("history", "web", "--limit", "2")) == [(versions[0], "create"), (versions[1], "delete")]
-    assert gsq.ok("history", "web", "--limit", "0") == ""
 
 
 def test_patches_show_what_each_version_changed(gsq, versions):
     told = gsq.ok("history", "web", "-p")
     parts = told.split(f"{versions[2]} update\n")
     assert "Why:  OPS-1217" in parts[1] and "-  size: small\n+  size: large\n" in parts[1]
-    assert f"+++ {versions[0]}" in parts[0] and "+  size: medium" in parts[0]
+    assert f"@{versions[0]}\n" in parts[0] and "+  size: medium" in parts[0]
     assert "Who:  anonymous\n" in told
 
 
 def test_programs_get_all_of_it(gsq, server, versions):
     expected = history(server, "web")
     assert json.loads(gsq.ok("history", "web", "-o", "json")) == expected
-    assert yaml.safe_load(gsq.ok("history", "web", "-o", "yaml")) == expected
-    assert [entry["version"] for entry in json.loads(gsq.ok("history", "web", "-o", "json", "--limit", "3"))] == versions[:3]
+    text = gsq.ok("history", "web", "-o", "yaml")
+    assert yaml.safe_load(text) == expected
+    assert "  diff: |\n    --- " in text and "\n    -  size: small\n    +  size: large\n" in text
+    assert json.loads(gsq.ok("history", "web", "-o", "json", "--limit", "3")) == expected[:3]
 
 
 def test_more_than_a_page_is_read_to_the_end(gsq, server):
@@ -105,9 +106,24 @@ def test_a_name_that_was_never_there_is_an_error_that_suggests(gsq, server):
     assert result.stderr == "gsq history: there is no resource wbe in the namespace default; did you mean web?\n"
 
 
+def test_several_are_told_by_their_names(gsq, server, versions):
+    declare(server, "db")
+    told = gsq.ok("history", "web", "db", "--limit", "1").splitlines()
+    assert [line.split()[:2] for line in told[1:]] == [["web", versions[0]], ["db", history(server, "db")[0]["version"]]]
+    assert told[0].split()[:2] == ["NAME", "VERSION"]
+    assert [entry["name"] for entry in json.loads(gsq.ok("history", "web", "db", "-o", "json"))] == ["web"] * 4 + ["db"]
+    assert f"db {history(server, 'db')[0]['version']} create\n" in gsq.ok("history", "-p", "web", "db")
+
+
+def test_of_several_one_that_was_never_there_is_an_error(gsq, versions):
+    result = gsq.run("history", "web", "wbe")
+    assert result.returncode == 1 and "did you mean web?" in result.stderr
+
+
 @pytest.mark.parametrize("args, said", [
-    (("web", "--limit", "many"), '--limit must be a number, not "many"'),
-    (("web", "-o", "wide"), "table, json or yaml"),
+    (("web", "--limit", "many"), "--limit must be a number"),
+    (("web", "--limit", "0"), "--limit must be a number of 1 or more"),
+    (("web", "-o", "wide"), "not one of table, json and yaml"),
     ((), "NAME"),
 ])
 def test_bad_usage_is_status_2(gsq, args, said):

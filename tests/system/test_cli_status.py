@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """gsq status: what became of resources in the cluster, and waiting for it."""
+import json
 import re
 import signal
 
 import pytest
+import yaml
 
 from tests.lib.cli import Cli, cli_of
 from tests.lib.gsq import Gsq
@@ -92,12 +94,28 @@ def test_nothing_there_is_no_error(gsq):
 
 @pytest.mark.parametrize("args, said", [
     (("web", "-A"), "--all-namespaces"), (("web", "-l", "a=b"), "--selector"),
-    (("--wait", "--timeout", "5"), "--timeout")])
+    (("--wait", "--timeout", "5"), "--timeout"), (("--timeout", "5m"), "--timeout goes with --wait"),
+    (("--wait", "-o", "json"), "give --wait or --output"), (("-o", "table"), "not one of text, json and yaml")])
 def test_wrong_usage_exits_with_2(gsq, api, args, said):
     api.set("web", "applied")
     result = gsq.run("status", *args)
     assert (result.returncode, result.stdout) == (2, "")
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("read, output", [(json.loads, "json"), (yaml.safe_load, "yaml")])
+def test_programs_get_a_list_with_the_status_of_each(tmp_path, read, output):
+    with Gsq(tmp_path / "gsq", namespaces=("default", "shop")) as server:
+        gsq = cli_of(server)
+        assert read(gsq.ok("status", "-o", output)) == []
+        versions = {name: declare(server, name)["version"] for name in ("db", "web")}
+        declare(server, "web", "shop")
+        found = read(gsq.ok("status", "-o", output))
+        assert {item["name"]: item["version"] for item in found} == versions
+        assert all(item["status"]["phase"] == "unknown" and item["status"]["message"] for item in found)
+        assert read(gsq.ok("status", "web", "-o", output)) == found[1:]
+        assert len(read(gsq.ok("status", "-A", "-o", output))) == 3
+        assert gsq.run("status", "wbe", "-o", output).returncode == 1
 
 
 # ---- waiting ----

@@ -45,7 +45,7 @@ class Config:
         return result.stdout
 
     def login(self, url, *args, token="gsq_secret"):
-        return self.run("login", url, *args, "--token-file", "-", text=f"{token}\n")
+        return self.run("login", url, *args, "--bearer-file", "-", text=f"{token}\n")
 
     def write(self, content, mode=0o600):
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,14 +120,23 @@ def test_what_is_no_server_of_gsq_is_not_kept(config, answer):
     with api(answer) as server:
         result = config.login(f"http://{server.host}")
     assert result.returncode == 1
-    assert "is --server the API of gsq" in result.stderr
+    assert "is this the API of gsq" in result.stderr
     assert not config.path.exists()
 
 
 def test_a_server_that_is_not_there_is_not_kept(config):
     result = config.login(f"http://127.0.0.1:{free_port()}")
     assert result.returncode == 1
+    assert "is it running, and the URL right?" in result.stderr and "--server" not in result.stderr
     assert not config.path.exists()
+
+
+def test_who_is_not_known_at_login_is_told_what_helps_there(config):
+    with api(UNKNOWN) as server:
+        result = config.run("login", f"http://{server.host}", text="")
+    assert result.returncode == 1
+    assert "give --bearer-file FILE, or - for standard input" in result.stderr
+    assert "gsq login http" not in result.stderr
 
 
 def test_without_a_terminal_and_a_file_no_token_is_sent(config):
@@ -152,8 +161,11 @@ def test_logging_in_again_replaces_the_context_of_that_name(config):
     (("https://user@example.org",), "without user"),
     (("https://example.org", "--name", "two words"), "--name: "),
     (("https://example.org", "--server-ca", "/nowhere/ca.pem"), "--server-ca: cannot find /nowhere/ca.pem"),
-    (("https://example.org", "--token-file", "/nowhere/token"), "--token-file: "),
-    (("http://example.org", "--token-file", "-"), "use https://, or --insecure"),
+    (("https://example.org", "--bearer-file", "/nowhere/token"), "--bearer-file: "),
+    (("http://example.org", "--bearer-file", "-"), "use https://, or --insecure"),
+    (("https://example.org", "--token-file", "-"), "unknown option --token-file; did you mean --bearer-file?"),
+    (("https://example.org", "-n", ""), "--namespace is empty"),
+    (("https://example.org", "-n", "a/b"), '--namespace: "a/b" is no namespace'),
     ((), "URL is missing"),
 ])
 def test_wrong_usage_is_said_before_anything_is_sent(config, args, said):
@@ -165,7 +177,7 @@ def test_wrong_usage_is_said_before_anything_is_sent(config, args, said):
 
 @pytest.mark.parametrize("content", ["", "\n", "two words\n", "two\nlines\n"])
 def test_what_is_no_token_is_refused(config, content):
-    result = config.run("login", "https://example.org", "--token-file", "-", text=content)
+    result = config.run("login", "https://example.org", "--bearer-file", "-", text=content)
     assert result.returncode == 2
     assert "token" in result.stderr and "two" not in result.stderr
 
@@ -310,7 +322,43 @@ def test_who_is_not_known_is_told_to_log_in(config):
     assert f"gsq login http://{server.host}" in result.stderr
 
 
+# ---- which namespace ----
+
+@pytest.mark.parametrize("verb", ["get", "log", "export", "watch", "thaw"])
+@pytest.mark.parametrize("namespace, said", [
+    ("", "--namespace is empty"),
+    ("*", "-A means all namespaces"),
+    ("../x", '--namespace: "../x" is no namespace'),
+    ("Shop", '--namespace: "Shop" is no namespace'),
+])
+def test_what_is_no_namespace_is_said_before_anything_is_sent(config, verb, namespace, said):
+    with api(LIST) as server:
+        result = config.run(verb, "-n", namespace, "--server", f"http://{server.host}")
+        assert not server.log
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr and "--help" in result.stderr
+
+
+def test_what_is_no_namespace_is_said_with_where_it_comes_from(config):
+    config.write({"current": "a", "contexts": [{"name": "a", "server": "https://a.example", "namespace": "S"}]})
+    assert 'the namespace of the context a: "S" is no namespace' in config.run("get").stderr
+    assert 'GSQ_NAMESPACE: "T" is no namespace' in config.run("get", GSQ_NAMESPACE="T").stderr
+
+
 # ---- the file ----
+
+def test_the_null_device_is_an_empty_configuration(config):
+    result = config.run("context", GSQ_CONFIG="/dev/null")
+    assert result.returncode == 0 and "there are none in /dev/null" in result.stderr
+    with api(LIST) as server:
+        config.succeed("thaw", "--server", f"http://{server.host}", GSQ_CONFIG="/dev/null")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev"])
+def test_what_is_no_file_is_none_for_contexts(config, path):
+    result = config.run("context", GSQ_CONFIG=path)
+    assert result.returncode == 1 and f"{path} is not a file" in result.stderr
+
 
 @pytest.mark.parametrize("content, said", [
     ("", "is damaged"),

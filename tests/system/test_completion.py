@@ -11,6 +11,7 @@ from tests.lib.gsq import Gsq, binary
 from tests.lib.process import free_port
 from tests.lib.terminal import Terminal
 from tests.system.resources import declare
+from tests.system.revisions import history, revisions
 
 SHELLS = ["bash", "zsh", "fish"]
 
@@ -81,6 +82,24 @@ def test_names_of_resources_are_completed_of_the_namespace_that_is_named(tmp_pat
         assert words("get", "--server", url, "w") == ["web", "worker"]
         assert words("get", "--server", url, "web", "wo") == ["worker"]
         assert words("get", "-n", "team-a", "", GSQ_SERVER=url) == ["db"]
+
+
+def test_namespaces_versions_and_revisions_are_completed_of_the_server(tmp_path):
+    with Gsq(tmp_path / "gsq", namespaces=("default", "shop")) as server:
+        env = {"GSQ_SERVER": f"http://127.0.0.1:{server.port}"}
+        for size in ("small", "large"):
+            declare(server, "web", "shop", size=size)
+        declare(server, "db")
+        versions = [entry["version"] for entry in history(server, "web", "shop")]
+        tags = [entry["revision"] for entry in revisions(server, "shop")]
+        assert words("get", "-n", "", **env) == ["default", "shop"]
+        assert words("get", "--namespace=s", **env) == ["--namespace=shop"]
+        assert words("rollback", "web", "-n", "shop", "--to", "", **env) == versions
+        assert words("rollback", "-n", "shop", "--to", "c", **env) == tags
+        assert words("log", "-n", "shop", "", **env) == tags
+        assert words("diff", "-n", "shop", "", **env) == tags
+        assert words("diff", "-n", "shop", f"{tags[1]}..", **env) == [f"{tags[1]}..{tag}" for tag in tags]
+        assert words("export", "-n", "shop", "--revision", "", **env) == tags
 
 
 def test_contexts_are_completed(tmp_path):

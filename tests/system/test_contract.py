@@ -358,6 +358,10 @@ def test_a_commit_record(server, oci):
     assert layer["mediaType"] == "application/vnd.gitops-squared.commit.v1+json"
     record = oci.record()
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", record.pop("state"))
+    assert record.pop("height") == oci.record(before.digest)["height"] + 1
+    assert record.pop("parentVersion") == oci.record(before.digest)["version"]
+    for ancestor in record.pop("ancestors"):
+        assert oci.record(ancestor["digest"])["version"] == ancestor["version"]
     assert record == {
         "format": 1,
         "version": int(resource["version"][1:]),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The history of a resource: every version that it ever had, who made it, when and why, and what was different."""
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ from tests.lib.gsq import binary
 from tests.lib.wait import wait_until
 from tests.system.fault_registry import FaultProxy
 from tests.system.resources import assert_503, declare, intent, path, remove
-from tests.system.revisions import REASON, history, names_in, pages, patched, revisions
+from tests.system.revisions import REASON, diff, history, names_in, newest, pages, patched, resources_at, revisions
 
 WEB = f"{path(name='web')}/history"
 
@@ -63,7 +64,7 @@ def test_each_version_says_what_it_was_and_who_made_it_when_and_why(server):
 
 def test_each_version_names_the_commit_that_made_it(server):
     versions = two_lives(server)
-    made_by = {change["version"]: record["version"] for record in revisions(server) for change in record["changes"]}
+    made_by = {change["version"]: record["revision"] for record in revisions(server) for change in record["changes"]}
     found = history(server, "web")
     assert [entry["version"] for entry in reversed(found)] == versions
     assert [entry["revision"] for entry in found] == [made_by[entry["version"]] for entry in found]
@@ -89,10 +90,11 @@ def test_the_differences_lead_from_each_version_to_the_next(server):
     put(server, "web", region="a")
     two_lives(server)
     declare(server, "web", labels={"team": "shop", "tier": "a"}, size="medium", replicas=3)
-    text, before = "", None
+    text, before = "", "/dev/null"
     for entry in reversed(history(server, "web")):
-        assert names_in(entry["diff"]) == (before or "/dev/null", entry["version"])
-        text, before = patched(text, entry["diff"]), entry["version"]
+        now = "/dev/null" if entry["operation"] == "delete" else f"default/web@{entry['version']}"
+        assert names_in(entry["diff"]) == (before, now)
+        text, before = patched(text, entry["diff"]), now
         if entry["operation"] == "delete":
             assert text == ""
             continue
@@ -245,6 +247,24 @@ def test_a_registry_that_fails_is_503_and_the_next_try_may_succeed(distribution_
             assert operations(history(server, "web")) == ["create"]
 
 
+def test_a_registry_that_lists_nothing_after_what_is_none_of_its_tags_keeps_all_history(distribution_store):
+    with FaultProxy(distribution_store.location) as proxy:
+        rule = proxy.fail(404, method="GET", path_re=r"/tags/list\?.*last=", times=None)  # as Zot does
+        distribution_store.location = proxy.host
+        with distribution_store.server() as server:
+            put(server, "web")
+            first = newest(server)
+            put(server, "web", size="large")
+            put(server, "db")
+            assert operations(history(server, "web")) == ["update", "create"]
+            assert [item["name"] for item in resources_at(server, first)] == ["web"]
+            assert [change["name"] for change in diff(server, first, newest(server))] == ["db", "web"]
+            answer = server.post("/api/v1/rollback", {"to": first})
+            assert answer.status == 200, answer.body
+            assert server.get(path(name="web")).json["spec"]["size"] == "small"
+            assert 0 < rule.hits < 10  # and soon it is not asked so any more
+
+
 def test_damage_is_told_to_operators_alone(distribution_store):
     with distribution_store.server() as server:
         put(server, "web")
@@ -271,6 +291,76 @@ def test_who_leaves_before_the_answer_does_no_harm(distribution_store):
             wait_until(lambda: slow.hits == 1, "the registry to be asked")
             connection.close()
             assert operations(history(server, "web")) == ["create"]
+
+
+# ---- who waits for how long ----
+
+SLOW_S = 0.3  # each request to the registry, so that what follows would take many seconds
+MANY = 12
+
+
+@pytest.fixture
+def slow(distribution_store):
+    """A server that has MANY commits, and the rule that makes their records slow to read."""
+    with FaultProxy(distribution_store.location) as proxy:
+        distribution_store.location = proxy.host
+        with distribution_store.server() as server:
+            for i in range(MANY):
+                put(server, "web", region=f"r{i}")
+            rule = proxy.fail("delay", method="GET", path_re="/commits/", delay_s=SLOW_S, times=None)
+            yield server, rule
+
+
+def ask_without_waiting(server, where, n):
+    connections = [server.connect() for _ in range(n)]
+    for connection in connections:
+        connection.request("GET", where)
+    return connections
+
+
+def statuses_of(connections):
+    answers = [connection.getresponse() for connection in connections]
+    for answer in answers:
+        answer.read()
+    return [answer.status for answer in answers]
+
+
+def hits_at_rest(rule):
+    """How often it was met, once that has ended."""
+    seen = [-1, 0]
+
+    def rests():
+        time.sleep(5 * SLOW_S)
+        seen.append(rule.hits)
+        return seen[-1] == seen[-2]
+    wait_until(rests, "the reading to end")
+    return rule.hits
+
+
+@pytest.mark.parametrize("where", ["/api/v1/revisions", WEB])
+def test_nothing_more_is_read_for_who_has_left(slow, where):
+    server, rule = slow
+    connections = ask_without_waiting(server, where, 6)
+    wait_until(lambda: rule.hits > 0, "the registry to be asked")
+    for connection in connections:
+        connection.close()
+    assert hits_at_rest(rule) < MANY  # one alone would read more
+
+
+def test_a_stop_does_not_wait_for_what_is_being_read(slow):
+    server, rule = slow
+    connections = ask_without_waiting(server, "/api/v1/revisions", 6)
+    wait_until(lambda: rule.hits > 0, "the registry to be asked")
+    server.stop()
+    assert set(statuses_of(connections)) == {503}
+    assert rule.hits < MANY
+
+
+def test_of_one_client_only_so_many_requests_wait(slow):
+    server, _ = slow
+    statuses = statuses_of(ask_without_waiting(server, "/api/v1/revisions?limit=3", 14))
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= 8
 
 
 def test_a_stop_answers_who_waits(distribution_store):

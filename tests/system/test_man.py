@@ -91,6 +91,13 @@ def test_the_pages_of_one_source_are_the_same(tmp_path):
         assert page.read_bytes() == (tmp_path / "b" / page.name).read_bytes()
 
 
+def test_without_a_folder_it_prints_the_main_page_and_writes_no_file(pages, tmp_path):
+    result = subprocess.run([os.path.abspath(binary()), "man"], cwd=tmp_path, capture_output=True, text=True,
+                            timeout=60, check=True)
+    assert result.stdout == (pages / "gsq.1").read_text(encoding="utf-8")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_cannot_be_made_is_named():
     result = run("man", "/dev/null/man1")
     assert result.returncode == 1

@@ -213,7 +213,7 @@ def ask_about_history(ask, base):
     ask("POST", rollback, 200, {"to": version}, where=filled(rollback) + "?dryRun=true")
     ask("POST", rollback, 200, {"to": version})
     ask("POST", rollback, 404, {"to": "v1"})
-    commits = [commit["version"] for commit in ask("GET", f"{base}revisions", 200).json["revisions"]]
+    commits = [commit["revision"] for commit in ask("GET", f"{base}revisions", 200).json["revisions"]]
     last, before = commits[:2]
     for path in (f"{base}revisions/{{revision}}", f"{base}revisions/{{revision}}/resources"):
         ask("GET", path, 200, where=filled(path, revision=last))

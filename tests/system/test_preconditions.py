@@ -143,8 +143,8 @@ def test_create_only_changes_nothing_that_is_there(server, method):
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_change_only_creates_nothing(server, method):
     said = assert_failed(change(server, method, "web", {"If-Match": "*"}), None)
-    assert said == ("web is not there, and If-Match changes only what is: to make it, send If-None-Match: * in its "
-                    "place")
+    assert said == ("web is not there, and the request changes only what is: to make it, send If-None-Match: * in "
+                    "place of If-Match")
     assert not listed(server)
     declare(server, "web")
     answer = change(server, method, "web", {"If-Match": "*"}, size="large")

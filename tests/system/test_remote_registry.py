@@ -803,7 +803,8 @@ def test_a_registry_that_does_not_know_where_to_begin_is_read_from_the_first_tag
         assert "last=t1" in stub.log[0].path
 
 
-@pytest.mark.parametrize("status", [400, 405, 422])
+# 404 is Zot's, unless the place is one of its tags.
+@pytest.mark.parametrize("status", [400, 404, 405, 422])
 def test_a_registry_that_refuses_to_be_told_where_to_begin_is_not_told_again(status):
     def answer(request):
         return (status, {}, b"") if "last=" in request.path else listing("t0", "t1", "t2")
@@ -811,6 +812,23 @@ def test_a_registry_that_refuses_to_be_told_where_to_begin_is_not_told_again(sta
         assert probe.ok("tags-after", "a", "t0", 10) == "t1 t2"
         assert probe.ok("tags-after", "a", "t1", 10) == "t2"
         assert ["last=" in request.path for request in stub.log] == [True, False, False]
+
+
+def test_a_registry_that_has_no_such_repository_refuses_nothing():
+    def answer(request):
+        return listing("t0", "t1") if "/b/" in request.path else (404, {}, b"")
+    with StubRegistry(answer) as stub, Probe(stub.host) as probe:
+        assert probe.ok("tags-after", "a", "t0", 10) == ""
+        assert probe.ok("tags-after", "b", "t0", 10) == "t1"
+        assert ["last=" in request.path for request in stub.log] == [True, False, True]
+
+
+def test_a_listing_that_a_registry_cannot_go_on_with_is_not_taken_for_all_of_it():
+    def answer(request):
+        return (404, {}, b"") if "page=2" in request.path else listing("t0", "t1", link="/v2/a/tags/list?page=2")
+    with StubRegistry(answer) as stub, Probe(stub.host) as probe:
+        assert probe.error("tags", "a") == "unavailable"
+        assert probe.error("tags-after", "a", "t0", 10) == "unavailable"
 
 
 @pytest.mark.parametrize("status, error", [(401, "unauthorized"), (403, "denied"), (500, "unavailable")])

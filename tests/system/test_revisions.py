@@ -87,7 +87,7 @@ def test_the_state_of_a_namespace_is_its_part_of_it(written):
 
 
 def test_a_commit_that_changed_nothing_in_a_namespace_left_a_state_there_too(written):
-    revision = next(record["version"] for record in revisions(written.server, "team"))
+    revision = next(record["revision"] for record in revisions(written.server, "team"))
     assert intents(resources_at(written.server, revision, "default")) == {
         key: (item["spec"], item["labels"])
         for key, item in dict(written.states)[revision].items() if key[0] == "default"}
@@ -161,7 +161,7 @@ def test_a_commit_differs_from_itself_in_nothing(written):
 
 def test_every_commit_is_listed_with_the_newest_first_and_each_names_the_one_before(written):
     found = revisions(written.server)
-    assert [record["version"] for record in found] == [revision for revision, _ in reversed(written.states)]
+    assert [record["revision"] for record in found] == [revision for revision, _ in reversed(written.states)]
     assert [record["parent"] for record in found] == [record["digest"] for record in found[1:]] + [None]
     assert [record["at"] for record in found] == sorted((record["at"] for record in found), reverse=True)
     assert all("frozen" not in record for record in found)
@@ -176,7 +176,7 @@ def test_pages_of_commits_together_are_all_of_them(written, limit):
 
 def test_one_commit_is_answered_as_in_the_list(written):
     for record in revisions(written.server)[::10]:
-        assert ask(written.server, f"{root()}/revisions/{record['version']}") == record
+        assert ask(written.server, f"{root()}/revisions/{record['revision']}") == record
 
 
 def test_a_namespace_has_the_commits_that_changed_something_in_it(written):
@@ -186,11 +186,11 @@ def test_a_namespace_has_the_commits_that_changed_something_in_it(written):
         assert found == [record for record in whole
                          if any(change["namespace"] == namespace for change in record["changes"])]
         for record in found[::5]:
-            assert ask(written.server, f"{root(namespace)}/revisions/{record['version']}") == record
+            assert ask(written.server, f"{root(namespace)}/revisions/{record['revision']}") == record
 
 
 def test_a_commit_of_another_namespace_is_404_there(written):
-    revision = revisions(written.server, "team")[0]["version"]
+    revision = revisions(written.server, "team")[0]["revision"]
     answer = written.server.get(f"{root('team-a')}/revisions/{revision}")
     assert (answer.status, answer.json["code"]) == (404, "not_found")
     assert "/api/v1/namespaces/team-a/revisions" in answer.json["error"]
@@ -245,7 +245,7 @@ def changes_of(server, *resources):
     answer = server.post("/api/v1/changes", {"changes": [
         {"operation": "apply", "resource": {"namespace": namespace, **intent(name)}} for namespace, name in resources]})
     assert answer.status == 200, answer.body
-    return answer.json["version"]
+    return answer.json["revision"]
 
 
 def test_a_commit_of_several_namespaces_shows_each_its_own_part(server):
@@ -259,9 +259,9 @@ def test_a_commit_of_several_namespaces_shows_each_its_own_part(server):
 
 def test_a_server_with_nothing_but_its_first_record_answers_all_of_it(server):
     [first] = revisions(server)
-    assert resources_at(server, first["version"]) == []
+    assert resources_at(server, first["revision"]) == []
     assert revisions(server, "team") == []
-    assert ask(server, f"{root()}/revisions/{first['version']}") == first
+    assert ask(server, f"{root()}/revisions/{first['revision']}") == first
 
 
 # ---- what is not there ----

@@ -64,7 +64,7 @@ def test_a_prune_takes_what_the_selector_matches(server, selector, wanted):
                          {"prune": {"namespaces": ["default"], "selector": selector}})
     assert answer.status == 200, answer.body
     assert {item["name"] for item in answer.json["changes"]} == wanted
-    assert {item["operation"] for item in answer.json["changes"]} <= {"deleted"}
+    assert {item["result"] for item in answer.json["changes"]} <= {"deleted"}
 
 
 @pytest.mark.parametrize("selector, says", [

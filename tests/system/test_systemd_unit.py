@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""deploy/systemd/gsq.service: systemd understands it, it exposes little, and the server needs no more than it leaves."""
+"""deploy/systemd/gsq.service.in: systemd understands it, it exposes little, and the server needs no more than it leaves."""
 import os
 import re
 import shutil
@@ -14,7 +14,7 @@ from tests.lib.certificate import self_signed
 from tests.lib.gsq import ROOT, Gsq, binary, resource_path, variables
 from tests.lib.wait import wait_until
 
-UNIT = ROOT / "deploy" / "systemd" / "gsq.service"
+UNIT = ROOT / "deploy" / "systemd" / "gsq.service.in"
 AS_ROOT = {"fchown"}  # what SQLite calls only then
 MOST_EXPOSED = 15  # tenths, of 100; a unit without any of this has 96
 
@@ -30,8 +30,8 @@ def systemd():
 @pytest.fixture
 def unit(tmp_path):
     """It, with the program under test."""
-    path = tmp_path / UNIT.name
-    path.write_text(UNIT.read_text().replace("/usr/local/bin/gsq", str(binary())))
+    path = tmp_path / UNIT.stem
+    path.write_text(UNIT.read_text().replace("@bindir@/gsq", str(binary())))
     return path
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.lib.gsq import Gsq, binary
 from tests.lib.process import free_port
-from tests.lib.terminal import Terminal, show
-from tests.system.resources import declare
+from tests.lib.terminal import Terminal, left_in_colour, show
+from tests.system.resources import declare, remove
 from tests.system.test_repartition_verb import SINGLE, api, progress
 
 ROWS = 3
@@ -123,6 +123,26 @@ def test_an_empty_no_color_is_none(resources):
     assert "\x1b[" in shown
 
 
+@pytest.mark.parametrize("args", [
+    ("get", "-A"), ("status",), ("status", "web"), ("log",), ("log", "--oneline"), ("history", "web"),
+    ("history", "web", "-p"), ("doctor",), ("rollback", "web", "--dry-run"), ("diff", "-f", "web.yaml"),
+])
+def test_every_line_ends_in_the_terminals_own_colour(tmp_path, args):
+    (tmp_path / "web.yaml").write_text("name: web\nspec: {type: vm, size: large}\n", encoding="utf-8")
+    args = [tmp_path / arg if arg == "web.yaml" else arg for arg in args]
+    with Gsq(tmp_path / "gsq") as server:
+        for size in ("small", "medium"):
+            declare(server, "web", size=size)
+        declare(server, "db")
+        remove(server, "db")
+        shown, _ = show([binary(), *args, "--server", f"http://127.0.0.1:{server.port}"], env=environment())
+    assert shown and not left_in_colour(shown), shown
+
+
+def test_a_line_left_in_colour_is_found():
+    assert left_in_colour("a\n\x1b[32mb\nc\x1b[0m\nd\n") == ["\x1b[32mb"]
+
+
 # ---- help ----
 
 @pytest.mark.parametrize("width", [20, 40, 80])
@@ -132,6 +152,12 @@ def test_help_is_wrapped_between_words(args, width):
     assert status == 0
     for line in shown.splitlines():
         assert columns(line) <= width or len(line.split()) == 1, line
+
+
+def test_help_in_a_pipe_is_as_wide_as_most_terminals():
+    lines = subprocess.run([binary(), "apply", "--help"], capture_output=True, text=True, timeout=60, check=True,
+                           env=environment()).stdout.splitlines()
+    assert max(map(len, lines)) <= 80 and len(lines) > 20
 
 
 # ---- who reads ----

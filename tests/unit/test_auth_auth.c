@@ -280,6 +280,24 @@ static void a_reviewer_of_permissions_is_not_asked_who_somebody_is(void **state 
 	end(&w);
 }
 
+static void what_a_reviewer_would_say_of_some_namespace_is_not_known(void **state UNUSED)
+{
+	for (int authorizes = 0; authorizes < 2; authorizes++) {
+		struct error err = ERROR_INIT;
+		struct asked a;
+		struct world w;
+
+		begin(&w, true, authorizes);
+		ask(&w, &a, "alice", "::1", "team-z");
+		assert_int_equal(
+			auth_check_somewhere(w.auth, a.q.subject, ACTION_UPDATE, "::1", &err),
+			authorizes ? 0 : -1);
+		assert_int_equal(err.code, authorizes ? ERROR_NONE : ERROR_DENIED);
+		assert_int_equal(code_of(&a), ERROR_DENIED);
+		end(&w);
+	}
+}
+
 static void nobody_answering_is_no_refusal_and_is_asked_again(void **state UNUSED)
 {
 	struct world w;
@@ -314,6 +332,7 @@ int main(void)
 		cmocka_unit_test(good_credentials_cost_an_address_nothing),
 		cmocka_unit_test(addresses_of_one_ipv6_network_are_one),
 		cmocka_unit_test(a_reviewer_of_permissions_is_not_asked_who_somebody_is),
+		cmocka_unit_test(what_a_reviewer_would_say_of_some_namespace_is_not_known),
 		cmocka_unit_test(nobody_answering_is_no_refusal_and_is_asked_again),
 		cmocka_unit_test(a_stream_of_who_was_reviewed_asks_again_some_day),
 	};

@@ -127,6 +127,26 @@ static void a_rule_gives_its_role_to_whom_and_where_it_says(void **state UNUSED)
 				cases[i].allowed ? "allowed" : "refused");
 }
 
+static void a_question_of_some_namespace_needs_one_rule(void **state UNUSED)
+{
+	const struct grant grant = {ROLE_EDITOR, "team-c"};
+	const struct subject_draft draft = {
+		.method = AUTH_TOKEN, .name = SLICE("other"), .n_grants = 1, .grants = &grant};
+	CLEANUP(policy_unrefp) struct policy *p = policy_of(POLICY);
+	CLEANUP(subject_unrefp) struct subject *s = NULL;
+	struct error err;
+
+	assert_true(is_allowed(p, AUTH_OIDC, "alice@example.com", NULL, ACTION_UPDATE, NULL));
+	assert_false(is_allowed(p, AUTH_OIDC, "alice@example.com", NULL, ACTION_ADMINISTER, NULL));
+	assert_true(is_allowed(p, AUTH_OIDC, "bob", "platform", ACTION_ADMINISTER, NULL));
+	assert_false(is_allowed(p, AUTH_OIDC, "bob", NULL, ACTION_GET, NULL));
+	assert_true(is_allowed(p, AUTH_ANONYMOUS, "", NULL, ACTION_PULL, NULL));
+	assert_false(is_allowed(p, AUTH_ANONYMOUS, "", NULL, ACTION_UPDATE, NULL));
+	assert_int_equal(subject_new(&s, &draft, &err), 0);
+	assert_true(policy_allows(p, s, ACTION_UPDATE, NULL));
+	assert_false(policy_allows(p, s, ACTION_ADMINISTER, NULL));
+}
+
 /* A role in every namespace that there is today is none in those of tomorrow. */
 static void a_question_of_all_namespaces_needs_a_rule_for_all(void **state UNUSED)
 {
@@ -386,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rule_gives_its_role_to_whom_and_where_it_says),
+		cmocka_unit_test(a_question_of_some_namespace_needs_one_rule),
 		cmocka_unit_test(a_question_of_all_namespaces_needs_a_rule_for_all),
 		cmocka_unit_test(what_a_subject_brings_along_is_allowed_without_a_rule),
 		cmocka_unit_test(among_thousands_of_rules_each_counts),

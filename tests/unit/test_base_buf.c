@@ -139,7 +139,7 @@ static void json_places_commas_and_escapes(void **state UNUSED)
 	json_member_u64(&b, "n", UINT64_MAX);
 	json_member_bool(&b, "t", true);
 	json_end_object(&b);
-	assert_string_equal(b.data, "{\"a\":\"q\\\"b\\\\s\\u000a\\u0001é:\",\"list\":[{},1],"
+	assert_string_equal(b.data, "{\"a\":\"q\\\"b\\\\s\\n\\u0001é:\",\"list\":[{},1],"
 				    "\"n\":18446744073709551615,\"t\":true}");
 }
 

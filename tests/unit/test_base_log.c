@@ -70,7 +70,7 @@ static void values_are_quoted_where_they_must_be(void **state UNUSED)
 		LOG_STR("line", "a\nb"), LOG_STR("letter", "é"));
 	assert_string_equal(end_capture(),
 		"level=warn msg=\"two words\" empty=\"\" quote=\"\\\"\" equal=\"a=b\" "
-		"line=\"a\\u000ab\" letter=\"é\"\n");
+		"line=\"a\\nb\" letter=\"é\"\n");
 }
 
 static void long_values_are_cut_and_the_rest_of_the_line_is_there(void **state UNUSED)
@@ -79,7 +79,8 @@ static void long_values_are_cut_and_the_rest_of_the_line_is_there(void **state U
 		const char *unit, *written, *quote;
 	} cases[] = {
 		{"x", "x", ""},
-		{"\n", "\\u000a", "\""},
+		{"\n", "\\n", "\""},
+		{"\x01", "\\u0001", "\""},
 		{"\"", "\\\"", "\""},
 		{"€", "€", "\""},
 	};
@@ -148,7 +149,7 @@ static void a_line_is_json_where_that_was_chosen(void **state UNUSED)
 	log_set_format(LOG_LOGFMT);
 	assert_string_equal(end_json_capture(),
 		"\"level\":\"info\",\"msg\":\"two words\",\"empty\":\"\",\"quote\":\"\\\"\\\\\","
-		"\"line\":\"a\\u000ab\",\"bad\":\"a?\",\"n\":-2,\"ms\":0.812}\n");
+		"\"line\":\"a\\nb\",\"bad\":\"a?\",\"n\":-2,\"ms\":0.812}\n");
 }
 
 static void a_json_line_ends_however_much_there_is_to_say(void **state UNUSED)
@@ -157,7 +158,7 @@ static void a_json_line_ends_however_much_there_is_to_say(void **state UNUSED)
 	struct log_field fields[20] = {{.key = NULL}};
 	size_t len;
 
-	memset(value, '\n', sizeof(value) - 1);
+	memset(value, '\x01', sizeof(value) - 1);
 	for (size_t i = 0; i + 1 < ARRAY_SIZE(fields); i++)
 		fields[i] = (struct log_field)LOG_STR("key", value);
 	begin_capture();

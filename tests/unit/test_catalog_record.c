@@ -104,6 +104,59 @@ static void an_author_that_could_forge_a_report_is_refused(void **state UNUSED)
 	}
 }
 
+/* Levels that are the last one again are not written. */
+static void its_place_in_the_chain_and_keys_are_written_and_read_back(void **state UNUSED)
+{
+	static const char json[] =
+		"{\"format\":1,\"version\":1764005082123456,\"when\":\"2025-11-24T17:24:42."
+		"123456Z\",\"who\":\"token:ci\",\"parent\":\"" D1
+		"\",\"height\":17,\"parentVersion\":1764005082123455,\"ancestors\":["
+		"{\"version\":1764005082123000,\"digest\":\"" D2 "\"},"
+		"{\"version\":1764005082000000,\"digest\":\"" D1 "\"}],"
+		"\"layout\":\"single\",\"idempotency\":{\"key\":\"" D1 "\",\"request\":\"" D2
+		"\",\"before\":[{\"key\":\"" D2 "\",\"request\":\"" D1
+		"\",\"version\":1764005082123001,\"record\":\"" D2 "\"}]},\"keyed\":\"" D2
+		"\",\"changes\":[],\"catalogs\":[],\"state\":\"" D2 "\"}";
+	CLEANUP(buf_done) struct buf again = BUF_INIT(LIMIT_RECORD);
+	CLEANUP(record_done) struct record r = {0};
+
+	assert_int_equal(record_parse(&r, SLICE(json), &err), 0);
+	assert_int_equal(r.ancestry.height, 17);
+	assert_int_equal(r.ancestry.at[0].version, 1764005082123000);
+	for (size_t i = 1; i < RECORD_LEVELS; i++)
+		assert_int_equal(r.ancestry.at[i].version, 1764005082000000);
+	assert_int_equal(r.n_keyed_before, 1);
+	assert_int_equal(r.keyed_before[0].version, 1764005082123001);
+	record_write(&r, &again);
+	assert_string_equal(again.data, json);
+}
+
+static void a_place_in_the_chain_that_cannot_be_is_refused(void **state UNUSED)
+{
+	static const char *const cases[] = {
+		"\"height\":-1",
+		"\"height\":\"1\"",
+		"\"height\":1",
+		"\"height\":1,\"parentVersion\":5",
+		"\"height\":1,\"parentVersion\":0,\"ancestors\":[{\"version\":1,\"digest\":\"" D1
+		"\"}]",
+		"\"height\":1,\"parentVersion\":5,\"ancestors\":[{\"version\":1}]",
+		"\"height\":1,\"parentVersion\":5,\"ancestors\":[1,2,3,4,5,6]",
+		"\"idempotency\":{}",
+		"\"idempotency\":{\"key\":\"" D1 "\",\"request\":\"x\"}",
+		"\"keyed\":\"x\"",
+	};
+	struct record r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_FREE char *own = str_printf("\"who\":\"gsq\",%s", cases[i]);
+		AUTO_FREE char *json = str_printf(BY("%s", "\"who\":\"gsq\""), own);
+
+		assert_int_equal(record_parse(&r, slice_of(json), &err), -1);
+		assert_int_equal(err.code, ERROR_INTERNAL);
+	}
+}
+
 static void a_tag_is_that_of_a_version(void **state UNUSED)
 {
 	static const char *const bad[] = {"", "c", "c0", "c01", "v1", "c1x", "c-1", "latest"};
@@ -404,6 +457,8 @@ int main(void)
 		cmocka_unit_test(a_record_is_written_as_documented_and_read_back),
 		cmocka_unit_test(authors_are_written_and_read_back),
 		cmocka_unit_test(an_author_that_could_forge_a_report_is_refused),
+		cmocka_unit_test(its_place_in_the_chain_and_keys_are_written_and_read_back),
+		cmocka_unit_test(a_place_in_the_chain_that_cannot_be_is_refused),
 		cmocka_unit_test(a_tag_is_that_of_a_version),
 		cmocka_unit_test(a_freeze_is_written_and_read_back),
 		cmocka_unit_test(a_freeze_without_who_or_why_is_refused),

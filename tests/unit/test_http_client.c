@@ -150,6 +150,28 @@ static void an_answer_has_status_headers_and_body(void **state UNUSED)
 	assert_null(strstr(server->last, "Content-"));
 }
 
+static void a_line_break_in_a_header_ends_the_call_before_anything_is_sent(void **state UNUSED)
+{
+	static const char *const breaks[] = {
+		"X-Change-Reason: a\r\nX-Other: b", "X-A: a\nX-B: b", "X-A: a\rX-B: b", "X-A: a\n"};
+	CLEANUP(http_client_freep) struct http_client *client = new_client(1);
+	struct server *server = server_new(OK_HELLO, 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(breaks); i++) {
+		const char *const headers[] = {"Accept: a/b", breaks[i], NULL};
+		CLEANUP(http_call_done) struct http_call call;
+
+		http_call_init(&call, "GET", server->url, 100);
+		call.headers = headers;
+		http_client_run(client, &call, 1);
+		assert_int_equal(call.err.code, ERROR_INVALID);
+		assert_non_null(strstr(call.err.text, "line break"));
+		assert_int_equal(call.status, 0);
+		assert_false(call.sent);
+	}
+	assert_string_equal(server->last, "");
+}
+
 static void a_body_goes_out_with_its_length_and_without_expect(void **state UNUSED)
 {
 	CLEANUP(http_client_freep) struct http_client *client = new_client(1);
@@ -680,6 +702,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_has_status_headers_and_body),
+		cmocka_unit_test(a_line_break_in_a_header_ends_the_call_before_anything_is_sent),
 		cmocka_unit_test(a_body_goes_out_with_its_length_and_without_expect),
 		cmocka_unit_test(the_answer_to_head_has_no_body),
 		cmocka_unit_test(an_interim_answer_is_forgotten),

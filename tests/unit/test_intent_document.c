@@ -287,6 +287,30 @@ static void the_one_that_is_wrong_is_named_with_its_place(void **state UNUSED)
 		"\"b\" (document 2, line 3): spec is missing");
 }
 
+/* The error of a text in a file of that name. */
+static void refuse_file(enum document_format format, const char *text, const char *expected)
+{
+	struct document_options options = {
+		.format = format, .namespace = "a", .max = 9, .file = "shop"};
+	CLEANUP(taken_done) struct taken taken = {.n = 0};
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(document_read(slice_of(text), &options, take, &taken, &err), -1);
+	if (strncmp(err.text, expected, strlen(expected)) != 0)
+		assert_string_equal(err.text, expected);
+}
+
+static void in_a_file_errors_begin_with_its_name_and_the_line(void **state UNUSED)
+{
+	refuse_file(DOCUMENT_YAML, "name: a\n" SPEC "---\nname: b\nspec: {type: vm}\n",
+		"shop:4: b: spec.size is missing");
+	refuse_file(DOCUMENT_YAML, "---\n---\n" SPEC, "shop:3: name is missing");
+	refuse_file(DOCUMENT_JSON, "[" JSON_SHORT("a") ",\n{\"name\":\"b\"}]",
+		"shop: \"b\" (document 1, item 2): spec is missing");
+	refuse_file(DOCUMENT_YAML, "name: [", "shop:2:1: not YAML: ");
+	refuse_file(DOCUMENT_JSON, "", "shop: empty: ");
+}
+
 static void json_may_be_many_values(void **state UNUSED)
 {
 	CLEANUP(taken_done) struct taken taken = {.n = 0};
@@ -321,7 +345,110 @@ static void json_errors_have_their_line_in_the_whole_text(void **state UNUSED)
 	refuse(DOCUMENT_JSON, JSON_SHORT("a") "\n{\"name\":", "", "ends too early at line 2");
 	refuse(DOCUMENT_JSON, "{\"name\":\"a\",\n\"name\":\"b\"}", "",
 		"a key that was given already at line 2");
-	refuse(DOCUMENT_JSON, "[}", "", "not valid JSON at line 1");
+	refuse(DOCUMENT_JSON, "[}", "", "expected a value at line 1, column 2");
+	refuse(DOCUMENT_JSON, JSON_SHORT("a") "\n[" JSON_SHORT("b") "\n,{\"a\":x}]", "",
+		" at line 3, column 7");
+	refuse(DOCUMENT_JSON, "[" JSON_SHORT("a") "\n" JSON_SHORT("b") "]", "",
+		"expected , or ] at line 2, column 1");
+	refuse(DOCUMENT_JSON, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\n\"items\":[{\"a\":]}", "",
+		" at line 2, column");
+}
+
+static void what_is_no_object_in_a_json_list_is_refused(void **state UNUSED)
+{
+	refuse(DOCUMENT_JSON, "[" JSON_SHORT("a") ",[{}]]", "",
+		"document 1, item 2: a resource must be an object, not a list");
+	refuse(DOCUMENT_JSON, "[1]", "", "item 1: a resource must be an object, not");
+	refuse(DOCUMENT_JSON, "[nope]", "", "expected { at line 1, column 2");
+}
+
+static void a_json_list_is_found_however_it_is_written(void **state UNUSED)
+{
+	static const char *const texts[] = {
+		"{\"items\":[" JSON_SHORT("a") "],\"kind\":\"List\",\"apiVersion\":\"v1\"}",
+		"{\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"\"},\"kind\":\"List\","
+		"\"items\":[" JSON_SHORT("a") "]}",
+		"{\"apiVersion\":\"v1\",\"k\\u0069nd\":\"List\",\"items\":[" JSON_SHORT("a") "]}",
+		"{\"apiVersion\":\"v\\u0031\",\"kind\":\"L\\u0069st\",\"metadata\":null,\"items\":"
+		"[" JSON_SHORT("a") "]}",
+	};
+	CLEANUP(intent_unrefp) struct intent *expected = one(DOCUMENT_JSON, JSON_SHORT("a"));
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		CLEANUP(intent_unrefp) struct intent *intent = one(DOCUMENT_JSON, texts[i]);
+
+		assert_true(intent_eq(intent, expected));
+	}
+	refuse(DOCUMENT_JSON, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[],\"items\":[]}",
+		"", "a key that was given already at line 1");
+	refuse(DOCUMENT_JSON, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"item\":[]}", "item",
+		"unknown field item of a list; did you mean items?");
+	refuse(DOCUMENT_JSON, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":1}", "items",
+		"items must be a list of resources");
+}
+
+struct counted {
+	size_t n, last_line;
+};
+
+static int count_one(struct intent *intent UNUSED, const struct document_place *place, void *arg,
+	struct error *err UNUSED)
+{
+	struct counted *c = arg;
+
+	c->n++;
+	c->last_line = place->line;
+	return 0;
+}
+
+static void expect_too_many_values(enum document_format format, struct slice text, const char *says)
+{
+	CLEANUP(taken_done) struct taken taken = {.n = 0};
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(read_text(&taken, format, text, &err), -1);
+	assert_int_equal(err.code, ERROR_TOO_LARGE);
+	if (strstr(err.text, says) == NULL)
+		fail_msg("%s", err.text);
+}
+
+/* Each of them would be a hundred bytes of memory for its three. */
+static void many_small_values_are_refused_however_they_are_nested(void **state UNUSED)
+{
+	static const char *const before[] = {"{\"name\":\"a\",\"spec\":[", "[{\"a\":["};
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CHANGES_BODY);
+
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+		buf_reset(&text);
+		buf_puts(&text, before[i]);
+		for (size_t n = 0; n < LIMIT_JSON_VALUES; n++)
+			buf_puts(&text, n == 0 ? "{}" : ",{}");
+		buf_puts(&text, i == 0 ? "]}" : "]}]");
+		expect_too_many_values(DOCUMENT_JSON, buf_slice(&text),
+			"more than the 10000 values allowed at line 1");
+	}
+	buf_reset(&text);
+	for (size_t n = 0; n < LIMIT_DOCUMENT_VALUES; n++)
+		buf_puts(&text, "- {}\n");
+	expect_too_many_values(DOCUMENT_YAML, buf_slice(&text),
+		"more than the 250000 values allowed in one document: make one of each resource, "
+		"with a line --- before it, at line 250000, column 3");
+}
+
+/* Whose values are counted one by one: of all together there are more. */
+static void a_json_list_of_many_resources_is_read(void **state UNUSED)
+{
+	struct document_options options = {
+		.format = DOCUMENT_JSON, .namespace = "default", .max = SIZE_MAX};
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CHANGES_BODY);
+	struct counted counted = {0};
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < LIMIT_CHANGES; i++)
+		buf_printf(&text, "%c%s", i == 0 ? '[' : ',', JSON_SHORT("a"));
+	buf_putc(&text, ']');
+	assert_int_equal(document_read(buf_slice(&text), &options, count_one, &counted, &err), 0);
+	assert_int_equal(counted.n, LIMIT_CHANGES);
 }
 
 static void a_list_is_checked_too(void **state UNUSED)
@@ -608,6 +735,8 @@ static void yaml_that_is_not_taken_has_line_and_column(void **state UNUSED)
 		{"name: \"a\xc2\x85\"\n", "U+0085, which ends a line"},
 		{"\xff\xfen", "this is UTF-16, not UTF-8; save it as UTF-8"},
 		{"\xfe\xffn", "this is UTF-16"},
+		{"%TAG !a! b\n--- a\n", "a %TAG directive, and tags are not taken: leave it out"},
+		{"name: a\n" SPEC "---\n...\n%TAG !a! b\n--- a\n", "text, at line 5, column 1"},
 		{"%YAML 3.0\n---\na: b\n", "not YAML: found incompatible YAML document"},
 	};
 
@@ -639,20 +768,6 @@ static void yaml_is_nested_as_deep_as_json_and_no_deeper(void **state UNUSED)
 	buf_reset(&too_deep);
 	add_nested(&too_deep, "", 100000);
 	refuse(DOCUMENT_YAML, too_deep.data, "", "nested too deep");
-}
-
-struct counted {
-	size_t n, last_line;
-};
-
-static int count_one(struct intent *intent UNUSED, const struct document_place *place, void *arg,
-	struct error *err UNUSED)
-{
-	struct counted *c = arg;
-
-	c->n++;
-	c->last_line = place->line;
-	return 0;
 }
 
 static void a_million_lines_are_read(void **state UNUSED)
@@ -742,6 +857,19 @@ static void a_difference_shows_the_lines_that_changed(void **state UNUSED)
 				       "+  replicas: 3\n   size: small\n   type: vm\n");
 }
 
+static void a_side_of_a_difference_says_whether_it_is_stored(void **state UNUSED)
+{
+	CLEANUP(intent_unrefp) struct intent *intent = one(DOCUMENT_JSON, JSON_SHORT("a"));
+	char name[INTENT_DIFF_NAME_SIZE];
+
+	assert_string_equal(intent_diff_name(intent, 7, name), "default/a@v7");
+	assert_string_equal(
+		intent_diff_name(intent, UINT64_MAX, name), "default/a@v18446744073709551615");
+	assert_string_equal(intent_diff_name(intent, 0, name), "default/a");
+	assert_string_equal(intent_diff_name(NULL, 0, name), "/dev/null");
+	assert_string_equal(intent_diff_name(NULL, 7, name), "/dev/null");
+}
+
 static void a_difference_to_nothing_is_all_of_it(void **state UNUSED)
 {
 	static const char lines[] = "apiVersion: gitops-squared.io/v1alpha1\n";
@@ -768,8 +896,13 @@ int main(void)
 		cmocka_unit_test(errors_name_the_field_of_their_form),
 		cmocka_unit_test(every_document_and_item_has_its_place),
 		cmocka_unit_test(the_one_that_is_wrong_is_named_with_its_place),
+		cmocka_unit_test(in_a_file_errors_begin_with_its_name_and_the_line),
 		cmocka_unit_test(json_may_be_many_values),
 		cmocka_unit_test(json_errors_have_their_line_in_the_whole_text),
+		cmocka_unit_test(what_is_no_object_in_a_json_list_is_refused),
+		cmocka_unit_test(a_json_list_is_found_however_it_is_written),
+		cmocka_unit_test(many_small_values_are_refused_however_they_are_nested),
+		cmocka_unit_test(a_json_list_of_many_resources_is_read),
 		cmocka_unit_test(a_list_is_checked_too),
 		cmocka_unit_test(more_than_the_most_is_too_large),
 		cmocka_unit_test(a_taker_may_end_it_with_an_error_of_its_own),
@@ -787,6 +920,7 @@ int main(void)
 		cmocka_unit_test(a_written_intent_has_kubectls_order_and_nothing_of_the_server),
 		cmocka_unit_test(what_is_written_is_read_as_an_equal_intent),
 		cmocka_unit_test(a_difference_shows_the_lines_that_changed),
+		cmocka_unit_test(a_side_of_a_difference_says_whether_it_is_stored),
 		cmocka_unit_test(a_difference_to_nothing_is_all_of_it),
 	};
 

@@ -137,6 +137,45 @@ static void an_integer_beyond_64_bits_is_refused_or_a_real(void **state UNUSED)
 	}
 }
 
+static void an_object_has_as_many_values_as_are_allowed_and_no_more(void **state UNUSED)
+{
+	for (size_t more = 0; more < 2; more++) {
+		CLEANUP(buf_done) struct buf text = BUF_INIT(MIB);
+		CLEANUP(json_decrefp) json_t *wide = NULL, *any = NULL;
+		struct error err = ERROR_INIT;
+
+		buf_puts(&text, "{\"a\":\"[,{,\\\",\",\n\"b\":[0");
+		for (size_t n = 4; n < LIMIT_JSON_VALUES + more; n++)
+			buf_puts(&text, ",0");
+		buf_puts(&text, "]}");
+		assert_int_equal(
+			json_read_object_wide(&wide, buf_slice(&text), &err), more == 0 ? 0 : -1);
+		assert_int_equal(json_read_object(&any, buf_slice(&text), &err), 0);
+		if (more == 0)
+			continue;
+		assert_int_equal(err.code, ERROR_TOO_LARGE);
+		assert_non_null(strstr(err.text, "the 10000 values allowed at line 2, column"));
+	}
+}
+
+static void values_are_passed_over_one_by_one(void **state UNUSED)
+{
+	struct slice texts = SLICE(" {\"a\":\"}\"}[[],{}]\n\n{x"), value;
+	struct json_reader reader = JSON_READER_INIT(texts);
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(json_skip_next(&value, &reader, &err), 0);
+	assert_true(slice_eq(value, SLICE("{\"a\":\"}\"}")));
+	assert_int_equal(json_skip_next(&value, &reader, &err), 0);
+	assert_true(slice_eq(value, SLICE("[[],{}]")));
+	assert_int_equal(reader.begins, 1);
+	assert_int_equal(json_skip_next(&value, &reader, &err), 0);
+	assert_true(slice_eq(value, SLICE("{x")));
+	assert_int_equal(reader.begins, 3);
+	assert_int_equal(json_skip_next(&value, &reader, &err), 0);
+	assert_null(value.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +184,8 @@ int main(void)
 		cmocka_unit_test(the_limit_of_nesting_is_exact),
 		cmocka_unit_test(columns_count_characters),
 		cmocka_unit_test(an_integer_is_what_was_written_as_one),
+		cmocka_unit_test(an_object_has_as_many_values_as_are_allowed_and_no_more),
+		cmocka_unit_test(values_are_passed_over_one_by_one),
 		cmocka_unit_test(an_integer_beyond_64_bits_is_refused_or_a_real),
 	};
 

@@ -18,7 +18,9 @@ struct caller {
 	size_t failed, n;
 	uint64_t version;
 	bool replayed;
-	struct outcome items[KEPT]; /* without what they borrow */
+	size_t n_then;
+	struct record_change then[KEPT]; /* that were replayed, without authors */
+	struct outcome items[KEPT];      /* without what they borrow */
 	bool had_old[KEPT], had_resource[KEPT];
 };
 
@@ -30,7 +32,10 @@ static void caller_done(const struct set_outcome *outcome, void *arg)
 	c->err = outcome->err;
 	c->failed = outcome->failed;
 	c->version = outcome->version;
-	c->replayed = outcome->replayed;
+	c->replayed = outcome->replayed != NULL;
+	c->n_then = c->replayed ? outcome->replayed->n_changes : 0;
+	for (size_t i = 0; i < c->n_then && i < KEPT; i++)
+		c->then[i] = outcome->replayed->changes[i];
 	c->n = outcome->n;
 	for (size_t i = 0; i < outcome->n && i < KEPT; i++) {
 		c->items[i] = outcome->items[i];
@@ -257,6 +262,38 @@ static void preconditions_hold_or_nothing_is_made(void **state UNUSED)
 	fake_destroy(f);
 }
 
+static void what_is_pruned_is_of_that_version_or_gone_already(void **state UNUSED)
+{
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	uint64_t old = put(p, "web", 1).version, now = put(p, "web", 2).version;
+	const struct {
+		const char *name;
+		uint64_t version;
+		enum error_code expected;
+	} cases[] = {
+		{"web", old, ERROR_PRECONDITION},
+		{"web", now, ERROR_NONE},
+		{"none", old, ERROR_NONE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct change_set *set = new_set();
+		struct precondition when = {IF_VERSION, cases[i].version};
+		struct caller c;
+
+		set->dry_run = true;
+		add_put(set, "other", 1);
+		assert_int_equal(
+			change_set_delete(set, "default", cases[i].name, when, true, &err), 0);
+		c = apply(p, set);
+		assert_int_equal(c.err.code, cases[i].expected);
+		assert_int_equal(c.failed, c.err.code == ERROR_NONE ? SIZE_MAX : 1);
+	}
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 static void a_set_may_ask_for_the_catalog_as_it_was_read(void **state UNUSED)
 {
 	struct fake *f = fake_new(true);
@@ -331,14 +368,14 @@ static struct publisher *start_with_ten(struct fake *f)
 	return p;
 }
 
-static struct change_set *remove_six(bool unnamed)
+static struct change_set *remove_six(bool pruned)
 {
 	struct change_set *set = new_set();
 	char name[16];
 
 	for (unsigned i = 0; i < 6; i++) {
 		snprintf(name, sizeof(name), "r%u", i);
-		assert_int_equal(change_set_delete(set, "default", name, ALWAYS, unnamed, &err), 0);
+		assert_int_equal(change_set_delete(set, "default", name, ALWAYS, pruned, &err), 0);
 	}
 	return set;
 }
@@ -442,10 +479,12 @@ static void expect_replay(const struct caller *c, const struct caller *first)
 	assert_int_equal(c->err.code, ERROR_NONE);
 	assert_true(c->replayed);
 	assert_int_equal(c->version, first->version);
-	assert_int_equal(c->n, 2);
-	assert_int_equal(c->items[0].op, OUTCOME_CREATED);
-	assert_int_equal(c->items[0].version, first->items[0].version);
-	assert_int_equal(c->items[1].op, OUTCOME_DELETED);
+	assert_int_equal(c->n, 0);
+	assert_int_equal(c->n_then, 2);
+	assert_int_equal(c->then[0].op, RECORD_CREATE);
+	assert_int_equal(c->then[0].version, first->items[0].version);
+	assert_true(digest_eq(&c->then[0].digest, &first->items[0].digest));
+	assert_int_equal(c->then[1].op, RECORD_DELETE);
 }
 
 static void a_key_that_comes_again_is_answered_as_the_first_time(void **state)
@@ -462,6 +501,32 @@ static void a_key_that_comes_again_is_answered_as_the_first_time(void **state)
 	c = apply(p, keyed("k1", "a"));
 	expect_replay(&c, &first);
 	assert_int_equal(seen(p, "web"), 5);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+/* How one asks whether there was such a request, before making its set anew. */
+static void a_set_of_nothing_hears_of_the_one_that_was_made_with_its_key(void **state UNUSED)
+{
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	struct change_set *none = new_set(), *other = new_set();
+	struct caller first, c;
+
+	put(p, "db", 1);
+	give_key(none, "k1", "a");
+	c = apply(p, none);
+	assert_int_equal(c.err.code, ERROR_NONE);
+	assert_false(c.replayed);
+	assert_int_equal(c.version, 0);
+	first = apply(p, keyed("k1", "a"));
+	none = new_set();
+	give_key(none, "k1", "a");
+	c = apply(p, none);
+	expect_replay(&c, &first);
+	give_key(other, "k1", "b");
+	c = apply(p, other);
+	assert_int_equal(c.err.code, ERROR_UNPROCESSABLE);
 	publisher_free(p);
 	fake_destroy(f);
 }
@@ -675,6 +740,7 @@ int main(void)
 		ON_BOTH(a_registry_that_fails_anywhere_leaves_all_or_none),
 		cmocka_unit_test(a_set_without_a_change_is_no_commit),
 		cmocka_unit_test(preconditions_hold_or_nothing_is_made),
+		cmocka_unit_test(what_is_pruned_is_of_that_version_or_gone_already),
 		cmocka_unit_test(a_set_may_ask_for_the_catalog_as_it_was_read),
 		cmocka_unit_test(a_dry_run_answers_as_if_and_changes_nothing),
 		cmocka_unit_test(removals_that_nobody_named_are_guarded_until_confirmed),
@@ -683,6 +749,7 @@ int main(void)
 		cmocka_unit_test(what_a_set_deletes_makes_room_for_what_it_creates),
 		ON_BOTH(a_key_that_comes_again_is_answered_as_the_first_time),
 		ON_BOTH(a_key_is_known_after_a_restart_too),
+		cmocka_unit_test(a_set_of_nothing_hears_of_the_one_that_was_made_with_its_key),
 		cmocka_unit_test(a_key_with_another_request_is_refused),
 		cmocka_unit_test(a_key_is_its_authors_own),
 		cmocka_unit_test(a_key_of_a_change_that_failed_may_be_tried_again),

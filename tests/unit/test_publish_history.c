@@ -311,16 +311,16 @@ static void a_held_version_is_in_the_history_once(void **state)
 
 static enum error_code read_version(struct fake *f, uint64_t version, unsigned *ret)
 {
-	struct resource *r = NULL;
+	struct history_wanted wanted = {"default", "web", version, NULL};
 	struct intent *intent = NULL;
 
 	if (history_intent(&intent, &f->registry, "default", "web", version, &err) != 0)
 		return err.code;
-	assert_int_equal(history_resource(&r, &f->registry, "default", "web", version, &err), 0);
-	assert_int_equal(r->version, version);
-	assert_true(intent_eq(r->intent, intent));
+	assert_int_equal(history_resources(&f->registry, &wanted, 1, &err), 0);
+	assert_int_equal(wanted.resource->version, version);
+	assert_true(intent_eq(wanted.resource->intent, intent));
 	*ret = intent->replicas;
-	resource_unref(r);
+	resource_unref(wanted.resource);
 	intent_unref(intent);
 	return ERROR_NONE;
 }
@@ -551,7 +551,7 @@ static struct changes changes(struct fake *f, const char *namespace, uint64_t fr
 {
 	struct changes c;
 
-	if (history_changes(&c.list, &c.n, &f->registry, namespace, from, to, &err) != 0)
+	if (history_changes(&c.list, &c.n, &f->registry, NULL, namespace, from, to, &err) != 0)
 		fail_msg("changes: %s", err.text);
 	return c;
 }
@@ -569,7 +569,8 @@ static enum error_code no_changes(struct fake *f, uint64_t from, uint64_t to)
 {
 	struct changes c;
 
-	assert_int_equal(history_changes(&c.list, &c.n, &f->registry, NULL, from, to, &err), -1);
+	assert_int_equal(
+		history_changes(&c.list, &c.n, &f->registry, NULL, NULL, from, to, &err), -1);
 	return err.code;
 }
 
@@ -807,6 +808,323 @@ static void what_a_rebuild_changed_cannot_be_told(void **state)
 	fake_destroy(f);
 }
 
+/* The version tag that nobody finished: a newer one than is current. */
+static uint64_t debris_of_web(struct fake *f, struct publisher *p)
+{
+	struct digest ignored;
+	uint64_t debris = tag_above(f, WEB_REPOSITORY, 'v', current_version(p, "web"), &ignored);
+
+	assert_true(debris != 0);
+	return debris;
+}
+
+static void expect_taken_and_later(
+	struct fake *f, const struct outcome *first, const struct outcome *taken, size_t n_later)
+{
+	struct history_page page = history(f, "web");
+
+	assert_int_equal(page.n, 2 + n_later);
+	expect_entry(&page.entries[n_later], RECORD_UPDATE, taken, 2, 1);
+	assert_true(page.entries[n_later].revision != 0);
+	expect_entry(&page.entries[n_later + 1], RECORD_CREATE, first, 1, 0);
+	history_page_done(&page);
+}
+
+static void what_a_rebuild_beside_debris_took_does_not_change_with_what_comes_later(
+	void **state UNUSED)
+{
+	struct fake *f = fake_new(false);
+	struct publisher *p = start(f);
+	struct outcome first = put(p, "web", 1), taken = put(p, "web", 2), later;
+	uint64_t debris, rebuilt;
+	struct changes c;
+	unsigned n;
+
+	fail_a_commit(f, p);
+	debris = debris_of_web(f, p);
+	publisher_free(p);
+	rebuild(f);
+	rebuilt = commit_version(f);
+	expect_taken_and_later(f, &first, &taken, 0);
+	p = start(f);
+	later = put(p, "web", 3);
+	expect_taken_and_later(f, &first, &taken, 1);
+	c = changes(f, NULL, rebuilt, commit_version(f));
+	assert_int_equal(c.n, 1);
+	expect_change(&c.list[0], "default", "web", taken.version, later.version);
+	free(c.list);
+	assert_int_equal(read_version(f, debris, &n), ERROR_NOT_FOUND);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void what_was_deleted_before_a_rebuild_stays_deleted(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	struct history_page page;
+
+	put(p, "db", 1);
+	put(p, "web", 1);
+	delete (p, "web");
+	publisher_free(p);
+	rebuild(f);
+	for (unsigned later = 0; later < 2; later++) {
+		page = history(f, "web");
+		assert_int_equal(page.n, 2 + later);
+		assert_int_equal(page.entries[later].op, RECORD_DELETE);
+		if (later == 1)
+			assert_int_equal(page.entries[0].op, RECORD_CREATE);
+		history_page_done(&page);
+		if (later == 0) {
+			p = start(f);
+			put(p, "web", 2);
+		}
+	}
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+/* ---- commits that were taken back ---- */
+
+/* As an operator does, with the server stopped. */
+static struct publisher *set_back(struct fake *f, struct publisher *p, uint64_t version)
+{
+	struct digest digest;
+	char tag[RECORD_TAG_SIZE];
+
+	publisher_free(p);
+	record_tag(version, tag);
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, tag, &digest));
+	fake_set_tag(f, RECORD_REPOSITORY, "latest", &digest);
+	return start(f);
+}
+
+static void expect_no_revision(struct fake *f, uint64_t version)
+{
+	struct revisions_query query = {.limit = 1};
+	struct revisions_page page;
+	struct record record;
+	struct digest digest, ignored;
+	char tag[RECORD_TAG_SIZE];
+
+	record_tag(version, tag);
+	assert_true(fake_resolve(f, RECORD_REPOSITORY, tag, &digest));
+	assert_int_equal(history_revision(&record, &ignored, &f->registry, version, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+	query.from = &digest;
+	assert_int_equal(history_revisions(&page, &f->registry, &query, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+}
+
+static void commits_that_were_taken_back_are_no_history(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	struct outcome kept, back, made;
+	uint64_t kept_at, back_at, last_back_at, made_at, now;
+	struct history_page page;
+	struct changes c;
+	unsigned n;
+
+	kept = put(p, "web", 4);
+	kept_at = commit_version(f);
+	back = put(p, "web", 5);
+	back_at = commit_version(f);
+	put(p, "web", 6);
+	put(p, "web", 7);
+	last_back_at = commit_version(f);
+	p = set_back(f, p, kept_at);
+	assert_int_equal(seen(p, "web"), 4);
+	page = history(f, "web");
+	assert_int_equal(page.n, 1);
+	expect_entry(&page.entries[0], RECORD_CREATE, &kept, 4, 0);
+	history_page_done(&page);
+	expect_no_revision(f, last_back_at);
+
+	put(p, "db", 1);
+	made_at = commit_version(f);
+	made = put(p, "web", 9);
+	now = commit_version(f);
+	page = history(f, "web");
+	assert_int_equal(page.n, 2);
+	expect_entry(&page.entries[0], RECORD_UPDATE, &made, 9, 4);
+	expect_entry(&page.entries[1], RECORD_CREATE, &kept, 4, 0);
+	history_page_done(&page);
+	expect_no_revision(f, back_at);
+	expect_no_revision(f, last_back_at);
+	assert_int_equal(read_version(f, back.version, &n), ERROR_NOT_FOUND);
+	assert_int_equal(no_changes(f, back_at, now), ERROR_NOT_FOUND);
+	assert_int_equal(no_changes(f, kept_at, back_at), ERROR_NOT_FOUND);
+	c = changes(f, NULL, made_at, now);
+	assert_int_equal(c.n, 1);
+	expect_change(&c.list[0], "default", "web", kept.version, made.version);
+	free(c.list);
+	c = changes(f, NULL, kept_at, now);
+	assert_int_equal(c.n, 2);
+	expect_change(&c.list[1], "default", "web", kept.version, made.version);
+	free(c.list);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+/* ---- how much is read ---- */
+
+static size_t calls_since(const struct fake *f, size_t before)
+{
+	return f->n_calls - before;
+}
+
+static void what_is_far_back_is_found_in_few_reads(void **state)
+{
+	enum { N = 1200, FEW = 200 }; /* of two calls for each record */
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	struct revisions_page last;
+	struct history_page page;
+	struct record record;
+	struct digest digest;
+	struct changes c;
+	uint64_t old = put(p, "old", 1).version, first = commit_version(f), before;
+	size_t calls;
+
+	for (unsigned i = 0; i < N; i++)
+		put(p, "web", some(i));
+	before = commit_version(f);
+	put(p, "old", 2);
+
+	calls = f->n_calls;
+	assert_int_equal(history_revision(&record, &digest, &f->registry, first, &err), 0);
+	record_done(&record);
+	assert_true(calls_since(f, calls) < FEW);
+	calls = f->n_calls;
+	last = revisions(f, NULL, &digest, 10);
+	assert_int_equal(last.n, 2);
+	assert_false(last.has_next);
+	revisions_page_done(&last);
+	assert_true(calls_since(f, calls) < FEW);
+	calls = f->n_calls;
+	page = history(f, "old");
+	assert_int_equal(page.n, 2);
+	history_page_done(&page);
+	assert_true(calls_since(f, calls) < FEW);
+	calls = f->n_calls;
+	c = changes(f, NULL, before, commit_version(f));
+	assert_int_equal(c.n, 1);
+	assert_int_equal(c.list[0].before, old);
+	free(c.list);
+	assert_true(calls_since(f, calls) < FEW);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+/* With the cache, as without it; returns how many calls it took. */
+static size_t expect_same_changes(struct fake *f, struct history_cache *cache, uint64_t from)
+{
+	uint64_t to = commit_version(f);
+	struct changes plain = changes(f, NULL, from, to), cached;
+	size_t calls = f->n_calls;
+
+	if (history_changes(&cached.list, &cached.n, &f->registry, cache, NULL, from, to, &err) !=
+		0)
+		fail_msg("changes: %s", err.text);
+	calls = calls_since(f, calls);
+	assert_int_equal(cached.n, plain.n);
+	for (size_t i = 0; i < plain.n; i++)
+		expect_change(&cached.list[i], plain.list[i].namespace, plain.list[i].name,
+			plain.list[i].before, plain.list[i].after);
+	free(plain.list);
+	free(cached.list);
+	return calls;
+}
+
+static struct history_cache *new_cache(void)
+{
+	struct history_cache *cache;
+
+	assert_int_equal(history_cache_new(&cache, &err), 0);
+	return cache;
+}
+
+static void what_has_changed_is_not_read_again_for_the_next_page(void **state)
+{
+	enum { N = 100 };
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	struct history_cache *cache = new_cache();
+	uint64_t from;
+	size_t first, next;
+
+	put(p, "kept", 1);
+	put(p, "gone", 1);
+	put(p, "web", 1);
+	from = commit_version(f);
+	put(p, "new", 1);
+	put(p, "brief", 1);
+	delete (p, "brief");
+	delete (p, "gone");
+	for (unsigned i = 0; i < N; i++)
+		put(p, "web", some(i + 1));
+	first = expect_same_changes(f, cache, from);
+	next = expect_same_changes(f, cache, from);
+	assert_true(first > 2 * N);
+	assert_true(next < first / 2);
+
+	put(p, "brief", 2); /* and what comes on top of it is all that is read besides */
+	put(p, "gone", 2);
+	delete (p, "new");
+	put(p, "kept", 2);
+	put(p, "web", 10);
+	assert_true(expect_same_changes(f, cache, from) < first / 2);
+	expect_same_changes(f, cache, from);
+	history_cache_free(cache);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void what_was_kept_of_commits_that_were_taken_back_is_not_used(void **state)
+{
+	struct fake *f = fake_new(*(bool *)*state);
+	struct publisher *p = start(f);
+	struct history_cache *cache = new_cache();
+	uint64_t from, back_to;
+
+	put(p, "web", 1);
+	from = commit_version(f);
+	put(p, "web", 2);
+	back_to = commit_version(f);
+	put(p, "db", 3);
+	expect_same_changes(f, cache, from);
+	p = set_back(f, p, back_to);
+	expect_same_changes(f, cache, from);
+	put(p, "web", 4);
+	expect_same_changes(f, cache, from);
+	history_cache_free(cache);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
+static void as_many_lists_of_changes_are_kept_as_there_may_be(void **state UNUSED)
+{
+	enum { N = LIMIT_HISTORY_CACHED + 5 };
+	struct fake *f = fake_new(true);
+	struct publisher *p = start(f);
+	struct history_cache *cache = new_cache();
+	uint64_t from[N];
+
+	for (unsigned i = 0; i < N; i++) {
+		put(p, "web", some(i));
+		from[i] = commit_version(f);
+	}
+	put(p, "web", 10);
+	for (unsigned i = 0; i < 3 * N; i++)
+		expect_same_changes(f, cache, from[i % N]);
+	history_cache_free(cache);
+	history_cache_free(NULL);
+	publisher_free(p);
+	fake_destroy(f);
+}
+
 /* ---- what fails ---- */
 
 static void every_read_that_fails_is_said_to_have_failed(void **state)
@@ -840,7 +1158,7 @@ static void every_read_that_fails_is_said_to_have_failed(void **state)
 				rc = history_revisions(&all, &f->registry, &query, &err);
 			else
 				rc = history_changes(
-					&c.list, &c.n, &f->registry, NULL, from, to, &err);
+					&c.list, &c.n, &f->registry, NULL, NULL, from, to, &err);
 			fake_fail(f, 0, 0, FAKE_OK);
 			if (rc != 0)
 				assert_int_equal(err.code, ERROR_UNAVAILABLE);
@@ -888,8 +1206,8 @@ static void damage_is_told_to_operators(void **state)
 	fake_damage(f, &digest);
 	assert_int_equal(expect_no_history(f, "web"), ERROR_INTERNAL);
 	assert_true(err.is_private);
-	assert_int_equal(
-		history_changes(&c.list, &c.n, &f->registry, NULL, from, commit_version(f), &err),
+	assert_int_equal(history_changes(&c.list, &c.n, &f->registry, NULL, NULL, from,
+				 commit_version(f), &err),
 		-1);
 	assert_int_equal(err.code, ERROR_INTERNAL);
 	assert_true(err.is_private);
@@ -924,6 +1242,14 @@ int main(void)
 		ON_BOTH(a_version_that_only_a_rebuild_took_has_no_author_and_no_revision),
 		cmocka_unit_test(what_a_rebuild_took_is_no_debris),
 		ON_BOTH(what_a_rebuild_changed_cannot_be_told),
+		cmocka_unit_test(
+			what_a_rebuild_beside_debris_took_does_not_change_with_what_comes_later),
+		ON_BOTH(what_was_deleted_before_a_rebuild_stays_deleted),
+		ON_BOTH(commits_that_were_taken_back_are_no_history),
+		ON_BOTH(what_is_far_back_is_found_in_few_reads),
+		ON_BOTH(what_has_changed_is_not_read_again_for_the_next_page),
+		ON_BOTH(what_was_kept_of_commits_that_were_taken_back_is_not_used),
+		cmocka_unit_test(as_many_lists_of_changes_are_kept_as_there_may_be),
 		ON_BOTH(every_read_that_fails_is_said_to_have_failed),
 		ON_BOTH(damage_is_told_to_operators),
 	};

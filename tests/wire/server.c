@@ -110,6 +110,30 @@ static void post_echo(struct http_exchange *x)
 	http_exchange_collect(x, query_number(x, "max", MIB), echo, NULL);
 }
 
+/* The body is read from what was taken over. */
+static void echo_taken(struct http_exchange *x, struct slice body UNUSED, void *arg)
+{
+	CLEANUP(http_collected_freep) struct http_collected *taken = http_exchange_take_body(x);
+
+	AN(taken != NULL);
+	echo(x, http_collected_text(taken), arg);
+}
+
+/* ?room=: of what is over 1,000 bytes. */
+static int admit(struct http_exchange *x, size_t declared, void *arg UNUSED, struct error *err)
+{
+	if (declared <= query_number(x, "room", MIB))
+		return 0;
+	return error_set(err, ERROR_TOO_MANY, "no room for %zu bytes", declared);
+}
+
+static void post_echo_large(struct http_exchange *x)
+{
+	static const struct http_admission admission = {1000, admit};
+
+	http_exchange_collect_large(x, query_number(x, "max", MIB), &admission, echo_taken, NULL);
+}
+
 /* The length and the Adler-32 checksum (RFC 1950) of a body: no byte is lost, doubled or moved. */
 struct count {
 	uint64_t bytes, a, b;
@@ -555,6 +579,7 @@ static void handle(struct http_exchange *x, void *arg UNUSED)
 	} routes[] = {
 		{SLICE("/"), get_root},
 		{SLICE("/echo"), post_echo},
+		{SLICE("/echo-large"), post_echo_large},
 		{SLICE("/echo-later"), post_echo_later},
 		{SLICE("/count"), post_count},
 		{SLICE("/abort"), post_abort},
@@ -625,6 +650,7 @@ static bool set_option(struct options *o, const char *arg)
 		{"idle_ms", &o->limits.idle_ms},
 		{"body_grace_ms", &o->limits.body_grace_ms},
 		{"body_rate", &o->limits.body_rate},
+		{"large_rate", &o->limits.large_rate},
 		{"send_stall_ms", &o->limits.send_stall_ms},
 	};
 	struct slice value = slice_of(arg), name = slice_cut(&value, '=');

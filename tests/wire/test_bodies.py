@@ -323,3 +323,44 @@ def test_the_memory_of_a_body_is_given_back_however_its_request_ends(start, end,
         while server.call("POST", "/echo", body=body).status != 200:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+# ---- bodies that are asked about once they are large ----
+
+@pytest.mark.parametrize("size", [0, 1000, 1001, 300000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_there_is_room_for_is_taken(server, size, chunked):
+    with server.connect() as connection:
+        body = b"x" * size
+        if chunked:
+            head = b"Transfer-Encoding: chunked\r\n\r\n"
+            body = (b"%x\r\n" % size + body + b"\r\n" if size else b"") + b"0\r\n\r\n"
+        else:
+            head = b"Content-Length: %d\r\n\r\n" % size
+        for _ in range(2):
+            connection.send(b"POST /echo-large HTTP/1.1\r\n", HOST, head, body)
+            assert connection.answer().body == b"x" * size
+
+
+def test_a_large_body_that_there_is_no_room_for_is_not_waited_for(server):
+    with server.connect() as connection:
+        connection.send(b"POST /echo-large?room=5000 HTTP/1.1\r\n", HOST, b"Content-Length: 5001\r\n",
+                        b"Expect: 100-continue\r\n\r\n")
+        answer = connection.answer()
+        assert answer.status == 429 and "5001 bytes" in answer.error
+
+
+def test_a_body_of_no_declared_length_is_asked_about_once_it_is_large(server):
+    with server.connect() as connection:
+        connection.send(b"POST /echo-large?room=5000&max=6000 HTTP/1.1\r\n", HOST,
+                        b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n", b"x" * 1000, b"\r\n")
+        assert connection.is_quiet(0.3)
+        connection.send(b"1\r\nx\r\n")
+        answer = connection.answer()
+        assert answer.status == 429 and "6000 bytes" in answer.error
+
+
+def test_the_memory_of_a_body_that_was_taken_over_is_given_back(start):
+    server = start(loops=1, collected=MIB)
+    for _ in range(5):
+        assert server.call("POST", "/echo-large", body=b"x" * 600000).status == 200

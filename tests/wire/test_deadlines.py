@@ -82,6 +82,19 @@ def test_a_body_faster_than_the_rate_may_take_its_time(start):
         assert connection.answer().body == b"b" * 1000
 
 
+def test_a_large_body_must_come_faster_than_others(start):
+    server = start(body_grace_ms=400, body_rate=10, large_rate=100000)
+    with server.connect() as large, server.connect() as small, Timed() as took:
+        large.send(b"POST /echo-large HTTP/1.1\r\n", HOST, b"Content-Length: 100000\r\n\r\n")
+        small.send(b"POST /echo-large HTTP/1.1\r\n", HOST, b"Content-Length: 1000\r\n\r\n")
+        while large.is_quiet(0.05):
+            large.send(b"b" * 100)
+            small.send(b"b" * 10)
+        assert large.answer().status == 408
+        assert small.is_quiet(0.05)
+    assert 0.35 < took.seconds < 5
+
+
 @pytest.mark.parametrize("target", ["/echo", "/count"])
 def test_a_body_that_came_fast_and_then_stalls_is_answered_408_soon(start, target):
     """At the mean rate it could be silent for 50 seconds."""

@@ -43,7 +43,7 @@ def after_call(context, case, response):
         if isinstance(answer, dict) and "continue" in answer:
             answered.add((list_of(case), answer["continue"]))
         if isinstance(answer, dict) and "revisions" in answer:
-            revisions.extend(revision["version"] for revision in answer["revisions"])
+            revisions.extend(revision["revision"] for revision in answer["revisions"])
 
 
 def list_of(case):

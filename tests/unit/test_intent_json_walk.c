@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
-#include "api/json_walk.h"
+#include "intent/json_walk.h"
 #include "base/buf.h"
 #include "base/limits.h"
 

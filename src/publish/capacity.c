@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/room.h"
+#include "publish/capacity.h"
 
 #include <inttypes.h>
 
@@ -16,7 +16,7 @@ struct tallies {
 	struct tally *list; /* in the order of their places */
 };
 
-struct rooms {
+struct capacity {
 	struct batch *batch;
 	const struct state *state;
 	struct tallies namespaces, catalogs;
@@ -109,73 +109,74 @@ static void sort(struct tallies *t)
 	t->n = n;
 }
 
-static void rooms_done(struct rooms *r)
+static void capacity_done(struct capacity *c)
 {
-	free(r->namespaces.list);
-	free(r->catalogs.list);
+	free(c->namespaces.list);
+	free(c->catalogs.list);
 }
 
-static void count_deletes(struct rooms *r)
+static void count_deletes(struct capacity *c)
 {
-	for (size_t i = 0; i < r->batch->n; i++) {
-		const struct item *item = &r->batch->items[i];
+	for (size_t i = 0; i < c->batch->n; i++) {
+		const struct item *item = &c->batch->items[i];
 		struct tally *namespace, *catalog;
 
 		if (!item->in_commit || item->op != RECORD_DELETE)
 			continue;
-		namespace = find(&r->namespaces, namespace_of(item->change));
-		catalog = find(&r->catalogs, catalog_of(r->state, item->change));
-		if (namespace != NULL)
-		namespace->n--;
+		namespace = find(&c->namespaces, namespace_of(item->change));
+		catalog = find(&c->catalogs, catalog_of(c->state, item->change));
+		if (namespace != NULL) { /* braces, as clang-format takes it for C++ */
+			namespace->n--;
+		}
 		if (catalog != NULL)
 			catalog->n--;
 	}
 }
 
 /* Every namespace and catalog that something comes to, with what it holds. */
-static int count(struct rooms *r, const struct writer *w, struct error *err)
+static int count(struct capacity *c, const struct writer *w, struct error *err)
 {
-	const struct batch *b = r->batch;
+	const struct batch *b = c->batch;
 
-	r->namespaces.list = calloc(b->n + 1, sizeof(*r->namespaces.list));
-	r->catalogs.list = calloc(b->n + 1, sizeof(*r->catalogs.list));
-	if (r->namespaces.list == NULL || r->catalogs.list == NULL)
+	c->namespaces.list = calloc(b->n + 1, sizeof(*c->namespaces.list));
+	c->catalogs.list = calloc(b->n + 1, sizeof(*c->catalogs.list));
+	if (c->namespaces.list == NULL || c->catalogs.list == NULL)
 		return error_no_memory(err);
 	for (size_t i = 0; i < b->n; i++) {
 		const struct change *change = b->items[i].change;
 
 		if (!is_create(&b->items[i]))
 			continue;
-		r->namespaces.list[r->namespaces.n++].place = namespace_of(change);
-		r->catalogs.list[r->catalogs.n++].place = catalog_of(r->state, change);
+		c->namespaces.list[c->namespaces.n++].place = namespace_of(change);
+		c->catalogs.list[c->catalogs.n++].place = catalog_of(c->state, change);
 	}
-	sort(&r->namespaces);
-	sort(&r->catalogs);
-	for (size_t i = 0; i < r->namespaces.n; i++) {
-		struct tally *t = &r->namespaces.list[i];
+	sort(&c->namespaces);
+	sort(&c->catalogs);
+	for (size_t i = 0; i < c->namespaces.n; i++) {
+		struct tally *t = &c->namespaces.list[i];
 
-		t->n = state_count_namespace(r->state, t->place.namespace);
+		t->n = state_count_namespace(c->state, t->place.namespace);
 		t->most = quota_of(w, t->place.namespace);
 	}
-	for (size_t i = 0; i < r->catalogs.n; i++) {
-		struct tally *t = &r->catalogs.list[i];
+	for (size_t i = 0; i < c->catalogs.n; i++) {
+		struct tally *t = &c->catalogs.list[i];
 
-		t->n = count_catalog(r->state, &t->place);
+		t->n = count_catalog(c->state, &t->place);
 		t->most = LIMIT_CATALOG_RESOURCES;
-		t->is_there = state_partition_at(r->state, &t->place) != NULL;
+		t->is_there = state_partition_at(c->state, &t->place) != NULL;
 	}
 	if (b->set != NULL)
-		count_deletes(r);
+		count_deletes(c);
 	return 0;
 }
 
 /* The root has objects for every catalog there is, and for every namespace that has one. A catalog
  * that comes is taken for the first of its namespace. */
-static void count_root(struct rooms *r, const struct head *head, const struct root_options *root)
+static void count_root(struct capacity *c, const struct head *head, const struct root_options *root)
 {
-	r->n_catalogs = state_n_partitions(r->state) + head->leftovers.n;
-	r->objects = root_count_objects(root, r->n_catalogs, state_count_namespaces(r->state));
-	r->objects_more = root_count_objects(root, 1, 1) - root_count_objects(root, 0, 0);
+	c->n_catalogs = state_n_partitions(c->state) + head->leftovers.n;
+	c->objects = root_count_objects(root, c->n_catalogs, state_count_namespaces(c->state));
+	c->objects_more = root_count_objects(root, 1, 1) - root_count_objects(root, 0, 0);
 }
 
 /* ---- refusing ---- */
@@ -188,9 +189,9 @@ static int refuse_over_quota(const struct tally *t, struct error *err)
 		t->place.namespace, t->n, t->most);
 }
 
-static int refuse_overfull(const struct rooms *r, struct error *err)
+static int refuse_overfull(const struct capacity *c, struct error *err)
 {
-	bool split = state_layout(r->state)->kind == LAYOUT_SPLIT;
+	bool split = state_layout(c->state)->kind == LAYOUT_SPLIT;
 
 	return error_set(err, ERROR_UNPROCESSABLE,
 		"the catalog holds %d resources, the most that Flux can apply as one: "
@@ -199,29 +200,29 @@ static int refuse_overfull(const struct rooms *r, struct error *err)
 		split ? "and more --catalogs" : "--layout split and enough --catalogs");
 }
 
-static int refuse_catalog(const struct rooms *r, struct error *err)
+static int refuse_catalog(const struct capacity *c, struct error *err)
 {
 	return error_set(err, ERROR_UNPROCESSABLE,
 		"the store has %zu catalogs, the most that Flux can apply, and this resource needs "
 		"one more: put it into a namespace that has resources, under another name, or run "
 		"gsq repartition with fewer --catalogs",
-		r->n_catalogs);
+		c->n_catalogs);
 }
 
-static int take_room(struct rooms *r, const struct change *change, struct error *err)
+static int take_room(struct capacity *c, const struct change *change, struct error *err)
 {
-	struct tally *namespace = find(&r->namespaces, namespace_of(change));
-	struct tally *catalog = find(&r->catalogs, catalog_of(r->state, change));
+	struct tally *namespace = find(&c->namespaces, namespace_of(change));
+	struct tally *catalog = find(&c->catalogs, catalog_of(c->state, change));
 
 	if (namespace->n >= namespace->most)
 		return refuse_over_quota(namespace, err);
 	if (catalog->n >= catalog->most)
-		return refuse_overfull(r, err);
+		return refuse_overfull(c, err);
 	if (!catalog->is_there) {
-		if (r->objects + r->objects_more > LIMIT_ROOT_OBJECTS)
-			return refuse_catalog(r, err);
-		r->objects += r->objects_more;
-		r->n_catalogs++;
+		if (c->objects + c->objects_more > LIMIT_ROOT_OBJECTS)
+			return refuse_catalog(c, err);
+		c->objects += c->objects_more;
+		c->n_catalogs++;
 		catalog->is_there = true;
 	}
 	namespace->n++;
@@ -229,22 +230,22 @@ static int take_room(struct rooms *r, const struct change *change, struct error 
 	return 0;
 }
 
-void room_check(struct batch *b, const struct writer *w, const struct root_options *root)
+void capacity_check(struct batch *b, const struct writer *w, const struct root_options *root)
 {
-	CLEANUP(rooms_done) struct rooms r = {.batch = b, .state = w->head.state};
+	CLEANUP(capacity_done) struct capacity c = {.batch = b, .state = w->head.state};
 	struct error no_memory = ERROR_INIT;
 
 	if (fit_surely(b, w, root))
 		return;
-	if (count(&r, w, &no_memory) == 0)
-		count_root(&r, &w->head, root);
+	if (count(&c, w, &no_memory) == 0)
+		count_root(&c, &w->head, root);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *item = &b->items[i];
 
 		if (!is_create(item))
 			continue;
 		item->err = no_memory;
-		if (no_memory.code != ERROR_NONE || take_room(&r, item->change, &item->err) != 0)
+		if (no_memory.code != ERROR_NONE || take_room(&c, item->change, &item->err) != 0)
 			item->in_commit = false;
 	}
 }

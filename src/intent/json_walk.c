@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/json_walk.h"
+#include "intent/json_walk.h"
 
 #include "base/buf.h"
 #include "base/limits.h"

@@ -7,8 +7,8 @@
  * What a piece is is found by its brackets and quotes alone: whoever reads it as JSON
  * (json_walk_read()) finds what is wrong in it.
  */
-#ifndef API_JSON_WALK_H
-#define API_JSON_WALK_H
+#ifndef INTENT_JSON_WALK_H
+#define INTENT_JSON_WALK_H
 
 #include "base/error.h"
 #include "base/str.h"
