@@ -50,15 +50,15 @@ struct call {
 	const struct route_method *method;
 	char scope[LIMIT_NAME + 1]; /* the namespace that was asked about, or AUTH_EVERYWHERE */
 	struct subject *subject;    /* who may do this, as was found; NULL on an open route */
-	struct precondition when; /* of one resource: If-Match, If-None-Match */
+	struct precondition when;   /* of one resource: If-Match, If-None-Match */
 	bool dry_run;
-	unsigned tries;    /* of a change that is made from what is current, */
-	struct slice body; /* and what it is made by; the exchange's, or: */
+	unsigned tries;                   /* of a change that is made from what is current, */
+	struct slice body;                /* and what it is made by; the exchange's, or: */
 	struct http_collected *collected; /* NULL: that it is */
 	struct body_seat *seat;           /* of one that is large; NULL: it is not */
 	struct wait_query wait;
 	struct reading *reading; /* from the registry, for it (api/reading.h); NULL: nothing is */
-	struct change *waiting; /* for the cluster (api/change.h); NULL: it does not */
+	struct change *waiting;  /* for the cluster (api/change.h); NULL: it does not */
 };
 
 /* The namespace, where it is the path that says it, or NULL. */
@@ -66,7 +66,8 @@ const char *call_path_namespace(const struct http_exchange *x, const struct call
 
 /* Whether resources may be put into the namespace: it is there in the cluster, or the operator says
  * so. ERROR_UNPROCESSABLE, with the field "namespace". */
-int call_check_namespace(const struct call *call, const char *namespace, struct error *err) MUST_CHECK;
+int call_check_namespace(
+	const struct call *call, const char *namespace, struct error *err) MUST_CHECK;
 
 /* Who makes the change, and why they say so; ERROR_INVALID: X-Change-Reason is no text. */
 int call_author(struct author **ret, const struct http_exchange *x, const struct call *call,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/changes_body.h"
 
-#include "intent/json_walk.h"
 #include "base/nearest.h"
+#include "intent/json_walk.h"
 #include "intent/text.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ void changes_body_done(struct changes_body *b)
 
 /* ---- words ---- */
 
-/* "unknown operation delte: did you mean delete?" */
+/* "unknown operation deletee: did you mean delete?" */
 static int refuse_word(const char *field, const char *what, struct slice word,
 	const char *const *words, const char *known, struct error *err)
 {

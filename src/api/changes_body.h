@@ -9,8 +9,8 @@
 #ifndef API_CHANGES_BODY_H
 #define API_CHANGES_BODY_H
 
-#include "api/changes_prune.h"
 #include "api/change_set.h"
+#include "api/changes_prune.h"
 #include "intent/document.h"
 
 struct changes_body {

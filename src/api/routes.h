@@ -28,10 +28,10 @@ struct route_method {
 #define ROUTE_METHODS 4 /* of one path, at most */
 
 struct route {
-	/* {namespace}, {name}, {revision} ("c123") and {range} ("c123..c456") stand for one segment;
-	 * NULL ends */
+	/* {namespace}, {name}, {revision} ("c123") and {range} ("c123..c456") stand for one
+	 * segment; NULL ends */
 	const char *path;
-	bool probe;       /* asked over and over */
+	bool probe; /* asked over and over */
 	struct route_method methods[ROUTE_METHODS + 1];
 };
 

@@ -11,25 +11,25 @@
 #define LIMIT_DURATION_S UINT64_C(3153600000) /* a hundred years */
 
 /* HTTP server */
-#define LIMIT_HTTP_HEAD (32 * KIB)      /* request line and headers together */
-#define LIMIT_HTTP_HEADERS 100          /* header fields in one request */
-#define LIMIT_HTTP_CHUNK_LINE 256       /* chunk size line, extensions included */
-#define LIMIT_HTTP_TRAILERS (8 * KIB)   /* trailer section of a chunked body */
-#define LIMIT_HTTP_CONNECTIONS 10000    /* open connections per server */
-#define LIMIT_HTTP_HEAD_MS 10000        /* first byte of a request to the end of its head */
-#define LIMIT_HTTP_IDLE_MS 75000        /* keep-alive connection without a request */
-#define LIMIT_HTTP_BODY_GRACE_MS 10000  /* over which a body's rate is judged, each time */
-#define LIMIT_HTTP_BODY_RATE 1024       /* slowest accepted body, bytes a second, */
+#define LIMIT_HTTP_HEAD (32 * KIB)       /* request line and headers together */
+#define LIMIT_HTTP_HEADERS 100           /* header fields in one request */
+#define LIMIT_HTTP_CHUNK_LINE 256        /* chunk size line, extensions included */
+#define LIMIT_HTTP_TRAILERS (8 * KIB)    /* trailer section of a chunked body */
+#define LIMIT_HTTP_CONNECTIONS 10000     /* open connections per server */
+#define LIMIT_HTTP_HEAD_MS 10000         /* first byte of a request to the end of its head */
+#define LIMIT_HTTP_IDLE_MS 75000         /* keep-alive connection without a request */
+#define LIMIT_HTTP_BODY_GRACE_MS 10000   /* over which a body's rate is judged, each time */
+#define LIMIT_HTTP_BODY_RATE 1024        /* slowest accepted body, bytes a second, */
 #define LIMIT_HTTP_LARGE_RATE (32 * KIB) /* and one over LIMIT_API_BODY */
-#define LIMIT_HTTP_SEND_STALL_MS 30000  /* a peer that reads nothing of its answer */
-#define LIMIT_HTTP_DISCARD (64 * KIB)   /* unread body thrown away to keep a connection */
-#define LIMIT_HTTP_LINGER_MS 2000       /* after an early answer, before the close */
-#define LIMIT_HTTP_PROBE_MS 500         /* of a request, then is looked whether its client left */
-#define LIMIT_HTTP_WINDOW (256 * KIB)   /* body or answer bytes buffered per connection */
-#define LIMIT_TLS_RECORDS 64            /* that bring no data, one after the other */
-#define LIMIT_HTTP_COLLECTED (64 * MIB) /* bodies held whole in memory, all of a server's */
-#define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
-#define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
+#define LIMIT_HTTP_SEND_STALL_MS 30000   /* a peer that reads nothing of its answer */
+#define LIMIT_HTTP_DISCARD (64 * KIB)    /* unread body thrown away to keep a connection */
+#define LIMIT_HTTP_LINGER_MS 2000        /* after an early answer, before the close */
+#define LIMIT_HTTP_PROBE_MS 500          /* of a request, then is looked whether its client left */
+#define LIMIT_HTTP_WINDOW (256 * KIB)    /* body or answer bytes buffered per connection */
+#define LIMIT_TLS_RECORDS 64             /* that bring no data, one after the other */
+#define LIMIT_HTTP_COLLECTED (64 * MIB)  /* bodies held whole in memory, all of a server's */
+#define LIMIT_HTTP_REPLY (256 * MIB) /* body made whole in memory; larger are files or sources */
+#define LIMIT_HTTP_REFUSALS 64       /* connections over the limit told so; more are just closed */
 #define LIMIT_HTTP_REQUEST_ID 128
 #define LIMIT_TLS_PEM (256 * KIB) /* a certificate with those in between, or a key */
 #define LIMIT_HTTP_LOOPS 64       /* event loops, one per core */
@@ -41,23 +41,24 @@
 #define LIMIT_JSON_VALUES 10000      /* in one resource, or another object of a request, */
 #define LIMIT_DOCUMENT_VALUES 250000 /* and in a YAML document, which may be a list of them */
 #define LIMIT_ERROR_TEXT 512
-#define LIMIT_API_ANSWER (256 * KIB) /* one resource, or an error */
+#define LIMIT_API_ANSWER (256 * KIB)    /* one resource, or an error */
 #define LIMIT_API_DESCRIPTION (1 * MIB) /* /openapi.json, and /docs */
-#define LIMIT_CHANGES 10000 /* in one change set: its record fits LIMIT_RECORD */
+#define LIMIT_CHANGES 10000             /* in one change set: its record fits LIMIT_RECORD */
 #define LIMIT_CHANGES_BODY (16 * MIB)
 #define LIMIT_LARGE_BODIES (LIMIT_HTTP_COLLECTED / 2) /* all those over LIMIT_API_BODY */
-#define LIMIT_DECODE_HERE (64 * KIB) /* bodies decoded on the event loop itself, */
-#define LIMIT_DECODERS 2             /* and threads that decode the others */
-#define LIMIT_CHANGES_ANSWER (64 * MIB) /* with the differences that they make */
-#define LIMIT_CHANGES_ANSWERS (256 * MIB) /* all that are sent at a time; more dry runs must wait */
-#define LIMIT_IDEMPOTENCY_KEY 255       /* characters */
-#define LIMIT_IDEMPOTENCY_KEYS 1000     /* change sets whose key is remembered, */
-#define LIMIT_IDEMPOTENCY_S 86400       /* and for how long */
-#define LIMIT_SETS 64                   /* change sets that wait for the writer */
-#define LIMIT_PERMITS 1000              /* namespaces and actions asked about for one change */
-#define LIMIT_SELECTOR_TERMS 64         /* of a label selector, */
-#define LIMIT_SELECTOR_VALUES 256       /* and the values in them */
-#define LIMIT_CHANGE_TRIES 4            /* a change made of what is current by then is not each time */
+#define LIMIT_DECODE_HERE (64 * KIB)                  /* bodies decoded on the event loop itself, */
+#define LIMIT_DECODERS 2                              /* and threads that decode the others */
+#define LIMIT_CHANGES_ANSWER (64 * MIB)               /* with the differences that they make */
+#define LIMIT_CHANGES_ANSWERS (256 * MIB) /* all that are sent at a time; more dry runs must wait \
+					   */
+#define LIMIT_IDEMPOTENCY_KEY 255         /* characters */
+#define LIMIT_IDEMPOTENCY_KEYS 1000       /* change sets whose key is remembered, */
+#define LIMIT_IDEMPOTENCY_S 86400         /* and for how long */
+#define LIMIT_SETS 64                     /* change sets that wait for the writer */
+#define LIMIT_PERMITS 1000                /* namespaces and actions asked about for one change */
+#define LIMIT_SELECTOR_TERMS 64           /* of a label selector, */
+#define LIMIT_SELECTOR_VALUES 256         /* and the values in them */
+#define LIMIT_CHANGE_TRIES 4 /* a change made of what is current by then is not each time */
 
 /* Intent: what Kubernetes accepts (API conventions, apimachinery/pkg/util/validation) */
 #define LIMIT_NAME 63
@@ -152,19 +153,19 @@
 #define LIMIT_KEEP_VERSIONS 1000
 #define LIMIT_KEEP_DAYS 36500
 #define LIMIT_RETENTION_REQUEST_MS 5000 /* to a remote registry: a stop waits for it */
-#define LIMIT_PULLS 256            /* catalogs or artifacts held in memory as they were pulled */
-#define LIMIT_CHAIN_PULLS 64       /* likewise, commit records */
-#define LIMIT_HISTORY_PAGE 500     /* versions or records in one page of history, */
-#define LIMIT_HISTORY_LOOKS 5000   /* and records that are read for one, */
+#define LIMIT_PULLS 256             /* catalogs or artifacts held in memory as they were pulled */
+#define LIMIT_CHAIN_PULLS 64        /* likewise, commit records */
+#define LIMIT_HISTORY_PAGE 500      /* versions or records in one page of history, */
+#define LIMIT_HISTORY_LOOKS 5000    /* and records that are read for one, */
 #define LIMIT_HISTORY_CHANGES 20000 /* which has no more records once they name so many changes */
 #define LIMIT_HISTORY_CACHED 16     /* lists of what changed between two commits, */
 #define LIMIT_HISTORY_CACHED_NAMES 200000 /* the resources in all of them, */
-#define LIMIT_HISTORY_CACHED_MS 20000 /* and for how long */
-#define LIMIT_DIFF (512 * KIB)     /* text of one difference, */
-#define LIMIT_DIFF_LINES 1000      /* lines of a text that is compared */
-#define LIMIT_READERS 2            /* threads that read history from the registry */
-#define LIMIT_READER_QUEUE 256     /* requests that wait for one of them, */
-#define LIMIT_READER_SHARE 8       /* and those of one subject */
+#define LIMIT_HISTORY_CACHED_MS 20000     /* and for how long */
+#define LIMIT_DIFF (512 * KIB)            /* text of one difference, */
+#define LIMIT_DIFF_LINES 1000             /* lines of a text that is compared */
+#define LIMIT_READERS 2                   /* threads that read history from the registry */
+#define LIMIT_READER_QUEUE 256            /* requests that wait for one of them, */
+#define LIMIT_READER_SHARE 8              /* and those of one subject */
 #define LIMIT_TRACE 100000         /* records read back to find what a catalog's tag should name */
 #define LIMIT_FINDING (2 * KIB)    /* text of one difference */
 #define LIMIT_FSCK_ROUNDS 5        /* how often a difference is looked at again */
@@ -268,7 +269,7 @@
 #define LIMIT_CLIENT_TICK_MS 100        /* it looks so often whether Ctrl-C was typed */
 #define LIMIT_CONTEXTS 1000             /* servers that it knows */
 #define LIMIT_CONTEXT_NAME 253
-#define LIMIT_HELP (1 * MIB) /* a page of the manual */
+#define LIMIT_HELP (1 * MIB)         /* a page of the manual */
 #define LIMIT_INPUT_FILE (256 * MIB) /* one with resources, for the command line */
 
 #endif

@@ -229,15 +229,15 @@ def test_if_match_of_an_item_holds_of_that_version_alone(filled, item):
 # ---- refusals name the item ----
 
 @pytest.mark.parametrize("item, field, says", [
-    (put(intent("web"), "delte"), "operation", "did you mean delete?"),
+    (put(intent("web"), "deletee"), "operation", "did you mean delete?"),
     (put(intent("web"), 7), "operation", "apply, create, update and delete"),
-    ({**put(intent("web")), "ressource": 1}, "ressource", "did you mean resource?"),
+    ({**put(intent("web")), "resourcce": 1}, "resourcce", "did you mean resource?"),
     ({**put(intent("web")), "name": "web"}, "name", "belongs into the resource"),
     ({**gone("web"), "resource": intent("web")}, "resource", "name and namespace"),
     ({"operation": "apply"}, "resource", "must be an object"),
     (put([]), "resource", "must be an object"),
     (put(intent("web", size="huge")), "resource.spec.size", "small, medium or large"),
-    (put(intent("web", sise="small")), "resource.spec.sise", "spec.size"),
+    (put(intent("web", sizze="small")), "resource.spec.sizze", "spec.size"),
     (put(manifest("web", replicas=11)), "resource.spec.replicas", "1 to 10"),
     (put(intent("Web")), "resource.name", "lower-case"),
     ({"operation": "delete"}, "name", "lower-case"),

@@ -96,7 +96,7 @@ def test_it_works_in_any_namespace_and_of_no_other(server):
 # ---- what is refused ----
 
 @pytest.mark.parametrize("body, field", [
-    ({"spec": {"sise": "large"}}, "spec.sise"),
+    ({"spec": {"sizze": "large"}}, "spec.sizze"),
     ({"spec": {"size": "huge"}}, "spec.size"),
     ({"spec": {"size": None}}, "spec.size"),
     ({"spec": {"type": None}}, "spec.type"),
@@ -106,7 +106,7 @@ def test_it_works_in_any_namespace_and_of_no_other(server):
     ({"spec": None}, "spec"),
     ({"labels": {"team": 7}}, "labels"),
     ({"labels": ["team"]}, "labels"),
-    ({"nmae": "web"}, "nmae"),
+    ({"nameee": "web"}, "nameee"),
     ({"name": "db"}, "name"),
     ({"namespace": "team-a"}, "namespace"),
 ])
@@ -147,8 +147,8 @@ def test_it_takes_the_parameters_of_a_change_and_no_others(server):
     declare(server, "web")
     answer = patch(server, {"spec": {"size": "large"}}, query="?wait=applied&timeout=0")
     assert (answer.status, answer.json["status"]["phase"]) == (202, "unknown")
-    answer = patch(server, {"spec": {"size": "small"}}, query="?wiat=applied")
-    assert (answer.status, answer.json["field"]) == (400, "wiat")
+    answer = patch(server, {"spec": {"size": "small"}}, query="?waait=applied")
+    assert (answer.status, answer.json["field"]) == (400, "waait")
     assert answer.json["error"].endswith("did you mean wait?")
     assert listed(server)["web"]["spec"]["size"] == "large"
 

@@ -140,7 +140,7 @@ def test_every_line_ends_in_the_terminals_own_colour(tmp_path, args):
 
 
 def test_a_line_left_in_colour_is_found():
-    assert left_in_colour("a\n\x1b[32mb\nc\x1b[0m\nd\n") == ["\x1b[32mb"]
+    assert left_in_colour("a\n\x1b[32mb\nc\x1b[0m\nx\n") == ["\x1b[32mb"]
 
 
 # ---- help ----

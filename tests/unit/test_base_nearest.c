@@ -69,9 +69,9 @@ static void the_nearest_word_is_found(void **state UNUSED)
 	static const char *const none[] = {NULL};
 
 	assert_string_equal(nearest_word("appyl", verbs), "apply");
-	assert_string_equal(nearest_word("DELET", verbs), "delete");
+	assert_string_equal(nearest_word("DELETEE", verbs), "delete");
 	assert_string_equal(nearest_word("dif", verbs), "diff");
-	assert_string_equal(nearest_word("ges", verbs), "get"); /* the first of equals */
+	assert_string_equal(nearest_word("gett", verbs), "get"); /* the first of equals */
 	assert_string_equal(nearest_word("gets", verbs), "gets");
 	assert_null(nearest_word("describe", verbs));
 	assert_null(nearest_word("", verbs));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
-#include "intent/json_walk.h"
 #include "base/buf.h"
 #include "base/limits.h"
+#include "intent/json_walk.h"
 
 /* "key=piece;" of each member. */
 static int members(const char *text, struct buf *ret, struct error *err)
