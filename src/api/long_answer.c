@@ -39,7 +39,7 @@ static int no_room(struct error *err)
 
 int long_answer_check(struct error *err)
 {
-	return atomic_load(&held) < LIMIT_CHANGES_ANSWERS ? 0 : no_room(err);
+	return atomic_load(&held) < LIMIT_CHANGES_ANSWERS + LIMIT_CHANGES_MADE ? 0 : no_room(err);
 }
 
 /* Its bytes are counted already. Without memory it stays as it is. */

@@ -8,8 +8,8 @@
 
 #include "http/server.h"
 
-/* ERROR_UNAVAILABLE: there is no room for another, whatever its length. For what cannot be taken
- * back any more once its answer is made. */
+/* For what cannot be taken back any more once its answer is made, before it is: ERROR_UNAVAILABLE:
+ * such answers hold LIMIT_CHANGES_MADE bytes already, beside all others. */
 int long_answer_check(struct error *err) MUST_CHECK;
 
 /* Of a reply with a body that is whole: counts it, and sends it piece by piece, if it is longer

@@ -75,6 +75,8 @@ const struct parameter api_parameters[] = {
 #define PUTS (WRITES | E(CONFLICT) | E(PRECONDITION) | E(UNPROCESSABLE))
 /* What the registry may say to who reads history. */
 #define READS_REGISTRY (E(NOT_FOUND) | E(TOO_MANY) | E(INTERNAL) | E(UNAVAILABLE))
+/* And to who puts back what it reads there. */
+#define REVERTS (PUTS | E(NOT_FOUND) | E(INTERNAL) | E(GONE))
 
 #define CHANGED(text) {200, "Resource", text, .headers = HAS_ETAG}
 #define CREATED {201, "Resource", "It is new", .headers = HAS_ETAG | HAS_LOCATION}
@@ -153,7 +155,7 @@ const struct operation api_operations[] = {
 		.bodies = {{"RollbackResource", JSON}},
 		.answers = {{200, "ChangesResult", "It is made, or would be",
 			.headers = HAS_ETAG | HAS_REPLAYED}},
-		.errors = PUTS | READS_REGISTRY | E(GONE),
+		.errors = REVERTS,
 		.example = "-d '{\"to\":\"v1795893153160483\"}'"},
 	{rollback_all, "rollback", HISTORY, "Bring everything, or a namespace, back to a commit",
 		"As one new change through the same guards.",
@@ -162,7 +164,7 @@ const struct operation api_operations[] = {
 		.bodies = {{"Rollback", JSON}},
 		.answers = {{200, "ChangesResult", "All of it is made, or would be",
 			.headers = HAS_ETAG | HAS_REPLAYED}},
-		.errors = PUTS | READS_REGISTRY | E(GONE),
+		.errors = REVERTS,
 		.example = "-d '{\"to\":\"c1795893153160483\"}'"},
 	{revisions_list, "listRevisions", HISTORY, "The commits, newest first",
 		"Where a path names a namespace: those that changed something in it, and only "

@@ -122,7 +122,7 @@ static void write_page(const struct past_page *page, struct buf *b)
 	}
 	json_end_array(b);
 	json_member_u64(b, "count", page->n);
-	if (page->has_more)
+	if (page->has_more && resource != NULL)
 		page_add_name_token(b, resource->intent->namespace, resource->intent->name);
 	json_end_object(b);
 }

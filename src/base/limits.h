@@ -49,8 +49,8 @@
 #define LIMIT_DECODE_HERE (64 * KIB)                  /* bodies decoded on the event loop itself, */
 #define LIMIT_DECODERS 2                              /* and threads that decode the others */
 #define LIMIT_CHANGES_ANSWER (64 * MIB)               /* with the differences that they make */
-#define LIMIT_CHANGES_ANSWERS (256 * MIB) /* all that are sent at a time; more dry runs must wait \
-					   */
+#define LIMIT_CHANGES_ANSWERS (256 * MIB) /* all that are sent at a time; more must wait, */
+#define LIMIT_CHANGES_MADE (128 * MIB)    /* beside those of changes that were made */
 #define LIMIT_IDEMPOTENCY_KEY 255         /* characters */
 #define LIMIT_IDEMPOTENCY_KEYS 1000       /* change sets whose key is remembered, */
 #define LIMIT_IDEMPOTENCY_S 86400         /* and for how long */

@@ -178,8 +178,7 @@ static int set_namespace(struct client *c, const struct cli_values *v,
 	} else if (!v->given[CLIENT_OPT_NAMESPACE]) {
 		snprintf(from, sizeof(from), "GSQ_NAMESPACE");
 	}
-	if (namespace == NULL)
-	namespace = "default";
+	namespace = namespace != NULL ? namespace : "default";
 	if (check_namespace(namespace, from, err) != 0)
 		return -1;
 	return copy(&c->namespace, namespace, err);

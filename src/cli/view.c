@@ -86,7 +86,7 @@ static int compare(json_t *resource, void *arg, struct error *err)
 static bool is_kind(const char *word)
 {
 	static const char *const kinds[] = {
-		VIEW_KIND, VIEW_KIND "s", "pr", "vm", "database", "bucket"};
+		VIEW_KIND, VIEW_KINDS, "pr", "vm", "database", "bucket"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strcmp(word, kinds[i]) == 0)

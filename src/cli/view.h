@@ -7,6 +7,7 @@
 #include "intent/intent.h"
 
 #define VIEW_KIND "platformresource"
+#define VIEW_KINDS "platformresources"
 
 #define VIEW_OPTION_ALL_NAMESPACES \
 	{ \

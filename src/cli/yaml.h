@@ -9,6 +9,6 @@
 
 /* Block style, indented by so many columns, strings of several lines as literal blocks; the first
  * line is indented too where the value stands alone, and is not where is_item: it follows "- ". */
-void yaml_write(struct buf *b, json_t *value, unsigned indent, bool is_item);
+void yaml_write(struct buf *b, json_t *object, unsigned indent, bool is_item);
 
 #endif

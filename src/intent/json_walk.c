@@ -131,7 +131,7 @@ int json_walk_member(
 	struct json_walk *w, struct slice *ret_key, struct slice *ret, struct error *err)
 {
 	int rc = next(w, '}', err);
-	struct slice key;
+	struct slice key = SLICE_NONE;
 
 	if (rc != 1)
 		return rc;

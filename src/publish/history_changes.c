@@ -228,7 +228,7 @@ static int read_since_known(struct comparison *c, struct history_cache *cache, s
 {
 	struct history_span span = {
 		.namespace = c->namespace, .from = c->from_digest, .to_version = c->to};
-	struct due last;
+	struct due last = {0};
 
 	c->known = history_cache_get(cache, &span);
 	if (c->known == NULL)
@@ -247,7 +247,7 @@ static int read_since_known(struct comparison *c, struct history_cache *cache, s
 
 static int read_between(struct comparison *c, struct history_cache *cache, struct error *err)
 {
-	struct due last;
+	struct due last = {0};
 
 	if (cache != NULL && read_since_known(c, cache, err) != 0)
 		return -1;
