@@ -20,16 +20,18 @@
 #define LIMIT_HTTP_IDLE_MS 75000         /* keep-alive connection without a request */
 #define LIMIT_HTTP_BODY_GRACE_MS 10000   /* over which a body's rate is judged, each time */
 #define LIMIT_HTTP_BODY_RATE 1024        /* slowest accepted body, bytes a second, */
-#define LIMIT_HTTP_LARGE_RATE (32 * KIB) /* and one over LIMIT_API_BODY */
-#define LIMIT_HTTP_SEND_STALL_MS 30000   /* a peer that reads nothing of its answer */
-#define LIMIT_HTTP_DISCARD (64 * KIB)    /* unread body thrown away to keep a connection */
-#define LIMIT_HTTP_LINGER_MS 2000        /* after an early answer, before the close */
-#define LIMIT_HTTP_PROBE_MS 500          /* of a request, then is looked whether its client left */
-#define LIMIT_HTTP_WINDOW (256 * KIB)    /* body or answer bytes buffered per connection */
-#define LIMIT_TLS_RECORDS 64             /* that bring no data, one after the other */
-#define LIMIT_HTTP_COLLECTED (64 * MIB)  /* bodies held whole in memory, all of a server's */
-#define LIMIT_HTTP_REPLY (256 * MIB) /* body made whole in memory; larger are files or sources */
-#define LIMIT_HTTP_REFUSALS 64       /* connections over the limit told so; more are just closed */
+#define LIMIT_HTTP_LARGE_RATE (32 * KIB) /* and one of which more is held in memory than */
+#define LIMIT_HTTP_SMALL (64 * KIB)     /* this; smaller ones have room when others fill the rest */
+#define LIMIT_HTTP_SEND_STALL_MS 30000  /* a peer that reads nothing of its answer */
+#define LIMIT_HTTP_DISCARD (64 * KIB)   /* unread body thrown away to keep a connection */
+#define LIMIT_HTTP_LINGER_MS 2000       /* after an early answer, before the close */
+#define LIMIT_HTTP_PROBE_MS 500         /* of a request, then is looked whether its client left */
+#define LIMIT_HTTP_WINDOW (256 * KIB)   /* body or answer bytes buffered per connection */
+#define LIMIT_TLS_RECORDS 64            /* that bring no data, one after the other */
+#define LIMIT_HTTP_RESERVED (4 * MIB)   /* of the next, for bodies of at most LIMIT_HTTP_SMALL */
+#define LIMIT_HTTP_COLLECTED (64 * MIB) /* bodies held whole in memory, all of a server's */
+#define LIMIT_HTTP_REPLY (256 * MIB)    /* body made whole in memory; larger are files or sources */
+#define LIMIT_HTTP_REFUSALS 64 /* connections over the limit told so; more are just closed */
 #define LIMIT_HTTP_REQUEST_ID 128
 #define LIMIT_TLS_PEM (256 * KIB) /* a certificate with those in between, or a key */
 #define LIMIT_HTTP_LOOPS 64       /* event loops, one per core */

@@ -59,7 +59,8 @@ static void add_choices(const char *values, struct buf *ret)
 		struct slice one = slice_cut(&rest, '|');
 
 		buf_printf(ret, "%s%.*s", before, SLICE_ARG(one));
-		before = memchr(rest.p, '|', rest.n) != NULL ? ", " : " and ";
+		if (rest.n > 0)
+			before = memchr(rest.p, '|', rest.n) != NULL ? ", " : " and ";
 	}
 }
 

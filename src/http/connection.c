@@ -342,7 +342,8 @@ void conn_time_body(struct conn *c, uint64_t now)
 static bool body_is_slow(struct conn *c, uint64_t now)
 {
 	const struct http_limits *limits = server_limits(c->server);
-	bool is_large = c->state == CONN_SERVICE && c->x->is_large;
+	bool is_large =
+		c->state == CONN_SERVICE && (c->x->is_large || c->x->body.len > LIMIT_HTTP_SMALL);
 	unsigned rate = is_large ? limits->large_rate : limits->body_rate;
 	uint64_t elapsed = now - c->body_since_ms - c->body_paused_ms;
 	uint64_t bytes = c->body_bytes;

@@ -253,7 +253,8 @@ bool server_draining(const struct http_server *server);
 void server_release(struct http_server *server); /* a connection is gone */
 
 /* The budget of memory for collected bodies. Any thread. */
-bool server_take_memory(struct http_server *server, size_t n) MUST_CHECK;
+/* is_small: of a body that may use what is kept for small ones. */
+bool server_take_memory(struct http_server *server, size_t n, bool is_small) MUST_CHECK;
 void server_return_memory(struct http_server *server, size_t n);
 
 #endif

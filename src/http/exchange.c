@@ -303,7 +303,7 @@ static void collect(struct http_exchange *x, struct slice data)
 		body_too_large(c, x->body.max);
 	} else if (buf_check(&x->body, &err) != 0) {
 		conn_fail(c, &err, false);
-	} else if (!server_take_memory(c->server, more)) {
+	} else if (!server_take_memory(c->server, more, x->body.cap <= 2 * LIMIT_HTTP_SMALL)) {
 		error_set(&err, ERROR_UNAVAILABLE,
 			"the bodies of other requests take all memory there is for them; try again "
 			"in a moment");

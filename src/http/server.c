@@ -31,6 +31,7 @@ const struct http_limits http_limits_default = {
 	.large_rate = LIMIT_HTTP_LARGE_RATE,
 	.send_stall_ms = LIMIT_HTTP_SEND_STALL_MS,
 	.collected = LIMIT_HTTP_COLLECTED,
+	.reserved = LIMIT_HTTP_RESERVED,
 };
 
 union address {
@@ -117,12 +118,15 @@ void server_release(struct http_server *server)
 	AZ(pthread_mutex_unlock(&server->lock));
 }
 
-bool server_take_memory(struct http_server *server, size_t n)
+bool server_take_memory(struct http_server *server, size_t n, bool is_small)
 {
 	size_t held = atomic_load(&server->collected);
+	size_t max = server->limits.collected;
 
+	if (!is_small)
+		max -= server->limits.reserved;
 	do {
-		if (n > server->limits.collected - held)
+		if (held > max || n > max - held)
 			return false;
 	} while (!atomic_compare_exchange_weak(&server->collected, &held, held + n));
 	return true;

@@ -66,9 +66,11 @@ struct http_limits {
 	size_t connections;
 	unsigned head_ms, idle_ms;
 	unsigned body_grace_ms, body_rate; /* bytes a second, over every body_grace_ms, */
-	unsigned large_rate;               /* of a body that was admitted as large */
+	unsigned large_rate;               /* of one that was admitted as large, or that takes more
+					    * than LIMIT_HTTP_SMALL of memory */
 	unsigned send_stall_ms;
-	size_t collected; /* bytes of memory for the bodies of http_exchange_collect() */
+	size_t collected; /* bytes of memory for the bodies of http_exchange_collect(), */
+	size_t reserved;  /* of which so many are for those of at most LIMIT_HTTP_SMALL */
 };
 extern const struct http_limits http_limits_default; /* from base/limits.h */
 

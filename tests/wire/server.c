@@ -620,7 +620,7 @@ static void error_body(const struct error *err, struct buf *ret)
 
 struct options {
 	struct http_limits limits;
-	unsigned loops, port, connections, collected, drain_ms;
+	unsigned loops, port, connections, collected, reserved, drain_ms;
 	const char *certificate, *key; /* NULL: plain */
 };
 
@@ -646,6 +646,7 @@ static bool set_option(struct options *o, const char *arg)
 		{"drain_ms", &o->drain_ms},
 		{"connections", &o->connections},
 		{"collected", &o->collected},
+		{"reserved", &o->reserved},
 		{"head_ms", &o->limits.head_ms},
 		{"idle_ms", &o->limits.idle_ms},
 		{"body_grace_ms", &o->limits.body_grace_ms},
@@ -741,6 +742,7 @@ int main(int argc, char **argv)
 		}
 	o.limits.connections = o.connections;
 	o.limits.collected = o.collected;
+	o.limits.reserved = o.reserved;
 	AZ(sigprocmask(
 		SIG_BLOCK, &signals, NULL)); /* the threads inherit it: main waits for them */
 	write_file();

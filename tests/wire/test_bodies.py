@@ -288,6 +288,18 @@ def test_bodies_together_take_no_more_memory_than_allowed(start):
         connection.socket.close()
 
 
+def test_small_bodies_have_room_when_large_ones_fill_the_rest(start):
+    server = start(collected=4 * MIB, reserved=MIB)
+    held = [server.connect() for _ in range(40)]
+    for connection in held:
+        begin_body(connection, MIB - 1, sent=MIB - 2)
+    assert len([connection for connection in held if connection.is_quiet(0.5)]) == 3
+    assert server.call("POST", "/echo", body=b"x" * 600000).status == 503
+    assert server.call("POST", "/echo", body=b"x" * 60000).status == 200
+    for connection in held:
+        connection.socket.close()
+
+
 def test_a_body_that_was_only_announced_takes_no_memory(start):
     server = start(collected=MIB)
     held = [server.connect() for _ in range(40)]
