@@ -98,6 +98,8 @@ int json_walk_begin(
 {
 	char expected[] = "expected {";
 
+	if (piece.p == NULL) /* nothing has no address to count from */
+		whole = piece = SLICE("");
 	*w = (struct json_walk){whole, piece.p, piece.p + piece.n, false};
 	expected[sizeof(expected) - 2] = open;
 	return take(w, open) ? 0 : refuse(w, expected, err);
