@@ -16,11 +16,6 @@ struct said {
 	const char *who, *from, *why;
 };
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 static bool is_shown(const struct record_change *change, const char *namespace)
 {
 	return namespace == NULL || strcmp(change->namespace, namespace) == 0;
@@ -46,11 +41,11 @@ static struct said said_of(const struct record *record, const char *namespace)
 		if (is_first)
 			said = one;
 		is_first = false;
-		if (!same_text(said.who, one.who))
+		if (!cstr_same(said.who, one.who))
 			said.who = RECORD_SEVERAL;
-		if (!same_text(said.from, one.from))
+		if (!cstr_same(said.from, one.from))
 			said.from = NULL;
-		if (!same_text(said.why, one.why))
+		if (!cstr_same(said.why, one.why))
 			said.why = NULL;
 	}
 	return said;
@@ -75,9 +70,9 @@ static void add_change(struct buf *b, const struct record_change *change, const 
 	json_member_cstr(b, "name", change->name);
 	json_member_cstr(b, "version", tag);
 	add_digest(b, "digest", &change->digest);
-	if (own.who != NULL && !same_text(own.who, said->who))
+	if (own.who != NULL && !cstr_same(own.who, said->who))
 		json_member_cstr(b, "who", own.who);
-	if (own.why != NULL && !same_text(own.why, said->why))
+	if (own.why != NULL && !cstr_same(own.why, said->why))
 		json_member_cstr(b, "why", own.why);
 	json_end_object(b);
 }

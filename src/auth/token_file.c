@@ -341,36 +341,29 @@ static void add_entry(struct buf *b, const struct token_entry *e)
 	json_end_object(b);
 }
 
-/* "." where the path has none. */
-static char *folder_of(const char *path)
+/* What root makes beside a file belongs to its folder's owner, who has to read it: the server. */
+static int give_away(int fd, const char *path, struct error *err)
 {
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return slice_dup(SLICE("."));
-	return slice_dup((struct slice){path, slash == path ? 1 : (size_t)(slash - path)});
-}
-
-/* What root makes in a folder belongs to the folder's owner, who has to read it: the server. */
-static int give_away(int fd, const char *folder, struct error *err)
-{
+	AUTO_FREE char *folder = file_folder(path);
 	struct stat st;
 
 	if (geteuid() != 0)
 		return 0;
+	if (folder == NULL)
+		return error_no_memory(err);
 	if (stat(folder, &st) != 0 || fchown(fd, st.st_uid, st.st_gid) != 0)
 		return error_set_errno(err, errno, "cannot give a file to the owner of %s", folder);
 	return 0;
 }
 
 /* The new file gets the owner and mode of the old one, whoever writes it: the server reads it. */
-static int settle(int fd, const char *path, const char *folder, struct error *err)
+static int settle(int fd, const char *path, struct error *err)
 {
 	struct stat old, new;
 
 	if (stat(path, &old) != 0) {
 		if (errno == ENOENT)
-			return give_away(fd, folder, err);
+			return give_away(fd, path, err);
 		return error_set_errno(err, errno, "cannot look at %s", path);
 	}
 	if (fstat(fd, &new) != 0)
@@ -381,42 +374,6 @@ static int settle(int fd, const char *path, const char *folder, struct error *er
 			"%s belongs to another user or group; do this as its owner", path);
 	if (fchmod(fd, old.st_mode & 0777) != 0)
 		return error_set_errno(err, errno, "cannot set the mode of what replaces %s", path);
-	return 0;
-}
-
-/* Over what an earlier one may have left when it was killed. */
-static int write_new(const char *new, const char *path, const char *folder, struct slice bytes,
-	struct error *err)
-{
-	AUTO_CLOSE int fd = -1;
-
-	if (unlink(new) != 0 && errno != ENOENT)
-		return error_set_errno(err, errno, "cannot remove %s", new);
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set_errno(err, errno, "cannot make %s", new);
-	if (settle(fd, path, folder, err) != 0)
-		return -1;
-	if (file_write_all(fd, bytes.p, bytes.n, err) != 0 || file_sync(fd, err) != 0)
-		return error_wrap(err, "%s", new);
-	return 0;
-}
-
-/* By a rename: whoever reads sees the old file or the new one, after a crash too. */
-static int replace(const char *path, struct slice bytes, struct error *err)
-{
-	AUTO_FREE char *folder = folder_of(path);
-	AUTO_FREE char *new = str_printf("%s.new", path);
-
-	if (folder == NULL || new == NULL)
-		return error_no_memory(err);
-	if (write_new(new, path, folder, bytes, err) != 0) {
-		(void)unlink(new);
-		return -1;
-	}
-	if (rename(new, path) != 0)
-		return error_set_errno(err, errno, "cannot replace %s", path);
-	file_sync_dir(folder);
 	return 0;
 }
 
@@ -434,7 +391,7 @@ int token_file_write(const struct token_file *f, const char *file, struct error 
 	buf_putc(&text, '\n');
 	if (buf_check(&text, err) != 0)
 		return error_wrap(err, "%s", file);
-	return replace(file, buf_slice(&text), err);
+	return file_replace(file, buf_slice(&text), settle, err);
 }
 
 /*
@@ -443,7 +400,7 @@ int token_file_write(const struct token_file *f, const char *file, struct error 
  */
 int token_file_lock(const char *file, int *ret_fd, struct error *err)
 {
-	AUTO_FREE char *folder = folder_of(file);
+	AUTO_FREE char *folder = file_folder(file);
 	AUTO_FREE char *path = str_printf("%s.lock", file);
 	AUTO_CLOSE int fd = -1;
 	int failed;
@@ -457,7 +414,7 @@ int token_file_lock(const char *file, int *ret_fd, struct error *err)
 			folder);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
-	if (give_away(fd, folder, err) != 0)
+	if (give_away(fd, file, err) != 0)
 		return -1;
 	do
 		failed = flock(fd, LOCK_EX);
@@ -515,5 +472,5 @@ int token_uses_write(const char *file, struct slice text, struct error *err)
 
 	if (path == NULL)
 		return error_no_memory(err);
-	return replace(path, text, err);
+	return file_replace(path, text, settle, err);
 }

@@ -161,3 +161,50 @@ int file_lock(const char *path, int *ret_fd, struct error *err)
 	fd = -1;
 	return 0;
 }
+
+/* ---- replacing ---- */
+
+char *file_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return slice_dup(SLICE("."));
+	return slice_dup((struct slice){path, slash == path ? 1 : (size_t)(slash - path)});
+}
+
+/* Over what an earlier one may have left when it was killed. */
+static int write_new(const char *new, const char *path, struct slice bytes,
+	int (*settle)(int fd, const char *path, struct error *err), struct error *err)
+{
+	AUTO_CLOSE int fd = -1;
+
+	if (unlink(new) != 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot remove %s", new);
+	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot make %s", new);
+	if (settle != NULL && settle(fd, path, err) != 0)
+		return -1;
+	if (file_write_all(fd, bytes.p, bytes.n, err) != 0 || file_sync(fd, err) != 0)
+		return error_wrap(err, "%s", new);
+	return 0;
+}
+
+int file_replace(const char *path, struct slice bytes,
+	int (*settle)(int fd, const char *path, struct error *err), struct error *err)
+{
+	AUTO_FREE char *folder = file_folder(path);
+	AUTO_FREE char *new = str_printf("%s.new", path);
+
+	if (folder == NULL || new == NULL)
+		return error_no_memory(err);
+	if (write_new(new, path, bytes, settle, err) != 0) {
+		(void)unlink(new);
+		return -1;
+	}
+	if (rename(new, path) != 0)
+		return error_set_errno(err, errno, "cannot replace %s", path);
+	file_sync_dir(folder);
+	return 0;
+}

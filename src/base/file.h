@@ -42,6 +42,15 @@ int file_make_dirs(const char *path, struct error *err) MUST_CHECK;
  * failed fsync the kernel may have dropped the pages, so a retry would lie. */
 void file_sync_dir(const char *path);
 
+/* The folder of a path, "." where it names none; the caller's to free, NULL without memory. */
+char *file_folder(const char *path) MUST_CHECK;
+
+/* Replaces a file whole, with mode 0600, by a rename from "PATH.new": whoever reads sees the old
+ * one or the new one, after a crash too. settle: NULL, or gives the new file its owner and mode
+ * before anything is in it; path as given here. One writer at a time. */
+int file_replace(const char *path, struct slice bytes,
+	int (*settle)(int fd, const char *path, struct error *err), struct error *err) MUST_CHECK;
+
 /* fsync of an open file; a failure ends the process, except for a full disk. */
 int file_sync(int fd, struct error *err) MUST_CHECK;
 

@@ -78,16 +78,11 @@ static void add_author(struct buf *b, const char *who, const char *from, const c
 		json_member_cstr(b, "why", why);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 /* Does the record itself say who made the change? */
 static bool is_records(const struct author *a, const struct record *r)
 {
-	return same_text(a->who, r->who) && same_text(a->from, r->from) &&
-	       same_text(a->why, r->why);
+	return cstr_same(a->who, r->who) && cstr_same(a->from, r->from) &&
+	       cstr_same(a->why, r->why);
 }
 
 static void add_change(

@@ -35,15 +35,6 @@ static int find_path(char **ret, struct error *err)
 	return 0;
 }
 
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return slice_dup(SLICE("."));
-	return slice_dup((struct slice){path, slash == path ? 1 : (size_t)(slash - path)});
-}
-
 /* ---- contexts ---- */
 
 static void context_done(struct context *c)
@@ -307,7 +298,7 @@ int config_lock(struct config *ret, struct error *err)
 /* On a file beside it, as the file itself is another after each change. */
 static int take_lock(struct config *c, struct error *err)
 {
-	AUTO_FREE char *folder = folder_of(c->path);
+	AUTO_FREE char *folder = file_folder(c->path);
 	AUTO_FREE char *path = str_printf("%s.lock", c->path);
 	int failed;
 
@@ -361,43 +352,12 @@ static void write_context(struct buf *b, const struct context *c)
 	json_end_object(b);
 }
 
-static int write_new(const char *new, struct slice bytes, struct error *err)
-{
-	AUTO_CLOSE int fd = -1;
-
-	if (unlink(new) != 0 && errno != ENOENT)
-		return error_set_errno(err, errno, "cannot remove %s", new);
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set_errno(err, errno, "cannot make %s", new);
-	if (file_write_all(fd, bytes.p, bytes.n, err) != 0 || file_sync(fd, err) != 0)
-		return error_wrap(err, "%s", new);
-	return 0;
-}
-
-static int replace(const char *path, struct slice bytes, struct error *err)
-{
-	AUTO_FREE char *folder = folder_of(path);
-	AUTO_FREE char *new = str_printf("%s.new", path);
-
-	if (folder == NULL || new == NULL)
-		return error_no_memory(err);
-	if (write_new(new, bytes, err) != 0) {
-		(void)unlink(new);
-		return -1;
-	}
-	if (rename(new, path) != 0)
-		return error_set_errno(err, errno, "cannot replace %s", path);
-	file_sync_dir(folder);
-	return 0;
-}
-
 /* Where it is a link, as with files that a folder elsewhere keeps together, what it names. */
 static int replace_target(const char *path, struct slice bytes, struct error *err)
 {
 	AUTO_FREE char *target = realpath(path, NULL);
 
-	return replace(target != NULL ? target : path, bytes, err);
+	return file_replace(target != NULL ? target : path, bytes, NULL, err);
 }
 
 int config_save(const struct config *c, struct error *err)

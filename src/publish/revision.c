@@ -166,11 +166,6 @@ static int make_root(struct revision *rev, const struct revision_draft *draft, s
 	return 0;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 /* What all changes have in common. */
 static void set_common_author(struct record *r)
 {
@@ -182,11 +177,11 @@ static void set_common_author(struct record *r)
 	for (size_t i = 1; i < r->n_changes; i++) {
 		const struct author *a = r->changes[i].author;
 
-		if (!same_text(a->who, r->who))
+		if (!cstr_same(a->who, r->who))
 			r->who = (char *)RECORD_SEVERAL;
-		if (!same_text(a->from, r->from))
+		if (!cstr_same(a->from, r->from))
 			r->from = NULL;
-		if (!same_text(a->why, r->why))
+		if (!cstr_same(a->why, r->why))
 			r->why = NULL;
 	}
 }
